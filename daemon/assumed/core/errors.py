@@ -1,0 +1,53 @@
+"""One root, one class per decision that it forces on the caller."""
+
+from __future__ import annotations
+
+from .model import FailureKind
+
+
+class AssumedError(Exception):
+    """Root of every error that this package raises on purpose. `str()` is a sentence for a person."""
+
+
+class ConfigError(AssumedError):
+    """The configuration cannot be used. Holds every problem found, each with file, line and key."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class AlreadyRunning(AssumedError):
+    """Another instance keeps this credentials file (exit status 4)."""
+
+
+class NotRunning(AssumedError):
+    """No daemon answers on the control socket (exit status 3)."""
+
+
+class RenewalFailed(AssumedError):
+    """STS or the source refused or did not answer. `kind` decides when to try again."""
+
+    def __init__(self, kind: FailureKind, code: str, message: str, advice: str) -> None:
+        self.kind = kind
+        self.code = code
+        self.message = message
+        self.advice = advice
+        super().__init__(f"{code}: {message}" if code else message)
+
+
+class FileRefused(AssumedError):
+    """The credentials file cannot be rewritten safely now; it stays as it is. `advice` says what to do."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        self.message = message
+        self.advice = advice
+        super().__init__(f"{message}. {advice}" if advice else message)
+
+
+class FileUnsettled(FileRefused):
+    """Another program is in the middle of writing: try again in `retry_in` seconds."""
+
+    def __init__(self, message: str, retry_in: float) -> None:
+        self.retry_in = retry_in
+        super().__init__(message, "it is read again in a moment")

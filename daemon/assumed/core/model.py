@@ -1,0 +1,168 @@
+"""What the daemon talks about: roles, sessions, instants, failures, decisions.
+
+Every value here is frozen: a credential set can never be read half old and half new
+(botocore's `get_frozen_credentials` docstring shows the race).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+Deliver = Literal["keys", "process"]
+CredentialSource = Literal["Environment", "Ec2InstanceMetadata", "EcsContainer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One `[[roles]]` entry with its defaults filled in. Keys named by AWS keep AWS's name and meaning."""
+
+    profile: str
+    role_arn: str
+    source_profile: str | None = None
+    credential_source: CredentialSource | None = None
+    web_identity_token_file: str | None = None
+    external_id: str | None = None
+    role_session_name: str = "assumed"
+    duration_seconds: int = 3600
+    mfa_serial: str | None = None
+    region: str | None = None
+    policy: str | None = None
+    policy_arns: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    transitive_tag_keys: tuple[str, ...] = ()
+    source_identity: str | None = None
+    deliver: Deliver = "keys"
+    enabled: bool = True
+    parent: str | None = None
+    """Profile of the kept role that signs for this one (role chaining); None when the source is outside."""
+
+    def source(self) -> str:
+        """Name of what signs AssumeRole: one failure domain, one client, one probe."""
+        if self.web_identity_token_file is not None:
+            return f"web-identity:{self.web_identity_token_file}"
+        if self.credential_source is not None:
+            return f"environment:{self.credential_source}"
+        return f"profile:{self.source_profile}"
+
+
+def identity_of(role: Role, endpoint: str | None, parent_identity: str | None) -> str:
+    """Fingerprint of whose credentials the role's are. When it changes, the old session must go first.
+
+    `endpoint` is the explicitly configured STS endpoint (None for AWS's own), `parent_identity` the
+    identity of the kept role that signs, so that a change climbs down a chain.
+    """
+    return _digest(
+        role.role_arn,
+        role.source(),
+        endpoint,
+        parent_identity,
+        role.policy,
+        role.policy_arns,
+        role.tags,
+        role.transitive_tag_keys,
+        role.source_identity,
+    )
+
+
+def request_of(role: Role, identity: str) -> str:
+    """Fingerprint of the whole request. When only this changes, the session is renewed but stays in use."""
+    return _digest(
+        identity,
+        role.external_id,
+        role.role_session_name,
+        role.duration_seconds,
+        role.mfa_serial,
+        role.region,
+    )
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One reading of both hands of the clock.
+
+    `wall` is POSIX time (it can be stepped); `boot` counts seconds since boot, sleep included, and never
+    goes back; `boot_id` tells one boot from the next, for `boot` means nothing across a restart.
+    """
+
+    wall: float
+    boot: float
+    boot_id: str = ""
+
+    def since(self, earlier: Instant) -> float:
+        """Seconds since `earlier`; where the hands disagree, the longer time: the earlier expiry wins."""
+        if self.boot_id != earlier.boot_id:
+            return self.wall - earlier.wall
+        return max(self.boot - earlier.boot, self.wall - earlier.wall)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What STS returned for a role, with what it was asked for. Its repr shows no secret."""
+
+    profile: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+    expiration: float
+    """STS's own Expiration, POSIX seconds."""
+    issued_at: float
+    """STS's own `Date` of the answer, POSIX seconds: the local clock may be wrong."""
+    life: float
+    """Seconds from receipt for which the session may be trusted: min(expires − issued, requested)."""
+    received: Instant
+    principal_arn: str
+    identity: str
+    request: str
+
+    def left(self, now: Instant) -> float:
+        """Seconds of life left at `now`; 0 or less means expired. Correct with a wrong local clock.
+
+        A wall clock that reads earlier than at receipt, after a reboot, leaves no hand to trust: expired.
+        """
+        age = now.since(self.received)
+        if age < 0:
+            return 0.0
+        return self.life - age
+
+
+class FailureKind(StrEnum):
+    """Classes of failure, one per decision that it forces (`facts`: STS errors by what to do next)."""
+
+    TRANSIENT = "transient"
+    UNREACHABLE = "unreachable"
+    THROTTLED = "throttled"
+    CLOCK = "clock"
+    DENIED = "denied"
+    SOURCE_DEAD = "source_dead"
+    NEEDS_LOGIN = "needs_login"
+    MISCONFIGURED = "misconfigured"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed renewal: what STS or the source said, and what a person can do about it."""
+
+    kind: FailureKind
+    code: str
+    message: str
+    advice: str
+    at: Instant
+    count: int = 1
+    """Consecutive failures of this kind, this one included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """When a role is next due and why. `due_in` is in seconds from the `now` it was asked for; ≤ 0 is due."""
+
+    reason: str
+    message: str
+    due_in: float

@@ -1,0 +1,1 @@
+"""One adapter for each thing outside the process. None imports another."""
