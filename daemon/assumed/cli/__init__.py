@@ -1,0 +1,32 @@
+"""The commands. Each imports what it needs only when it runs: `assumed --help` loads none of them."""
+
+from __future__ import annotations
+
+import sys
+
+_NEEDS_CLICK = {"--help", "-h", "--config"}
+
+
+def main() -> int:
+    """Run the command line in `sys.argv`; returns the exit status.
+
+    `credential-process` answers before click is imported (40 ms of the 50 that it would take): an SDK may
+    run it for every request it signs.
+    """
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["credential-process"] and not _configured_elsewhere(arguments[1:]):
+        from .credential_process import main as credential_process
+
+        return credential_process(arguments[1:])
+    from .app import main as app
+
+    return app(arguments)
+
+
+def _configured_elsewhere(arguments: list[str]) -> bool:
+    """Whether only the configuration can tell where the sessions lie: reading it takes the long way."""
+    if not _NEEDS_CLICK.isdisjoint(argument.partition("=")[0] for argument in arguments):
+        return True
+    import os
+
+    return "ASSUMED_CONFIG" in os.environ and "--state" not in arguments

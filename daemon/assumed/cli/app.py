@@ -1,0 +1,151 @@
+"""The command line: which commands there are, and the one place where an error becomes a status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from assumed.core.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
+
+OK, FAILING, USAGE, NOT_RUNNING, ANOTHER_INSTANCE = range(5)
+
+COMMANDS = {
+    "run": ("run:run", "Keep the roles assumed, in the foreground (systemd and launchd start this)."),
+}
+"""Name → (module:attribute, short help). The help stands here so that `assumed --help` imports no command."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called for, and suggests the nearest name for a typo."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"assumed.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise click.UsageError(f"No such command '{args[0]}'.{nearest(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+
+
+def nearest(word: str, known: Any) -> str:
+    """` Did you mean 'x'?` for the nearest known word, or nothing."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, list(known), n=1)
+    return f" Did you mean '{found[0]}'?" if found else ""
+
+
+def config_option(function: Function) -> Function:
+    """`--config PATH`, which may also stand before the command. None: the usual places are searched."""
+    return click.option(
+        "--config",
+        "config_path",
+        metavar="PATH",
+        type=click.Path(path_type=Path),
+        callback=lambda ctx, _param, value: value or ctx.find_object(Path),
+        help="Configuration file [default: $ASSUMED_CONFIG, ~/.config/assumed/config.toml, /etc/assumed/config.toml].",
+    )(function)
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    import platform
+    from importlib.metadata import version
+
+    from assumed import __version__
+
+    parts = ("boto3", "botocore", "apscheduler", "watchdog")
+    libraries = ", ".join(f"{name} {version(name)}" for name in parts)
+    click.echo(f"assumed {__version__} (Python {platform.python_version()}, {libraries})")
+    ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 well, 1 a role is failing, 2 wrong usage or configuration, 3 the daemon is not running, "
+    "4 another instance already keeps that credentials file. `assumed COMMAND --help` shows examples.",
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Versions.")
+@config_option
+@click.pass_context
+def app(ctx: click.Context, config_path: Path | None) -> None:
+    """Keeps AWS roles assumed.
+
+    assumed reads a list of roles, assumes each one before its session runs out, and keeps the profiles in
+    ~/.aws/credentials fresh for as long as the machine is on. Start it once, as a service, and use the
+    profiles as you always did.
+
+    \b
+    Examples:
+      assumed check              is the configuration right, and will my tools see the profiles?
+      assumed run                keep the roles, in this terminal
+      assumed status --watch     how long does each session last, and what fails?
+      aws s3 ls --profile my-role
+    """
+    ctx.obj = config_path
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; every error raised on purpose becomes a sentence on stderr and an exit status."""
+    try:
+        status = app.main(arguments, prog_name="assumed", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except ConfigError as error:
+        for problem in error.problems:
+            say(problem)
+        return USAGE
+    except NotRunning as error:
+        say(str(error))
+        return NOT_RUNNING
+    except AlreadyRunning as error:
+        say(str(error))
+        return ANOTHER_INSTANCE
+    except AssumedError as error:
+        say(str(error))
+        return FAILING
+    except (KeyboardInterrupt, click.Abort):
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader (`| head`) has gone: nothing to say, also not when the interpreter flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return status if isinstance(status, int) else OK
+
+
+def say(sentence: str) -> None:
+    """One message for the person, on stderr."""
+    click.echo(f"assumed: {sentence}", err=True)

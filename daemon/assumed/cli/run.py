@@ -1,0 +1,28 @@
+"""`assumed run`: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .app import config_option
+
+
+@click.command()
+@config_option
+def run(config_path: Path | None) -> int:
+    """Keep the roles assumed, in the foreground, until SIGTERM or Ctrl-C.
+
+    A changed configuration is taken up by itself (SIGHUP asks for it); a bad edit changes nothing, and the
+    last good configuration goes on. Logs go to stderr: sentences on a terminal, JSON elsewhere.
+
+    \b
+    Examples:
+      assumed run
+      assumed run --config ./config.toml
+      ASSUMED_LOG_LEVEL=debug assumed run
+    """
+    from assumed.keeper.main import run as keep
+
+    return keep(config_path)
