@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from assumed.core.errors import AssumedError
+
 from .front import Front
 
 ACCOUNT = "123456789012"

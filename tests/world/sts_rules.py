@@ -1,0 +1,245 @@
+"""The project's own STS without its wires: keys, sessions, rules for how to behave, and the decision on one request."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .sts_words import Refused, Signature, answer, check_signature, element, iso
+
+ACCOUNT = "123456789012"
+CHAIN_SECONDS = 3600
+SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
+Fault = Literal["hang", "reset", "half", "garbage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How the server treats calls, for one role or for all. A rule of a role overrides single fields of `*`."""
+
+    latency: float = 0.0
+    """Seconds between a call and its answer."""
+    error: str | None = None
+    """Code of the refusal, of `ERRORS` or any other."""
+    message: str | None = None
+    """Words of that refusal, when not AWS's usual ones."""
+    status: int | None = None
+    """HTTP status of that refusal, when not AWS's usual one."""
+    fault: Fault | None = None
+    """hang: no answer ever. reset: RST. half: half of the body, then closed. garbage: a portal's 200 and HTML."""
+    session_seconds: float | None = None
+    """Life of issued sessions, whatever was asked for: seconds-long ones, or longer than asked."""
+    clock_offset: float = 0.0
+    """The server's clock minus ours: moves Date, Expiration and the check of signatures."""
+    external_id: str | None = None
+    """AssumeRole needs exactly this one."""
+    mfa: bool = False
+    """AssumeRole needs a code, or a session that was made with one."""
+    max_session_duration: int = 43200
+    times: int | None = None
+    """Only for so many calls; then the rule before it holds again."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request that arrived."""
+
+    time: float
+    action: str
+    role_arn: str | None
+    access_key_id: str | None
+    session_name: str | None
+    duration: int | None
+    external_id: str | None
+    params: dict[str, str] = field(repr=False)
+    in_flight: int
+    """Calls being answered at that moment, this one included."""
+    outcome: str = ""
+    """`ok`, the code of the refusal, or the fault; empty while it waits out its latency."""
+    issued: str | None = None
+    """Access key id of the session in the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key pair this STS knows: a user's for good, or a session's until `expiration`."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    arn: str
+    session_token: str | None = field(default=None, repr=False)
+    expiration: float | None = None
+    mfa: bool = False
+
+    @property
+    def is_role_session(self) -> bool:
+        return ":assumed-role/" in self.arn
+
+
+class Rules:
+    """Behaviours by role ARN or `*`; may be changed from any thread at any time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lasting: dict[str, dict[str, Any]] = {}
+        self._passing: dict[str, dict[str, Any]] = {}
+
+    def set(self, target: str, **behaviour: Any) -> None:
+        """Replaces the rule for `target` (nothing: removes it). Raises TypeError on an unknown field."""
+        Behaviour(**behaviour)
+        with self._lock:
+            self._passing.pop(target, None)
+            if "times" in behaviour:
+                self._passing[target] = behaviour
+            else:
+                self._lasting[target] = behaviour
+
+    def take(self, role_arn: str | None) -> Behaviour:
+        """The behaviour for one call now; counts it against rules that hold for so many calls."""
+        found: dict[str, Any] = {}
+        with self._lock:
+            for target in dict.fromkeys(("*", role_arn or "*")):
+                found |= self._lasting.get(target, {})
+                passing = self._passing.get(target)
+                if passing is not None:
+                    found |= passing
+                    self._count_down(target, passing)
+        return Behaviour(**found)
+
+    def _count_down(self, target: str, passing: dict[str, Any]) -> None:
+        left = passing["times"] - 1
+        if left > 0:
+            self._passing[target] = {**passing, "times": left}
+        else:
+            del self._passing[target]
+
+
+class Authority:
+    """Who may sign, what was issued, and what STS answers to one request."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.keys: dict[str, Key] = {}
+        self.web_tokens: set[str] = set()
+        """Web identity tokens that are accepted; none listed: any."""
+        self.mfa_codes: set[str] = set()
+        """One-time codes not yet used."""
+
+    def decide(self, headers: Mapping[str, str], body: bytes, call: Call, how: Behaviour) -> bytes:
+        """The body of a 200. Raises Refused. Notes in `call` what was issued."""
+        now = self.clock() + how.clock_offset
+        caller = None if call.action == "AssumeRoleWithWebIdentity" else self._caller(headers, body, now)
+        try:
+            return self._act(call, caller, how, now)
+        except Refused as refused:
+            words = refused.message.replace("{caller}", caller.arn if caller else "anonymous")
+            words = words.replace("{action}", call.action).replace("{role_arn}", str(call.role_arn))
+            raise Refused(refused.code, words, refused.status) from None
+
+    def _act(self, call: Call, caller: Key | None, how: Behaviour, now: float) -> bytes:
+        if how.error is not None:
+            raise Refused(how.error, how.message, how.status)
+        match call.action:
+            case "GetCallerIdentity" if caller:
+                who = element("Arn", caller.arn) + element("UserId", "AIDA0") + element("Account", ACCOUNT)
+                return answer(call.action, who)
+            case "AssumeRole" | "AssumeRoleWithWebIdentity":
+                return self._assume(call, caller, how, now)
+            case "GetSessionToken" if caller:
+                return self._session_token(call, caller, how, now)
+        raise Refused("InvalidAction", f"Could not find operation {call.action} for version 2011-06-15")
+
+    def _caller(self, headers: Mapping[str, str], body: bytes, now: float) -> Key:
+        signature = Signature.read(headers.get("authorization", ""))
+        key = self.keys.get(signature.access_key_id)
+        if key is None or headers.get("x-amz-security-token") != key.session_token:
+            raise Refused("InvalidClientTokenId")
+        check_signature(signature, key.secret_access_key, headers, body, now)
+        if key.expiration is not None and now >= key.expiration:
+            raise Refused("ExpiredToken")
+        return key
+
+    def _assume(self, call: Call, caller: Key | None, how: Behaviour, now: float) -> bytes:
+        _validate(call, how, chained=caller is not None and caller.is_role_session)
+        if how.external_id is not None and call.external_id != how.external_id:
+            raise Refused("AccessDenied")
+        if caller is None and self.web_tokens and call.params.get("WebIdentityToken") not in self.web_tokens:
+            raise Refused("InvalidIdentityToken")
+        coded = self._with_code(call)
+        if how.mfa and not coded and not (caller and caller.mfa):
+            raise Refused("AccessDenied")
+        arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{str(call.role_arn).rpartition('/')[2]}/{call.session_name}"
+        content, call.issued = self._issue(arn, how.session_seconds or call.duration or 3600, now, coded)
+        who = element("Arn", arn) + element("AssumedRoleId", f"AROA0:{call.session_name}")
+        return answer(call.action, f"{content}<AssumedRoleUser>{who}</AssumedRoleUser>")
+
+    def _session_token(self, call: Call, caller: Key, how: Behaviour, now: float) -> bytes:
+        if caller.session_token is not None:
+            raise Refused("AccessDenied", "Cannot call GetSessionToken with session credentials")
+        coded = self._with_code(call)
+        seconds = how.session_seconds or call.duration or 43200
+        content, call.issued = self._issue(caller.arn, seconds, now, coded)
+        return answer(call.action, content)
+
+    def _with_code(self, call: Call) -> bool:
+        """True when the call brought a good MFA code. A code works once (AWS's own rule)."""
+        code = call.params.get("TokenCode")
+        if code is None:
+            return False
+        if code not in self.mfa_codes:
+            raise Refused("AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code. ")
+        self.mfa_codes.discard(code)
+        return True
+
+    def _issue(self, arn: str, seconds: float, now: float, mfa: bool) -> tuple[str, str]:
+        # STS writes whole seconds: what a client is told is what is checked
+        expiration = float(int(now + seconds))
+        key = Key(
+            "ASIA" + secrets.token_hex(8).upper(),
+            "fake-" + secrets.token_hex(18),
+            arn,
+            "fake-token-" + secrets.token_urlsafe(260),
+            expiration,
+            mfa,
+        )
+        self.keys[key.access_key_id] = key
+        content = (
+            element("AccessKeyId", key.access_key_id)
+            + element("SecretAccessKey", key.secret_access_key)
+            + element("SessionToken", key.session_token)
+            + element("Expiration", iso(expiration))
+        )
+        return f"<Credentials>{content}</Credentials>", key.access_key_id
+
+
+def _validate(call: Call, how: Behaviour, *, chained: bool) -> None:
+    """STS's own limits, in its own words. moto checks none of them."""
+    if not SESSION_NAME.fullmatch(call.session_name or ""):
+        raise Refused("ValidationError", _constraint(call.session_name, "roleSessionName", r"pattern: [\w+=,.@-]*"))
+    if call.duration is not None and not 900 <= call.duration <= 43200:
+        raise Refused("ValidationError", _constraint(call.duration, "durationSeconds", "range: 900 to 43200"))
+    if call.duration is not None and chained and call.duration > CHAIN_SECONDS:
+        limit = "the 1 hour session limit for roles assumed by role chaining."
+        raise Refused("ValidationError", f"The requested DurationSeconds exceeds {limit}")
+    if call.duration is not None and call.duration > how.max_session_duration:
+        limit = "the MaxSessionDuration set for this role."
+        raise Refused("ValidationError", f"The requested DurationSeconds exceeds {limit}")
+    policy = call.params.get("Policy")
+    if policy is None:
+        return
+    if len(policy) > 2048:
+        raise Refused("ValidationError", _constraint("…", "policy", "length less than or equal to 2048"))
+    try:
+        json.loads(policy)
+    except ValueError:
+        raise Refused("MalformedPolicyDocument") from None
+
+
+def _constraint(value: object, name: str, rule: str) -> str:
+    problem = f"Value '{value}' at '{name}' failed to satisfy constraint: Member must satisfy {rule}"
+    return f"1 validation error detected: {problem}"
