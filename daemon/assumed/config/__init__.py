@@ -1,0 +1,22 @@
+"""The configuration: TOML text to a frozen `Config`, or every error at once; the difference of two of them."""
+
+from __future__ import annotations
+
+from .diff import Changes, diff
+from .load import load, missing_sources
+from .model import Config, HostFacts
+from .places import SMALLEST_USEFUL, find, host_facts, read, session_name
+
+__all__ = [
+    "SMALLEST_USEFUL",
+    "Changes",
+    "Config",
+    "HostFacts",
+    "diff",
+    "find",
+    "host_facts",
+    "load",
+    "missing_sources",
+    "read",
+    "session_name",
+]

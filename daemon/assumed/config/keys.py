@@ -1,0 +1,243 @@
+"""The table of every option: what the loader checks, the schema says and the example shows comes from here.
+
+Limits are STS's own (botocore's model `sts/2011-06-15/service-2.json`); botocore checks only the lower ones.
+STS writes `\\w` and means ASCII.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["string", "integer", "boolean", "strings", "table", "policy"]
+
+PLAIN = r"[A-Za-z0-9_+=,.@-]"
+PLAIN_WORDS = "letters A-Z a-z, digits and _+=,.@-"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One option. `least` and `most` limit a number, a text's length in characters, or the count of items."""
+
+    name: str
+    kind: Kind
+    example: str
+    """A right value, as TOML."""
+    default: str
+    """In words; "required" when there is none."""
+    doc: str
+    """What it is for and why one would set it."""
+    unit: str = ""
+    least: int | None = None
+    most: int | None = None
+    choices: tuple[str, ...] = ()
+    allowed: str = ""
+    """Regular expression for one allowed character, and the same in words."""
+    allowed_words: str = ""
+    shape: str = ""
+    """Regular expression for the whole text, where characters alone do not tell."""
+    is_path: bool = False
+
+
+TOP_KEYS: tuple[Key, ...] = (
+    Key(
+        "credentials_file",
+        "string",
+        '"~/.aws/credentials"',
+        "$AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials",
+        "The file whose profiles are kept. A relative path starts at this file's directory.",
+        least=1,
+        is_path=True,
+    ),
+    Key(
+        "log_level",
+        "string",
+        '"info"',
+        "info",
+        "How much is logged. $ASSUMED_LOG_LEVEL overrides it.",
+        choices=("debug", "info", "warning", "error"),
+    ),
+    Key(
+        "log_format",
+        "string",
+        '"auto"',
+        "auto",
+        "console for people, json for machines; auto is console on a terminal. $ASSUMED_LOG_FORMAT overrides it.",
+        choices=("auto", "console", "json"),
+    ),
+)
+
+ROLE_KEYS: tuple[Key, ...] = (
+    Key(
+        "profile",
+        "string",
+        '"my-role"',
+        "required",
+        "The profile to keep fresh in the credentials file.",
+        least=1,
+        most=64,
+        allowed=r"[A-Za-z0-9_.@/%-]",
+        allowed_words="letters A-Z a-z, digits and _.@/%-",
+    ),
+    Key(
+        "role_arn",
+        "string",
+        '"arn:aws:iam::123456789012:role/MyApp/MyS3Access"',
+        "required",
+        "The role to assume.",
+        least=20,
+        most=2048,
+        shape=r"arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]+/)?[A-Za-z0-9_+=,.@-]{1,64}",
+    ),
+    Key(
+        "source_profile",
+        "string",
+        '"default"',
+        "none: set one of source_profile, credential_source, web_identity_token_file",
+        "The profile whose credentials sign the request; naming another kept profile makes a chain.",
+        least=1,
+        most=256,
+    ),
+    Key(
+        "credential_source",
+        "string",
+        '"Ec2InstanceMetadata"',
+        "none",
+        "Signs with the credentials of the place the daemon runs in, instead of a profile.",
+        choices=("Environment", "Ec2InstanceMetadata", "EcsContainer"),
+    ),
+    Key(
+        "web_identity_token_file",
+        "string",
+        '"/var/run/secrets/eks.amazonaws.com/serviceaccount/token"',
+        "none",
+        "A file with an OIDC token (Kubernetes, CI), exchanged for the role; read anew for each request.",
+        least=1,
+        is_path=True,
+    ),
+    Key(
+        "external_id",
+        "string",
+        '"my-external-id"',
+        "none",
+        "The id that the role's trust policy demands, if its owner gave you one.",
+        unit="characters",
+        least=2,
+        most=1224,
+        allowed=r"[A-Za-z0-9_+=,.@:/-]",
+        allowed_words="letters A-Z a-z, digits and _+=,.@:/-",
+    ),
+    Key(
+        "role_session_name",
+        "string",
+        '"assumed-alice-laptop"',
+        "assumed-<user>-<host>",
+        "The name of the session in CloudTrail and in its ARN: it should tell who uses the role, and where.",
+        unit="characters",
+        least=2,
+        most=64,
+        allowed=PLAIN,
+        allowed_words=PLAIN_WORDS,
+    ),
+    Key(
+        "duration_seconds",
+        "integer",
+        "3600",
+        "3600",
+        "How long a session lasts; at most the role's MaxSessionDuration, and 3600 in a chain (STS's own limit).",
+        unit="seconds",
+        least=900,
+        most=43200,
+    ),
+    Key(
+        "mfa_serial",
+        "string",
+        '"arn:aws:iam::123456789012:mfa/alice"',
+        "none",
+        "The MFA device of the source's user, if the role demands one; `assumed login` then asks for a code.",
+        unit="characters",
+        least=9,
+        most=256,
+        allowed=r"[A-Za-z0-9_+=/:,.@-]",
+        allowed_words="letters A-Z a-z, digits and _+=/:,.@-",
+    ),
+    Key(
+        "region",
+        "string",
+        '"us-west-2"',
+        "where botocore would look: AWS_REGION, the source profile's region",
+        "Picks STS's regional endpoint, and is written to the kept profile unless ~/.aws/config sets one for it.",
+        shape=r"[a-z]+(-[a-z]+)+-[0-9]+|aws-global",
+    ),
+    Key(
+        "policy",
+        "policy",
+        '{ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "s3:Get*", Resource = "*" }] }',
+        "none",
+        "A session policy that narrows what the session may do: JSON text, or the same as a table.",
+        unit="characters, together with policy_arns",
+        least=1,
+        most=2048,
+    ),
+    Key(
+        "policy_arns",
+        "strings",
+        '["arn:aws:iam::aws:policy/ReadOnlyAccess"]',
+        "none",
+        "Managed policies that narrow what the session may do.",
+        most=10,
+        shape=r"arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/[!-~]+",
+    ),
+    Key(
+        "tags",
+        "table",
+        '{ project = "billing" }',
+        "none",
+        "Session tags, for policies that decide by them. The role's trust policy must allow sts:TagSession.",
+        most=50,
+    ),
+    Key(
+        "transitive_tag_keys",
+        "strings",
+        '["project"]',
+        "none",
+        "Tags that also hold for the sessions of roles further down a chain.",
+        most=50,
+    ),
+    Key(
+        "source_identity",
+        "string",
+        '"alice"',
+        "none",
+        "Who is behind the session, once and for all further down a chain; needs sts:SetSourceIdentity.",
+        unit="characters",
+        least=2,
+        most=64,
+        allowed=PLAIN,
+        allowed_words=PLAIN_WORDS,
+    ),
+    Key(
+        "deliver",
+        "string",
+        '"keys"',
+        "keys",
+        "keys writes the session into the profile; process writes a credential_process line, through which SDKs "
+        "renew inside jobs that run longer than a session.",
+        choices=("keys", "process"),
+    ),
+    Key(
+        "enabled",
+        "boolean",
+        "true",
+        "true",
+        "false keeps the entry and stops keeping the profile.",
+    ),
+)
+
+SOURCE_KEYS = ("source_profile", "credential_source", "web_identity_token_file")
+NOT_WITH_WEB_IDENTITY = ("external_id", "tags", "transitive_tag_keys", "source_identity", "mfa_serial")
+"""AssumeRoleWithWebIdentity has no such parameters."""
+
+TOP = {key.name: key for key in TOP_KEYS}
+ROLE = {key.name: key for key in ROLE_KEYS}
+DEFAULTS = {name: key for name, key in ROLE.items() if name != "profile"}

@@ -1,0 +1,50 @@
+"""The configuration as the daemon holds it: frozen, checked, with every default filled in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from assumed.core.model import Role
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """Who and where we are: the default `role_session_name` tells CloudTrail's readers."""
+
+    user: str
+    host: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """One valid configuration file. `text` is the TOML it came from, kept as the last good one."""
+
+    path: Path
+    roles: tuple[Role, ...]
+    """Enabled and disabled ones, in the order of the file."""
+    credentials_file: Path
+    """Absolute, `~` and the environment resolved; a symlink is left as it is."""
+    log_level: str = "info"
+    log_format: str = "auto"
+    text: str = field(default="", repr=False)
+
+    @cached_property
+    def _by_profile(self) -> dict[str, Role]:
+        return {role.profile: role for role in self.roles}
+
+    def role(self, profile: str) -> Role | None:
+        """The role that keeps `profile`, enabled or not."""
+        return self._by_profile.get(profile)
+
+    def enabled(self) -> tuple[Role, ...]:
+        """The roles to keep assumed."""
+        return tuple(role for role in self.roles if role.enabled)
+
+    @property
+    def config_id(self) -> str:
+        """Marks what this configuration owns in the credentials file: same path, same owner."""
+        return hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
