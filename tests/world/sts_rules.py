@@ -31,7 +31,7 @@ class Behaviour:
     status: int | None = None
     """HTTP status of that refusal, when not AWS's usual one."""
     fault: Fault | None = None
-    """hang: no answer ever. reset: RST. half: half of the body, then closed. garbage: a portal's 200 and HTML."""
+    """hang: no answer ever. reset: RST. half: the true answer, cut in the middle. garbage: a portal's 200 and HTML."""
     session_seconds: float | None = None
     """Life of issued sessions, whatever was asked for: seconds-long ones, or longer than asked."""
     clock_offset: float = 0.0
