@@ -65,8 +65,12 @@ def read_call(method: str, target: str, headers: Mapping[str, str], body: bytes)
 
 
 def _signer(authorization: str, query: Mapping[str, str]) -> tuple[str | None, str]:
+    """Access key id and service of the signature: SigV4 in header or query, or S3's SigV2 (old presigned URLs)."""
     found = _CREDENTIAL.search(authorization.partition("Credential=")[2] or query.get("X-Amz-Credential", ""))
-    return (found[1], found[2]) if found else (None, "")
+    if found:
+        return found[1], found[2]
+    old = query.get("AWSAccessKeyId") or authorization.removeprefix("AWS ").partition(":")[0]
+    return (old, "s3") if old else (None, "")
 
 
 def _s3_operation(method: str, path: str, query: Mapping[str, str]) -> str:
