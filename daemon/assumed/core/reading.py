@@ -1,0 +1,38 @@
+"""What a reader gets: the sections of a credentials file as botocore reads them.
+
+Read by configparser itself, section by section, so that it checks the surgery with another's eyes.
+"""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterable
+
+from .ini import Document, decode, scan
+
+Values = dict[str, str]
+"""Key in lower case → value; a nested block (`s3 =` and lines under it) is its text, newline first, as it stands."""
+
+
+def read_sections(text: bytes, names: Iterable[str]) -> dict[str, Values | None]:
+    """Each name's keys and values, those that leak from `[DEFAULT]` included; None where there is no such section.
+
+    Raises FileRefused where botocore would refuse the file: then no reader gets anything.
+    """
+    document = scan(decode(text))
+    return {name: _values(document, name) for name in names}
+
+
+def read_section(text: bytes, name: str) -> Values | None:
+    """One section, as `read_sections`. For several, that one is linear and this one is not."""
+    return read_sections(text, [name])[name]
+
+
+def _values(document: Document, name: str) -> Values | None:
+    section = document.sections.get(name)
+    if section is None:
+        return None
+    parser = configparser.RawConfigParser()
+    for start, end in (*document.default_spans, (section.start, section.end)):
+        parser.read_string("\n".join(document.lines[start:end]))
+    return dict(parser.items(name))

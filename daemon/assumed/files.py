@@ -1,0 +1,213 @@
+"""Files that hold secrets: written whole or not at all, never wider than 0600, in directories of our own.
+
+The order is what a crash at any point leaves the old file or the new one by (reliability §5): an exclusive temporary
+file in the same directory → write → fsync → rename → fsync of the directory. A failed fsync is never tried again on
+the same file, for the kernel has already marked its pages clean (Rebello, ATC'20): it is thrown away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .core.errors import FileRefused
+
+_TEMP = re.compile(r"\.(?P<name>.+)\.assumed\.(?P<pid>[0-9]{1,10})\.[0-9a-f]{16}\.tmp")
+_STALE_SECONDS = 60.0
+
+_SAID = {
+    errno.EACCES: ("permission is denied", "Check the owner and the mode of the file and of its directory"),
+    errno.EPERM: ("the system does not permit it", "Look for an immutable flag (lsattr, ls -lO) and for a sandbox"),
+    errno.EROFS: (
+        "the file system is read-only",
+        "Mount the directory read-write (systemd: ReadWritePaths= names the directory)",
+    ),
+    errno.ENOSPC: ("the disk is full", "Free some space; it is tried again"),
+    errno.EDQUOT: ("your disk quota is used up", "Free some space; it is tried again"),
+    errno.EBUSY: (
+        "it is mounted by itself, so it cannot be replaced",
+        "Mount its directory instead of the single file",
+    ),
+    errno.EXDEV: (
+        "it lies on another file system than its directory",
+        "Mount its directory instead of the single file",
+    ),
+    errno.ELOOP: ("its symbolic links lead in a circle, or changed just now", "Point the link at a real file"),
+    errno.ENOTDIR: ("a part of its path is not a directory", "Correct the path"),
+    errno.EISDIR: ("a directory stands in its place", "Move the directory away"),
+    errno.ENOENT: ("its directory is not there", "Make the directory; it is tried again"),
+    errno.EMFILE: ("too many files are open", "Raise the limit (ulimit -n, LimitNOFILE=)"),
+    errno.ENFILE: ("too many files are open on this machine", "Close some programs; it is tried again"),
+    errno.ENAMETOOLONG: ("its name is too long", "Choose a shorter path"),
+    errno.EIO: ("the disk reports an error", "Check the disk; it is tried again from the beginning"),
+    errno.ESTALE: ("the network file system has lost it", "Mount it again"),
+    errno.ENOLCK: ("its file system has no locks", "Keep the credentials file on a local file system"),
+}
+
+
+@contextlib.contextmanager
+def explained(doing: str, path: Path) -> Iterator[None]:
+    """Turns every OSError of the block into FileRefused: a sentence about `path`, and what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0
+        what, advice = _SAID.get(number, (os.strerror(number).lower(), "It is tried again"))
+        raise FileRefused(f"cannot {doing} {path}: {what} ({errno.errorcode.get(number, number)})", advice) from error
+
+
+def make_private_dir(path: Path) -> None:
+    """Makes `path` and what is missing above it, 0700; one that is there is narrowed to 0700.
+
+    Raises FileRefused when it cannot be made, is not a directory or is not ours.
+    """
+    with explained("make the directory", path):
+        make_missing_dirs(path)
+        found = os.lstat(path)
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, "")
+        if found.st_uid != os.geteuid():
+            raise FileRefused(f"{path} belongs to another user", "Move it away, or run as that user")
+        if found.st_mode & 0o077:
+            path.chmod(0o700)
+
+
+def make_missing_dirs(path: Path) -> None:
+    """Makes `path` and what is missing above it, each 0700. Raises OSError."""
+    missing: list[Path] = []
+    while not path.exists():
+        missing.append(path)
+        path = path.parent
+    for one in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            one.mkdir(0o700)
+
+
+@contextlib.contextmanager
+def directory(path: Path) -> Iterator[int]:
+    """A descriptor of the directory: all that follows happens in this one, whatever is renamed meanwhile."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+class Temp:
+    """A temporary file that becomes `name` by `publish`, or disappears. 0600 from its first instant."""
+
+    def __init__(self, dir_fd: int, name: str) -> None:
+        self._dir_fd = dir_fd
+        self._name = name
+        self.temp = f".{name}.assumed.{os.getpid()}.{secrets.token_hex(8)}.tmp"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(self.temp, flags, 0o600, dir_fd=dir_fd)
+        self._published = False
+
+    def __enter__(self) -> Temp:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        os.close(self._fd)
+        if not self._published:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.temp, dir_fd=self._dir_fd)
+
+    def write(self, data: bytes, mode: int = 0o600) -> None:
+        """Writes all of `data` and has it on the disk, not only on its way there. Raises OSError."""
+        if stat.S_IMODE(os.fstat(self._fd).st_mode) != mode:
+            os.fchmod(self._fd, mode)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+        _flush(self._fd)
+
+    def read_back(self) -> bytes:
+        """What the file holds, read anew."""
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return read_all(self._fd)
+
+    def publish(self) -> bool:
+        """Renames it to its name. False: it stands there, but the directory was not flushed, a crash may undo it."""
+        os.rename(self.temp, self._name, src_dir_fd=self._dir_fd, dst_dir_fd=self._dir_fd)
+        self._published = True
+        try:
+            os.fsync(self._dir_fd)
+        except OSError:
+            return False
+        return True
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Replaces `path` by `data`, 0600. Raises FileRefused; then the old file is there, and no temporary one."""
+    with explained("write", path), directory(path.parent) as dir_fd, Temp(dir_fd, path.name) as temp:
+        temp.write(data)
+        temp.publish()
+
+
+def read_all(fd: int) -> bytes:
+    """From where the descriptor stands to the end."""
+    size = max(os.fstat(fd).st_size, 0)
+    parts: list[bytes] = []
+    while part := os.read(fd, size + 1):
+        parts.append(part)
+        size = max(size - len(part), 65536)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def sweep(path: Path, name: str | None = None) -> int:
+    """Removes temporary files that a killed writer has left in the directory `path`; returns how many.
+
+    Only names that are exactly ours (for the file `name`, if given), plain files, of this user, whose process is
+    gone or which are older than a minute. A directory that is not there holds none.
+    """
+    removed = 0
+    try:
+        entries = list(os.scandir(path))
+    except OSError:
+        return 0
+    for entry in entries:
+        match = _TEMP.fullmatch(entry.name)
+        if match is None or (name is not None and match["name"] != name):
+            continue
+        with contextlib.suppress(OSError):
+            found = entry.stat(follow_symlinks=False)
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+                continue
+            if time.time() - found.st_mtime < _STALE_SECONDS and _alive(int(match["pid"])):
+                continue
+            os.unlink(entry.path)
+            removed += 1
+    return removed
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _flush(fd: int) -> None:
+    """fsync, and on macOS past the drive's own cache, where the file system can."""
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        try:
+            fcntl.fcntl(fd, full)
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
+                raise
+        else:
+            return
+    os.fsync(fd)
