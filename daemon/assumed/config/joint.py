@@ -52,6 +52,11 @@ def merge(index: int, own: Table, inherited: Table, bad: frozenset[str], report:
                     (*at, name), "does not go with the web_identity_token_file of [defaults]; set one of the two"
                 )
                 wrong |= {name}
+    if values.get("deliver") == "process" and "%" in values.get("profile", ""):
+        # cmd.exe expands it, so `core.command` lets no % through
+        report.add(
+            (*at, "profile"), 'has a %, which no credential_process line can hold; rename it, or deliver = "keys"'
+        )
     _check_policies(values, own, at, report)
     _check_transitive(values, own, bad, at, report)
     return None if wrong or {"profile", "role_arn"} & (bad - values.keys()) else values

@@ -75,7 +75,7 @@ ROLE_KEYS: tuple[Key, ...] = (
         "required",
         "The profile to keep fresh in the credentials file.",
         least=1,
-        most=64,
+        most=128,
         allowed=r"[A-Za-z0-9_.@/%-]",
         allowed_words="letters A-Z a-z, digits and _.@/%-",
     ),

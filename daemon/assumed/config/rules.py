@@ -94,6 +94,8 @@ def _profile(value: str) -> str | None:
         return 'is "__proto__", at which the JavaScript SDK fails; choose another name'
     if value.startswith("profile "):
         return f'starts with "profile ", which only ~/.aws/config has; write {show(value.removeprefix("profile "))}'
+    if value.startswith("-"):
+        return 'starts with "-", which every command takes for an option; begin it with a letter'
     return None
 
 

@@ -30,7 +30,7 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     ("Unclosed inline table", "close the table with } on the line where it begins"),
     ("Expected ']]' at the end", "write [[roles]] with two brackets on either side"),
     ("Expected ']' at the end", "write [defaults]"),
-    ("Unescaped '\\\\' in a string", "write \\\\ for a backslash, or put the text in single quotes"),
+    ("Unescaped '\\' in a string", "write \\\\ for a backslash, or put the text in single quotes"),
     ("Found invalid character in key", "put an unusual key into quotes"),
 )
 

@@ -1,0 +1,616 @@
+"""Configurations by example: good ones, and bad ones with the very sentences that they get.
+
+Every sentence is meant to be read: it says where, what is wrong, and what would be right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from assumed.config import Config, HostFacts, load
+
+FILE = Path("/home/alice/.config/assumed/config.toml")
+ENVIRON = {"HOME": "/home/alice"}
+HOST = HostFacts("alice", "laptop")
+ARN = 'role_arn = "arn:aws:iam::123456789012:role/R"\n'
+ROLE = f'[[roles]]\nprofile = "r"\n{ARN}'
+SOURCED = ROLE + 'source_profile = "default"\n'
+
+
+def loaded(text: str, **environ: str) -> Config:
+    """`text` as alice's configuration."""
+    return load(text, FILE, {**ENVIRON, **environ}, host=HOST)
+
+
+@dataclass(frozen=True)
+class Bad:
+    """`said` are the sentences without the file before them; `seen` is whether a JSON Schema can tell."""
+
+    name: str
+    text: str
+    said: tuple[str, ...]
+    seen: bool = True
+
+
+def bad(name: str, text: str, *said: str, seen: bool = True) -> Bad:
+    return Bad(name, text, said, seen)
+
+
+ROLE_IS = "an ARN, as in arn:aws:iam::123456789012:role/NAME"
+
+BAD = [
+    bad(
+        "no roles at all",
+        'log_level = "info"\n',
+        '1: key roles: there are no roles; add [[roles]] with profile = "my-role" and '
+        'role_arn = "arn:aws:iam::123456789012:role/NAME"',
+    ),
+    bad(
+        "an empty list of roles",
+        "roles = []\n",
+        '1: key roles: there are no roles; add [[roles]] with profile = "my-role" and '
+        'role_arn = "arn:aws:iam::123456789012:role/NAME"',
+    ),
+    bad(
+        "single brackets",
+        '[roles]\nprofile = "r"\n',
+        "1: key roles: is a table; write [[roles]], with two brackets, for each role",
+    ),
+    bad("a role that is none", "roles = [1]\n", "1: roles[0]: is the number 1; write [[roles]] for each role"),
+    bad("defaults that are no table", f"defaults = 3\n{SOURCED}", "1: [defaults]: is the number 3; write [defaults]"),
+    bad(
+        "an unknown table",
+        f"{SOURCED}[default]\n",
+        "5: key default: is unknown; did you mean defaults?",
+    ),
+    bad(
+        "an unknown key of a role",
+        f'{SOURCED}extrenal_id = "x1"\n',
+        '5: roles[0] "r" key extrenal_id: is unknown; did you mean external_id?',
+    ),
+    bad(
+        "an unknown key of the defaults",
+        f"[defaults]\nduration = 900\n{SOURCED}",
+        "2: [defaults] key duration: is unknown; did you mean duration_seconds?",
+    ),
+    bad(
+        "an unknown key that resembles nothing",
+        f"zzz = 1\n{SOURCED}",
+        "1: key zzz: is unknown; known are credentials_file, log_level, log_format, defaults and roles",
+    ),
+    bad(
+        "a role's key at the top",
+        f'region = "us-west-2"\n{SOURCED}',
+        "1: key region: belongs to roles; move it under [defaults] or [[roles]]",
+    ),
+    bad(
+        "a key of the top inside a role",
+        f'{SOURCED}log_level = "info"\n',
+        '5: roles[0] "r" key log_level: belongs to the top of the file, before the first [ ]',
+    ),
+    bad(
+        "a profile in the defaults",
+        f'[defaults]\nprofile = "x"\n{SOURCED}',
+        "2: [defaults] key profile: is each role's own; set it in [[roles]]",
+    ),
+    bad(
+        "a secret in the file",
+        f'{SOURCED}aws_secret_access_key = "not-to-be-shown"\n',
+        '5: roles[0] "r" key aws_secret_access_key: does not belong here: no secrets in this file; '
+        "put the keys into the profile that signs",
+    ),
+    bad(
+        "log_level",
+        f'log_level = "warn"\n{SOURCED}',
+        '1: key log_level: is "warn"; write "debug", "info", "warning" or "error", you may mean "warning"',
+    ),
+    bad(
+        "log_format",
+        f"log_format = 1\n{SOURCED}",
+        '1: key log_format: is the number 1; write text in quotes, as in log_format = "auto"',
+    ),
+    bad(
+        "an empty credentials_file",
+        f'credentials_file = ""\n{SOURCED}',
+        '1: key credentials_file: is empty; write it as in credentials_file = "~/.aws/credentials", '
+        "or leave the line out",
+    ),
+    bad(
+        "another user's home",
+        f'credentials_file = "~bob/x"\n{SOURCED}',
+        "1: key credentials_file: starts with ~bob, another user's home; write the whole path",
+        seen=False,
+    ),
+    bad(
+        "no profile",
+        f'[[roles]]\n{ARN}source_profile = "default"\n',
+        '1: roles[0] key profile: is missing; add profile = "my-role"',
+    ),
+    bad(
+        "no role_arn",
+        '[[roles]]\nprofile = "r"\nsource_profile = "default"\n',
+        '1: roles[0] "r" key role_arn: is missing; add role_arn = "arn:aws:iam::123456789012:role/MyApp/MyS3Access"',
+        seen=False,
+    ),
+    bad(
+        "no source",
+        ROLE,
+        '1: roles[0] "r": has no source; set source_profile = "default", '
+        "or credential_source or web_identity_token_file",
+        seen=False,
+    ),
+    bad(
+        "two sources",
+        f'{SOURCED}credential_source = "Environment"\n',
+        '5: roles[0] "r" key credential_source: is set beside source_profile; a role has one source, keep one of them',
+    ),
+    bad(
+        "two sources in the defaults",
+        f'[defaults]\nsource_profile = "a"\nweb_identity_token_file = "/t"\n{SOURCED}',
+        "3: [defaults] key web_identity_token_file: is set beside source_profile; "
+        "a role has one source, keep one of them",
+    ),
+    bad(
+        "credential_source in another case",
+        f'{ROLE}credential_source = "environment"\n',
+        '4: roles[0] "r" key credential_source: is "environment"; write "Environment", "Ec2InstanceMetadata" or '
+        '"EcsContainer", you may mean "Environment"',
+    ),
+    bad(
+        "a source with a bracket",
+        f'{ROLE}source_profile = "a]"\n',
+        '4: roles[0] "r" key source_profile: has a bracket or a control character; '
+        'write a profile\'s name, as in source_profile = "default"',
+        seen=False,
+    ),
+    bad(
+        "what web identity has no parameter for",
+        f'{ROLE}web_identity_token_file = "/t"\nexternal_id = "x1"\ntags = {{ a = "b" }}\n'
+        'source_identity = "alice"\nmfa_serial = "123456789"\ntransitive_tag_keys = ["a"]\n',
+        *(
+            f'{line}: roles[0] "r" key {key}: does not go with web_identity_token_file: AWS takes no such thing there'
+            for line, key in enumerate(
+                ("external_id", "tags", "source_identity", "mfa_serial", "transitive_tag_keys"), start=5
+            )
+        ),
+    ),
+    bad(
+        "an external_id beside an inherited web identity",
+        f'[defaults]\nweb_identity_token_file = "/t"\n{ROLE}external_id = "x1"\n',
+        '6: roles[0] "r" key external_id: does not go with the web_identity_token_file of [defaults]; '
+        "set one of the two",
+        seen=False,
+    ),
+    bad(
+        "a space in the profile",
+        f'[[roles]]\nprofile = "my role"\n{ARN}source_profile = "default"\n',
+        '2: roles[0] "my role" key profile: has a space at position 3; allowed are letters A-Z a-z, digits and _.@/%-',
+    ),
+    bad(
+        "a letter that not every SDK reads in the profile",
+        f'[[roles]]\nprofile = "é"\n{ARN}source_profile = "default"\n',
+        '2: roles[0] "é" key profile: has the character "é" at position 1; '
+        "allowed are letters A-Z a-z, digits and _.@/%-",
+    ),
+    bad(
+        "the profile DEFAULT",
+        f'[[roles]]\nprofile = "DEFAULT"\n{ARN}source_profile = "default"\n',
+        '2: roles[0] "DEFAULT" key profile: is "DEFAULT", whose keys leak into every profile in Python; '
+        '"default" is the default profile',
+        seen=False,
+    ),
+    bad(
+        "the profile __proto__",
+        f'[[roles]]\nprofile = "__proto__"\n{ARN}source_profile = "default"\n',
+        '2: roles[0] "__proto__" key profile: is "__proto__", at which the JavaScript SDK fails; choose another name',
+        seen=False,
+    ),
+    bad(
+        "the config file's way of naming a profile",
+        f'[[roles]]\nprofile = "profile prod"\n{ARN}source_profile = "default"\n',
+        '2: roles[0] "profile prod" key profile: starts with "profile ", which only ~/.aws/config has; write "prod"',
+    ),
+    bad(
+        "a profile like an option",
+        f'[[roles]]\nprofile = "-p"\n{ARN}source_profile = "default"\n',
+        '2: roles[0] "-p" key profile: starts with "-", which every command takes for an option; '
+        "begin it with a letter",
+        seen=False,
+    ),
+    bad(
+        "a profile that no credential_process line can hold",
+        f'[[roles]]\nprofile = "a%b"\n{ARN}source_profile = "default"\ndeliver = "process"\n',
+        '2: roles[0] "a%b" key profile: has a %, which no credential_process line can hold; '
+        'rename it, or deliver = "keys"',
+        seen=False,
+    ),
+    *(
+        bad(
+            f"role_arn: {wrong}",
+            f'[[roles]]\nprofile = "r"\nrole_arn = "{arn}"\nsource_profile = "default"\n',
+            f'3: roles[0] "r" key role_arn: is "{arn}"{wrong}',
+        )
+        for arn, wrong in (
+            ("prod", f"; write {ROLE_IS}"),
+            (
+                "arn:aws:sts::123456789012:assumed-role/R/s",
+                ", the ARN of a session; write the role's own, as in arn:aws:iam::123456789012:role/NAME",
+            ),
+            (
+                "arn:amazon:iam::123456789012:role/R",
+                ', whose partition is "amazon"; it is aws, aws-cn, aws-us-gov or another aws-…',
+            ),
+            ("arn:aws:s3:::bucket-of-mine", f", which is not IAM's; write {ROLE_IS.replace('an ARN,', 'an ARN')}"),
+            ("arn:aws:iam::12345:role/R", ', whose account is "12345"; an account has 12 digits'),
+            ("arn:aws:iam::١٢٣٤٥٦٧٨٩٠١٢:role/R", ', whose account is "١٢٣٤٥٦٧٨٩٠١٢"; an account has 12 digits'),
+            (
+                "arn:aws:iam::123456789012:user/alice",
+                ", which names no role; write role/ and the role's name after the account",
+            ),
+            (
+                "arn:aws:iam::123456789012:role/a b",
+                ", whose role name is not one; 1 to 64 letters, digits and _+=,.@- after the last /",
+            ),
+        )
+    ),
+    bad(
+        "an empty text",
+        f'{SOURCED}external_id = ""\n',
+        '5: roles[0] "r" key external_id: is empty; write it as in external_id = "my-external-id", '
+        "or leave the line out",
+    ),
+    bad(
+        "external_id too short",
+        f'{SOURCED}external_id = "x"\n',
+        '5: roles[0] "r" key external_id: has 1 character; 2 to 1224 are allowed',
+    ),
+    bad(
+        "external_id too long",
+        f'{SOURCED}external_id = "{"x" * 1225}"\n',
+        '5: roles[0] "r" key external_id: has 1225 characters; 2 to 1224 are allowed',
+    ),
+    bad(
+        "external_id with a character that STS refuses, which is not shown whole",
+        f'{SOURCED}external_id = "ab#cd"\n',
+        '5: roles[0] "r" key external_id: has the character "#" at position 3; '
+        "allowed are letters A-Z a-z, digits and _+=,.@:/-",
+    ),
+    bad(
+        "role_session_name",
+        f'{SOURCED}role_session_name = "alice@corp mac"\n',
+        '5: roles[0] "r" key role_session_name: has a space at position 11; '
+        "allowed are letters A-Z a-z, digits and _+=,.@-",
+    ),
+    bad(
+        "role_session_name too long",
+        f'{SOURCED}role_session_name = "{"a" * 65}"\n',
+        '5: roles[0] "r" key role_session_name: has 65 characters; 2 to 64 are allowed',
+    ),
+    *(
+        bad(
+            f"duration_seconds = {value}",
+            f"{SOURCED}duration_seconds = {value}\n",
+            f'5: roles[0] "r" key duration_seconds: {said}',
+            seen=seen,
+        )
+        for value, said, seen in (
+            ("899", "is 899; 900 to 43200 seconds are allowed", True),
+            ("43201", "is 43201; 900 to 43200 seconds are allowed", True),
+            ('"1h"', "is text; write a whole number, as in duration_seconds = 3600", True),
+            ("true", "is true; write a whole number, as in duration_seconds = 3600", True),
+            (
+                "3600.0",  # JSON Schema calls it an integer
+                "is the number 3600.0; write a whole number, as in duration_seconds = 3600",
+                False,
+            ),
+            ("[3600]", "is a list; write a whole number, as in duration_seconds = 3600", True),
+            ("{ a = 1 }", "is a table; write a whole number, as in duration_seconds = 3600", True),
+            ("2026-01-01", "is a date or time; write a whole number, as in duration_seconds = 3600", True),
+            (f"0x{'f' * 20}", "is a number of more than 64 bits; 900 to 43200 seconds are allowed", True),
+        )
+    ),
+    bad(
+        "mfa_serial",
+        f'{SOURCED}mfa_serial = "123"\n',
+        '5: roles[0] "r" key mfa_serial: has 3 characters; 9 to 256 are allowed',
+    ),
+    bad(
+        "region",
+        f'{SOURCED}region = "us-west2"\n',
+        '5: roles[0] "r" key region: is "us-west2", which is no region; write it as in region = "us-west-2"',
+    ),
+    bad(
+        "a policy that is no JSON",
+        f"{SOURCED}policy = '{{\"Statement\": ['\n",
+        '5: roles[0] "r" key policy: is not JSON: expecting value in its line 1, column 16',
+        seen=False,
+    ),
+    bad(
+        "a policy without a statement",
+        f'{SOURCED}policy = {{ Version = "2012-10-17" }}\n',
+        '5: roles[0] "r" key policy: is JSON, but no policy: it has no Statement; write it as in policy = '
+        '{ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "s3:Get*", Resource = "*" }] }',
+    ),
+    bad(
+        "a policy with a date that is not text",
+        f"{SOURCED}policy = {{ Version = 2012-10-17, Statement = [] }}\n",
+        '5: roles[0] "r" key policy: holds something that JSON has no word for (a date, inf, a huge number); '
+        "write it in quotes",
+        seen=False,
+    ),
+    bad(
+        "a policy of another type",
+        f"{SOURCED}policy = 1\n",
+        '5: roles[0] "r" key policy: is the number 1; write JSON text or a table, as in policy = '
+        '{ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "s3:Get*", Resource = "*" }] }',
+    ),
+    bad(
+        "a policy with a character beyond Latin-1",
+        f'{SOURCED}policy = \'{{"Statement": "→"}}\'\n',
+        '5: roles[0] "r" key policy: has a character beyond Latin-1, which STS refuses; write it as \\uXXXX',
+        seen=False,
+    ),
+    bad(
+        "a policy too long",
+        f'{SOURCED}policy = \'{{"Statement": "{"x" * 2032}"}}\'\n',
+        '5: roles[0] "r" key policy: has, with policy_arns, 2049 characters; 2048 are allowed; '
+        "a table instead of text leaves out the spaces",
+    ),
+    bad(
+        "a policy too long together with policy_arns",
+        f'{SOURCED}policy = {{ Statement = "{"x" * 2000}" }}\n'
+        'policy_arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]\n',
+        '5: roles[0] "r" key policy: has, with policy_arns, 2054 characters; 2048 are allowed',
+        seen=False,
+    ),
+    bad(
+        "policy_arns of another kind",
+        f'{SOURCED}policy_arns = ["arn:aws:iam::123456789012:role/R"]\n',
+        '5: roles[0] "r" key policy_arns: item 1 is "arn:aws:iam::123456789012:role/R"; '
+        'write policy_arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]',
+    ),
+    bad(
+        "policy_arns as text",
+        f'{SOURCED}policy_arns = "arn:aws:iam::aws:policy/ReadOnlyAccess"\n',
+        '5: roles[0] "r" key policy_arns: is text; write a list of texts, as in '
+        'policy_arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]',
+    ),
+    bad(
+        "eleven policy_arns",
+        f"{SOURCED}policy_arns = {[f'arn:aws:iam::aws:policy/P{n}' for n in range(11)]}\n",
+        '5: roles[0] "r" key policy_arns: has 11 items; at most 10 are allowed',
+    ),
+    bad(
+        "a policy_arn twice",
+        f"{SOURCED}policy_arns = {['arn:aws:iam::aws:policy/P'] * 2}\n",
+        '5: roles[0] "r" key policy_arns: item 2, "arn:aws:iam::aws:policy/P", is there already; name it once',
+        seen=False,
+    ),
+    bad(
+        "a tag that is no text",
+        f"{SOURCED}tags = {{ cost = 7 }}\n",
+        '5: roles[0] "r" key tags: value of "cost" is the number 7; write text in quotes',
+    ),
+    bad(
+        "a tag in a table of its own",
+        f"{SOURCED}[roles.tags]\ncost = 7\n",
+        '5: roles[0] "r" key tags: value of "cost" is the number 7; write text in quotes',
+    ),
+    bad(
+        "tags that differ in case alone",
+        f'{SOURCED}tags = {{ Team = "a", team = "b" }}\n',
+        '5: roles[0] "r" key tags: has "Team" and "team", which are the same tag to AWS; keep one',
+        seen=False,
+    ),
+    bad(
+        "a tag that AWS keeps for itself",
+        f'{SOURCED}tags = {{ "aws:x" = "a" }}\n',
+        '5: roles[0] "r" key tags: name "aws:x" starts with "aws:", which AWS keeps for itself; choose another name',
+        seen=False,
+    ),
+    bad(
+        "characters that no tag may have",
+        f'{SOURCED}tags = {{ "a#" = "b\\n" }}\n',
+        '5: roles[0] "r" key tags: name "a#" has the character "#"; allowed are letters, digits, spaces and _.:/=+-@',
+        '5: roles[0] "r" key tags: value of "a#" has the character "\\n"; '
+        "allowed are letters, digits, spaces and _.:/=+-@",
+        seen=False,
+    ),
+    bad(
+        "a tag value too long",
+        f'{SOURCED}tags = {{ a = "{"b" * 257}" }}\n',
+        '5: roles[0] "r" key tags: value of "a" has 257 characters; 0 to 256 are allowed',
+    ),
+    bad(
+        "51 tags",
+        f"{SOURCED}[roles.tags]\n" + "".join(f'k{n} = "v"\n' for n in range(51)),
+        '5: roles[0] "r" key tags: has 51 tags; at most 50 are allowed',
+    ),
+    bad(
+        "a transitive key that is no tag",
+        f'{SOURCED}tags = {{ a = "b" }}\ntransitive_tag_keys = ["c"]\n',
+        '6: roles[0] "r" key transitive_tag_keys: "c" is to be transitive, but is no tag of this role; add it to tags',
+        seen=False,
+    ),
+    bad(
+        "tags that lack an inherited transitive key",
+        f'[defaults]\ntags = {{ c = "d" }}\ntransitive_tag_keys = ["c"]\n{SOURCED}tags = {{ a = "b" }}\n',
+        '8: roles[0] "r" key tags: "c" is to be transitive, but is no tag of this role; add it to tags',
+        seen=False,
+    ),
+    bad(
+        "a source identity that AWS keeps for itself",
+        f'{SOURCED}source_identity = "aws:alice"\n',
+        '5: roles[0] "r" key source_identity: starts with "aws:", which AWS keeps for itself; write who it is',
+    ),
+    bad(
+        "deliver",
+        f'{SOURCED}deliver = "proces"\n',
+        '5: roles[0] "r" key deliver: is "proces"; write "keys" or "process", you may mean "process"',
+    ),
+    bad(
+        "enabled",
+        f'{SOURCED}enabled = "no"\n',
+        '5: roles[0] "r" key enabled: is text; write true or false, as in enabled = true',
+    ),
+    bad(
+        "two roles for one profile",
+        f"{SOURCED}\n{SOURCED}",
+        '7: roles[1] "r" key profile: is kept by the role at line 2 already; '
+        "a profile has one role, give this one another name",
+        seen=False,
+    ),
+    bad(
+        "a role that is its own source",
+        f'{ROLE}source_profile = "r"\n',
+        '4: roles[0] "r" key source_profile: is the profile that this role keeps; '
+        "name the profile whose credentials assume the role",
+        seen=False,
+    ),
+    bad(
+        "a role that is its own source by the defaults",
+        f'[defaults]\nsource_profile = "r"\n{ROLE}',
+        '3: roles[0] "r" key source_profile: is the profile that this role keeps; '
+        "name the profile whose credentials assume the role",
+        seen=False,
+    ),
+    bad(
+        "a circle, and a role that hangs on it",
+        "".join(
+            f'[[roles]]\nprofile = "{name}"\n{ARN}source_profile = "{source}"\n'
+            for name, source in (("x", "c"), ("a", "b"), ("b", "c"), ("c", "a"))
+        ),
+        '8: roles[1] "a" key source_profile: closes a circle, a -> b -> c -> a, so nobody could sign first; '
+        "let one of them have an outside source",
+        seen=False,
+    ),
+    bad(
+        "a chained role that asks for more than an hour",
+        f'{SOURCED}[[roles]]\nprofile = "c"\n{ARN}source_profile = "r"\nduration_seconds = 3601\n',
+        '9: roles[1] "c" key duration_seconds: is 3601, but "r" is a role itself, and AWS ends chained sessions '
+        "after 3600 seconds; write at most that",
+        seen=False,
+    ),
+    bad(
+        "a disabled source",
+        f'{SOURCED}enabled = false\n[[roles]]\nprofile = "c"\n{ARN}source_profile = "r"\n',
+        '9: roles[1] "c" key source_profile: is "r", whose role at line 1 is disabled; '
+        "enable that one, or disable this one too",
+        seen=False,
+    ),
+    bad(
+        "an MFA device on a chained role",
+        f'{SOURCED}[[roles]]\nprofile = "c"\n{ARN}source_profile = "r"\nmfa_serial = "123456789"\n',
+        '9: roles[1] "c" key mfa_serial: does not go with the source "r", a role, which has no MFA device; '
+        "set it at the role whose source is a user",
+        seen=False,
+    ),
+    bad(
+        "a tag that the chain passes on already",
+        f'{SOURCED}tags = {{ Team = "x" }}\ntransitive_tag_keys = ["team"]\n'
+        f'[[roles]]\nprofile = "c"\n{ARN}source_profile = "r"\n'
+        f'[[roles]]\nprofile = "d"\n{ARN}source_profile = "c"\n[roles.tags]\nteam = "y"\n',
+        '16: roles[2] "d" key tags.team: is passed on by "c" already, and AWS refuses it twice; leave it out here',
+        seen=False,
+    ),
+    bad(
+        "every problem of a file, in its order",
+        'log_level = "loud"\n[defaults]\nregion = "here"\n[[roles]]\nprofile = "a b"\nrole_arn = "x"\n'
+        f'[[roles]]\nprofile = "c"\n{ARN}sourceprofile = "default"\n',
+        '1: key log_level: is "loud"; write "debug", "info", "warning" or "error"',
+        '3: [defaults] key region: is "here", which is no region; write it as in region = "us-west-2"',
+        '4: roles[0] "a b": has no source; set source_profile = "default", '
+        "or credential_source or web_identity_token_file",
+        '5: roles[0] "a b" key profile: has a space at position 2; allowed are letters A-Z a-z, digits and _.@/%-',
+        f'6: roles[0] "a b" key role_arn: is "x"; write {ROLE_IS}',
+        '7: roles[1] "c": has no source; set source_profile = "default", '
+        "or credential_source or web_identity_token_file",
+        '10: roles[1] "c" key sourceprofile: is unknown; did you mean source_profile?',
+    ),
+]
+
+SYNTAX = [
+    (
+        'profile = "r\n',
+        "1: is not TOML at column 13: illegal character '\\n'; a text ends on its line; close it with \"",
+    ),
+    (
+        "profile\n",
+        (
+            "1: is not TOML at column 8: expected '=' after a key in a key/value pair; "
+            'write key = value, as in profile = "my-role"'
+        ),
+    ),
+    (
+        "region = us-west-2\n",
+        '1: is not TOML at column 10: invalid value; texts stand in quotes, as in region = "us-west-2"',
+    ),
+    (
+        "\n[[roles]\n",
+        (
+            "2: is not TOML at column 8: expected ']]' at the end of an array declaration; "
+            "write [[roles]] with two brackets on either side"
+        ),
+    ),
+    ("a = 1\na = 2\n", "2: is not TOML at column 6: cannot overwrite a value; the key is set twice; keep one"),
+    (
+        "[a]\n[a]\n",
+        (
+            "2: is not TOML at column 3: cannot declare ('a',) twice; "
+            "the table is there already; write [[roles]] with two brackets for each role"
+        ),
+    ),
+    ("a = [1\n", "1: is not TOML at the end of the file: unclosed array; close the list with ]"),
+    (
+        "a = 1 b = 2\n",
+        (
+            "1: is not TOML at column 7: expected newline or end of document after a statement; "
+            "one key = value on each line"
+        ),
+    ),
+    (
+        'a = "\\q"\n',
+        (
+            "1: is not TOML at column 8: unescaped '\\' in a string; "
+            "write \\\\ for a backslash, or put the text in single quotes"
+        ),
+    ),
+    (f"a = {'[' * 5000}", "1: is nested too deeply; two levels are enough for every option"),
+    (f"a = {'9' * 5000}", "1: holds a number of thousands of digits; none of the options needs one"),
+]
+
+GOOD = {
+    "the smallest": SOURCED,
+    "inherited source": f'[defaults]\nsource_profile = "default"\n{ROLE}',
+    "inherited arn": f'[defaults]\n{ARN}source_profile = "default"\n[[roles]]\nprofile = "r"\n',
+    "inline": 'roles = [{ profile = "r", role_arn = "arn:aws:iam::123456789012:role/R", source_profile = "s" }]\n',
+    "web identity": f'[defaults]\nexternal_id = "x1"\nsource_profile = "s"\n{ROLE}web_identity_token_file = "t"\n',
+    "china": SOURCED.replace("aws:iam", "aws-cn:iam") + 'region = "cn-north-1"\n',
+    "us-gov": SOURCED.replace("aws:iam", "aws-us-gov:iam") + 'region = "us-gov-west-1"\n',
+    "europe": SOURCED.replace("aws:iam", "aws-eusc:iam") + 'region = "eusc-de-east-1"\n',
+    "everything": f"""
+log_level = "warning"
+log_format = "json"
+credentials_file = "creds"
+[defaults]
+duration_seconds = 43200
+deliver = "process"
+{SOURCED}external_id = "a:b/c"
+role_session_name = "n@x"
+mfa_serial = "arn:aws:iam::123456789012:mfa/alice"
+region = "aws-global"
+policy = '''
+{{"Version": "2012-10-17", "Statement": []}}'''
+policy_arns = [
+  "arn:aws:iam::aws:policy/ReadOnlyAccess",   # a comment ]
+  "arn:aws:iam::123456789012:policy/path/Own",
+]
+transitive_tag_keys = ["Name mit Umläuten"]
+source_identity = "alice"
+enabled = false
+[roles.tags]
+"Name mit Umläuten" = ""
+z = "1/2 @x"
+""",
+}
