@@ -48,6 +48,10 @@ class Role:
             return f"environment:{self.credential_source}"
         return f"profile:{self.source_profile}"
 
+    def domain(self) -> str:
+        """What fails as one: the source, at one regional endpoint."""
+        return f"{self.source()}@{self.region or 'default'}"
+
 
 def identity_of(role: Role, endpoint: str | None, parent_identity: str | None) -> str:
     """Fingerprint of whose credentials the role's are. When it changes, the old session must go first.

@@ -1,0 +1,94 @@
+"""What a source profile says, from the text of the two AWS files: values, links, endpoint, and a fingerprint.
+
+The fingerprint is of the profile's own values, never of the credentials file as a whole: we write that file
+ourselves, and every renewal would look like a changed source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Section = Callable[[str], Mapping[str, str] | None]
+"""Looks a section up by its whole header name; None where there is none."""
+
+MAX_LINKS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProfile:
+    """A profile and everything that it refers to."""
+
+    exists: bool
+    values: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    endpoint: str | None
+    mfa_serial: str | None
+    token_files: tuple[str, ...]
+
+
+def read_source(profile: str, credentials: Section, config: Section, environ: Mapping[str, str]) -> SourceProfile:
+    """Gather a source profile and what it links to. `credentials` and `config` look sections up in the two files."""
+    gathered: dict[str, Mapping[str, str]] = {}
+    _gather_profile(profile, credentials, config, gathered)
+    own = gathered.get(f"profile {profile}", {})
+    files = [v["web_identity_token_file"] for v in gathered.values() if "web_identity_token_file" in v]
+    files += [_sso_cache(own)] if _sso_cache(own) else []
+    mfa = next((v["mfa_serial"] for v in gathered.values() if "role_arn" in v and "mfa_serial" in v), None)
+    return SourceProfile(
+        exists=bool(own),
+        values=tuple((name, tuple(sorted(v.items()))) for name, v in sorted(gathered.items())),
+        endpoint=endpoint_url(own, gathered, environ),
+        mfa_serial=mfa,
+        token_files=tuple(files),
+    )
+
+
+def _gather_profile(profile: str, credentials: Section, config: Section, into: dict[str, Mapping[str, str]]) -> None:
+    name = f"profile {profile}"
+    if name in into or len(into) >= MAX_LINKS:
+        return
+    # The credentials file wins, key by key, in every SDK (contract §1.3).
+    in_config = config("default" if profile == "default" else name) or {}
+    merged = {**in_config, **(credentials(profile) or {})}
+    if not merged:
+        return
+    into[name] = merged
+    for key, prefix in (("sso_session", "sso-session"), ("services", "services")):
+        if key in merged:
+            linked = f"{prefix} {merged[key]}"
+            into[linked] = config(linked) or {}
+    if "source_profile" in merged:
+        _gather_profile(merged["source_profile"], credentials, config, into)
+
+
+def _sso_cache(profile: Mapping[str, str]) -> str:
+    """The file in which the AWS CLI keeps the SSO token: it changes when a person logs in."""
+    key = profile.get("sso_session") or profile.get("sso_start_url")
+    if not key:
+        return ""
+    return f"~/.aws/sso/cache/{hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()}.json"
+
+
+def endpoint_url(
+    own: Mapping[str, str], gathered: Mapping[str, Mapping[str, str]], environ: Mapping[str, str]
+) -> str | None:
+    """The configured endpoint of STS, None for AWS's own. Order: AWS SDKs guide, "Service-specific endpoints"."""
+    ignore = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") or own.get("ignore_configured_endpoint_urls", "")
+    if ignore.lower() == "true":
+        return None
+    for variable in ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"):
+        if environ.get(variable):
+            return environ[variable]
+    services = gathered.get(f"services {own.get('services')}", {})
+    for line in services.get("sts", "").splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "endpoint_url":
+            return value.strip()
+    return own.get("endpoint_url")
+
+
+def fingerprint(source: SourceProfile, *more: object) -> str:
+    """Changes when anything that the source resolves from changes. `more`: facts from outside (token files)."""
+    return hashlib.sha256(json.dumps([source.values, source.endpoint, more]).encode()).hexdigest()

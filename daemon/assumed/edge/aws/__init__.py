@@ -1,0 +1,1 @@
+"""AWS: the sources that sign, and STS itself."""

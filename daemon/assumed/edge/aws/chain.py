@@ -1,0 +1,241 @@
+"""botocore for one source: a fresh session, its credentials by botocore's own chain, and STS clients from it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore import credentials as boto_credentials
+from botocore import exceptions as boto
+from botocore import session as boto_session
+from botocore.loaders import Loader, create_loader
+
+from assumed.core.errors import RenewalFailed
+from assumed.core.model import FailureKind, Role, Session
+from assumed.core.source import SourceProfile
+
+from .sts import CLIENT_CONFIG
+
+NEEDS_LOGIN = (
+    "SSOError",
+    "SSOTokenLoadError",
+    "UnauthorizedSSOTokenError",
+    "PendingAuthorizationExpiredError",
+    "TokenRetrievalError",
+    "LoginError",
+    "LoginRefreshRequired",
+    "RefreshWithMFAUnsupportedError",
+)
+NETWORK = (
+    boto.EndpointConnectionError,
+    boto.ConnectTimeoutError,
+    boto.ReadTimeoutError,
+    boto.ConnectionClosedError,
+)
+PROVIDER_OF = {"Ec2InstanceMetadata": "iam-role", "EcsContainer": "container-role"}
+
+# A source_profile names its credentials; falling through to the machine's own identity when it has none would
+# sign as somebody else. `credential_source` asks for those by name.
+NOT_FOR_PROFILES = ("env", "ec2-credentials-file", "boto-config", "container-role", "iam-role")
+
+_loader: Loader | None = None
+_loader_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys that sign, read in one piece. The repr shows no secret."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(repr=False)
+    refreshable: bool = False
+
+    @classmethod
+    def of_session(cls, session: Session) -> Keys:
+        """A kept role's session as the keys that sign for its child."""
+        return cls(session.access_key_id, session.secret_access_key, session.session_token)
+
+
+class Chain:
+    """One botocore session for one source. Thread-safe for `client`; `keys` belongs to one thread at a time."""
+
+    def __init__(
+        self, root: Role, profile: SourceProfile | None, credentials_file: Path, inherited: Mapping[str, str]
+    ) -> None:
+        """Build the session. Raises RenewalFailed when the source cannot work unattended."""
+        self._root = root
+        self._inherited = inherited
+        self._children: list[subprocess.Popen[bytes]] = []
+        if profile is not None:
+            _refuse_what_needs_a_person(root, profile)
+        try:
+            self._session = _new_session(root.source_profile, credentials_file)
+        except boto.BotoCoreError as error:
+            raise _source_failure(error, root) from None
+        self._credentials: Any = None
+
+    def keys(self) -> Keys | None:
+        """The source's keys now; may take long. None for web identity, which signs nothing. Raises RenewalFailed."""
+        if self._root.web_identity_token_file is not None:
+            return None
+        try:
+            if self._credentials is None:
+                self._credentials = self._load()
+            frozen = self._credentials.get_frozen_credentials()
+        except boto.BotoCoreError as error:
+            raise _source_failure(error, self._root) from None
+        except (OSError, ValueError, RuntimeError, boto.ClientError) as error:
+            raise _source_failure(error, self._root) from None
+        refreshable = isinstance(self._credentials, boto_credentials.RefreshableCredentials)
+        return Keys(frozen.access_key, frozen.secret_key, frozen.token, refreshable)
+
+    def client(self, region: str | None, keys: Keys | None) -> Any:
+        """A new STS client that signs with `keys` (None: unsigned). Raises RenewalFailed for a bad region."""
+        config = CLIENT_CONFIG
+        if keys is None:
+            from botocore import UNSIGNED  # noqa: PLC0415 - web identity alone
+            from botocore.config import Config  # noqa: PLC0415
+
+            config = config.merge(Config(signature_version=UNSIGNED))
+        try:
+            return self._session.create_client(
+                "sts",
+                region_name=region,
+                config=config,
+                aws_access_key_id=keys.access_key_id if keys else None,
+                aws_secret_access_key=keys.secret_access_key if keys else None,
+                aws_session_token=keys.session_token if keys else None,
+            )
+        except boto.NoRegionError:
+            raise RenewalFailed(
+                FailureKind.MISCONFIGURED,
+                "NoRegion",
+                f"no region for {self._root.source()}",
+                'set region in the configuration, e.g. region = "us-east-1"',
+            ) from None
+        except (boto.BotoCoreError, ValueError) as error:
+            raise RenewalFailed(
+                FailureKind.MISCONFIGURED, type(error).__name__, str(error), "correct the region or the endpoint"
+            ) from None
+
+    def kill(self) -> None:
+        """Kill the helper processes that are still running, with all of their children."""
+        for child in self._children:
+            if child.poll() is None:
+                # start_new_session made the helper the leader of a group of its own
+                os.killpg(child.pid, signal.SIGKILL)
+
+    def _load(self) -> Any:
+        source = self._root.credential_source
+        if source == "Environment":
+            return _environment_credentials(self._inherited, self._root)
+        resolver = self._session.get_component("credential_provider")
+        if source is not None:
+            credentials = resolver.get_provider(PROVIDER_OF[source]).load()
+        else:
+            for name in NOT_FOR_PROFILES:
+                if any(p.METHOD == name for p in resolver.providers):
+                    resolver.remove(name)
+            self._watch_children(resolver)
+            credentials = resolver.load_credentials()
+        if credentials is None:
+            raise RenewalFailed(
+                FailureKind.SOURCE_DEAD,
+                "NoCredentials",
+                f"{self._root.source()} has no credentials",
+                f"run: aws configure --profile {self._root.source_profile}"
+                if self._root.source_profile
+                else "this machine offers none by that way; name another credential_source or a source_profile",
+            )
+        return credentials
+
+    def _watch_children(self, resolver: Any) -> None:
+        """Give every process provider a Popen that takes no input and can be killed at the deadline."""
+        builder = _Builder(self._session, self._popen)
+        for index, provider in enumerate(resolver.providers):
+            if isinstance(provider, boto_credentials.ProcessProvider):
+                resolver.providers[index] = builder.process_provider(self._root.source_profile or "default")
+            elif isinstance(provider, boto_credentials.AssumeRoleProvider):
+                # botocore offers no other way in
+                setattr(provider, "_profile_provider_builder", builder)  # noqa: B010 - unknown to its type stubs
+
+    def _popen(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+        self._children = [c for c in self._children if c.poll() is None] + [child]
+        return child
+
+
+class _Builder(boto_credentials.ProfileProviderBuilder):
+    """botocore's builder of profile providers, with our Popen in its process providers."""
+
+    def __init__(self, session: Any, popen: Any) -> None:
+        super().__init__(session)
+        self._boto_session = session
+        self._popen = popen
+
+    def process_provider(self, profile: str) -> boto_credentials.ProcessProvider:
+        """A `credential_process` provider for `profile`."""
+        return self._create_process_provider(profile)
+
+    def _create_process_provider(self, profile_name: str) -> boto_credentials.ProcessProvider:
+        session = self._boto_session
+        return boto_credentials.ProcessProvider(
+            profile_name=profile_name, load_config=lambda: session.full_config, popen=self._popen
+        )
+
+
+def _new_session(profile: str | None, credentials_file: Path) -> Any:
+    """A botocore session that shares the one loader: it alone holds 8 MB of parsed JSON."""
+    global _loader  # noqa: PLW0603 - one cache per process is the point
+    session = boto_session.Session(profile=profile)
+    session.set_config_variable("credentials_file", str(credentials_file))
+    with _loader_lock:
+        if _loader is None:
+            _loader = create_loader(session.get_config_variable("data_path"))
+    session.register_component("data_loader", _loader)
+    return session
+
+
+def _environment_credentials(inherited: Mapping[str, str], root: Role) -> Any:
+    key, secret = inherited.get("AWS_ACCESS_KEY_ID"), inherited.get("AWS_SECRET_ACCESS_KEY")
+    if not key or not secret:
+        raise RenewalFailed(
+            FailureKind.SOURCE_DEAD,
+            "NoCredentials",
+            "the environment that the daemon was started in holds no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            f"start it with both set, or name a source_profile for {root.profile}",
+        )
+    return boto_credentials.Credentials(key, secret, inherited.get("AWS_SESSION_TOKEN"), method="env")
+
+
+def _refuse_what_needs_a_person(root: Role, profile: SourceProfile) -> None:
+    # botocore would prompt for the code on the terminal: in a daemon nobody sees it (aws-vault #779, #888).
+    if profile.mfa_serial:
+        raise RenewalFailed(
+            FailureKind.NEEDS_LOGIN,
+            "MFARequired",
+            f"profile {root.source_profile} asks for the code of {profile.mfa_serial} each time",
+            "name a source that signs by itself, e.g. a profile with a session of `aws sts get-session-token`",
+        )
+
+
+def _source_failure(error: Exception, root: Role) -> RenewalFailed:
+    code = type(error).__name__
+    text = (str(error).strip().splitlines() or ["no reason given"])[0]
+    message = f"{root.source()}: {text}"
+    profile = root.source_profile or "default"
+    if code in NEEDS_LOGIN:
+        return RenewalFailed(FailureKind.NEEDS_LOGIN, code, message, f"run: aws sso login --profile {profile}")
+    if isinstance(error, boto.ProfileNotFound):
+        return RenewalFailed(FailureKind.SOURCE_DEAD, code, message, f"run: aws configure --profile {profile}")
+    if isinstance(error, NETWORK):
+        return RenewalFailed(FailureKind.UNREACHABLE, code, message, "check the network; it is tried again by itself")
+    advice = f"mend profile {profile}; try: aws sts get-caller-identity --profile {profile}"
+    return RenewalFailed(FailureKind.SOURCE_DEAD, code, message, advice)

@@ -1,0 +1,180 @@
+"""The credentials that sign AssumeRole: botocore's own chain for one profile, resolved in a thread of its own.
+
+A `credential_process` that hangs or asks for input must not hold a worker of the role pool, so each source is
+resolved apart, one at a time, with a deadline. One client per source and region, one shared loader: a botocore
+Session per role would cost 7.9 MB each.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assumed.core.errors import RenewalFailed
+from assumed.core.model import FailureKind, Instant, Role, Session
+from assumed.core.source import SourceProfile
+
+from .chain import Chain, Keys
+
+DEADLINE = 30.0
+"""Seconds for a source to resolve: an SSO call or a password manager takes a few; a prompt takes for ever."""
+FRESH_FOR = 15.0
+"""Seconds for which keys that botocore may refresh are used without asking it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A source was resolved, or was not: the message that wakes the keeper."""
+
+    source: str
+    failure: RenewalFailed | None
+
+
+@dataclass(slots=True)
+class _Source:
+    chain: Chain | None = None
+    keys: Keys | None = None
+    resolved_at: float = 0.0
+    busy: threading.Thread | None = None
+    generation: int = 0
+    clients: dict[tuple[str | None, str], Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One resolution of one source: it ends once, in its answer or at its deadline."""
+
+    source: str
+    root: Role
+    profile: SourceProfile | None
+    generation: int
+    chain: Chain | None
+    ended: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Sources:
+    """Resolves sources and hands out STS clients. `post` is called from its threads with a Resolved."""
+
+    def __init__(
+        self,
+        credentials_file: Path,
+        inherited: Mapping[str, str],
+        now: Callable[[], Instant],
+        post: Callable[[Resolved], None],
+        deadline: float = DEADLINE,
+    ) -> None:
+        self._credentials_file = credentials_file
+        self._inherited = inherited
+        self._now = now
+        self._post = post
+        self._deadline = deadline
+        self._sources: dict[str, _Source] = {}
+        self._lock = threading.Lock()
+
+    def ready(self, root: Role) -> bool:
+        """Whether `root`'s source can sign right now without being asked."""
+        with self._lock:
+            source = self._sources.get(root.source())
+            if source is None or source.chain is None:
+                return False
+            if source.keys is None:
+                return root.web_identity_token_file is not None
+            return not source.keys.refreshable or self._now().boot - source.resolved_at < FRESH_FOR
+
+    def forget(self, name: str) -> None:
+        """Start from scratch the next time: the source's values have changed, or STS refused its keys."""
+        with self._lock:
+            source = self._sources.get(name)
+            if source is None:
+                return
+            source.chain, source.keys = None, None
+            source.generation += 1
+            source.clients.clear()
+
+    def resolve(self, root: Role, profile: SourceProfile | None) -> bool:
+        """Begin to resolve `root`'s source; False while the last attempt still runs (one at a time each)."""
+        name = root.source()
+        with self._lock:
+            source = self._sources.setdefault(name, _Source())
+            if source.busy is not None and source.busy.is_alive():
+                return False
+            attempt = _Attempt(name, root, profile, source.generation, source.chain)
+            source.busy = threading.Thread(target=self._run, args=[attempt], name=f"source {name}", daemon=True)
+            source.busy.start()
+        return True
+
+    def client(self, root: Role, role: Role, parent: Session | None) -> Any:
+        """An STS client that signs for `role`: with its source's keys, or with those of the kept role above it.
+
+        Raises RenewalFailed when the source has been forgotten in the meantime.
+        """
+        with self._lock:
+            source = self._sources.get(root.source())
+            if source is None or source.chain is None:
+                raise RenewalFailed(
+                    FailureKind.TRANSIENT, "SourceChanged", f"{root.source()} has just changed", "it is read again"
+                )
+            keys = Keys.of_session(parent) if parent is not None else source.keys
+            key_id = keys.access_key_id if keys else ""
+            name = (role.region, f"{role.source()} {key_id}")
+            client = source.clients.get(name)
+            if client is None:
+                # Clients of keys that are gone are dropped with them: refreshed keys come every hour for years.
+                stale = [n for n in source.clients if n[0] == role.region and n[1].startswith(f"{role.source()} ")]
+                for old in stale:
+                    del source.clients[old]
+                client = source.clients[name] = source.chain.client(role.region, keys)
+            return client
+
+    def close(self) -> None:
+        """Kill every helper process that is still being waited for."""
+        with self._lock:
+            chains = [s.chain for s in self._sources.values() if s.chain is not None]
+        for chain in chains:
+            chain.kill()
+
+    def _run(self, attempt: _Attempt) -> None:
+        """The thread of one attempt."""
+        timer = threading.Timer(self._deadline, self._give_up, [attempt])
+        timer.daemon = True
+        timer.start()
+        failure: RenewalFailed | None = None
+        try:
+            self._settle(attempt)
+        except RenewalFailed as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - a broken provider must not leave its roles waiting for ever
+            failure = RenewalFailed(
+                FailureKind.SOURCE_DEAD, type(error).__name__, f"{attempt.source}: {error}", "see the daemon's log"
+            )
+        finally:
+            timer.cancel()
+        self._report(attempt, failure)
+
+    def _settle(self, attempt: _Attempt) -> None:
+        if attempt.chain is None:
+            attempt.chain = Chain(attempt.root, attempt.profile, self._credentials_file, self._inherited)
+        keys = attempt.chain.keys()
+        with self._lock:
+            source = self._sources[attempt.source]
+            if source.generation == attempt.generation:
+                source.chain, source.keys, source.resolved_at = attempt.chain, keys, self._now().boot
+
+    def _give_up(self, attempt: _Attempt) -> None:
+        """The deadline has passed. The thread may live on; its late answer is welcome, but nobody waits for it."""
+        failure = RenewalFailed(
+            FailureKind.SOURCE_DEAD,
+            "SourceTimeout",
+            f"{attempt.source} gave no credentials within {self._deadline:.0f} s",
+            "its credential_process may be waiting for input; run it by hand and see",
+        )
+        self._report(attempt, failure)
+        if attempt.chain is not None:
+            attempt.chain.kill()
+
+    def _report(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
+        if attempt.ended.acquire(blocking=False):  # never released: only the first of the two ends is told
+            self._post(Resolved(attempt.source, failure))

@@ -1,0 +1,210 @@
+"""AssumeRole over a botocore client: one request, one Session or one classified RenewalFailed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+from botocore import exceptions as boto
+from botocore.config import Config as ClientConfig
+
+from assumed.core.errors import RenewalFailed
+from assumed.core.model import FailureKind, Instant, Role, Session
+from assumed.core.refusals import advice_for, kind_of, too_long
+
+CHAINED_MAX = 3600
+
+# Ours is the one retry loop: botocore's own would multiply it. Its default time-outs (60 s each) would let a
+# silent server hold a worker for minutes.
+CLIENT_CONFIG = ClientConfig(connect_timeout=5, read_timeout=8, retries={"total_max_attempts": 1})
+
+UNREACHABLE = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError, boto.SSLError)
+SOURCE_BROKEN = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Everything that one renewal needs, gathered by the keeper at the moment it begins."""
+
+    role: Role
+    identity: str
+    request: str
+    started: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A session, with what a person should know about how it was obtained."""
+
+    session: Session
+    offset: float
+    """STS's clock minus ours, in seconds, to within a second and the time of the call."""
+    capped: bool
+    """Whether STS refused the length asked for and granted 3600 s instead."""
+
+
+class Pacer:
+    """At most 100 calls a second per source (promise 8): each caller waits for a slot of its own."""
+
+    def __init__(self, interval: float = 0.01) -> None:
+        self._interval = interval
+        self._next: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def wait(self, source: str) -> None:
+        """Sleep until this source's next slot; at most a few tens of milliseconds with ten workers."""
+        with self._lock:
+            now = time.monotonic()
+            slot = max(now, self._next.get(source, now))
+            self._next[source] = slot + self._interval
+        if slot > now:
+            time.sleep(slot - now)
+
+
+def assume(client: Any, order: Order, now: Callable[[], Instant]) -> Answer:
+    """Ask STS for a session. Raises RenewalFailed, classified by what to do next.
+
+    A refusal for length alone is answered by one more try at 3600 s (role chaining's limit, and every role's
+    default maximum).
+    """
+    seconds = order.role.duration_seconds
+    try:
+        return _ask(client, order, seconds, now)
+    except boto.ClientError as error:
+        code, message = _code_and_message(error)
+        if not (too_long(code, message) and seconds > CHAINED_MAX):
+            raise _refusal(error, order.role, now) from None
+    except boto.BotoCoreError as error:
+        raise _no_answer(error, order.role) from None
+    try:
+        answer = _ask(client, order, CHAINED_MAX, now)
+    except boto.ClientError as error:
+        raise _refusal(error, order.role, now) from None
+    except boto.BotoCoreError as error:
+        raise _no_answer(error, order.role) from None
+    return Answer(answer.session, answer.offset, capped=True)
+
+
+def _ask(client: Any, order: Order, seconds: int, now: Callable[[], Instant]) -> Answer:
+    role = order.role
+    if role.web_identity_token_file is not None:
+        response = client.assume_role_with_web_identity(**_web_identity_request(role, seconds))
+    else:
+        response = client.assume_role(**_request(role, seconds))
+    received = now()
+    return _answer(response, order, seconds, received)
+
+
+def _request(role: Role, seconds: int) -> dict[str, Any]:
+    optional = {
+        "ExternalId": role.external_id,
+        "Policy": role.policy,
+        "PolicyArns": [{"arn": arn} for arn in role.policy_arns],
+        "Tags": [{"Key": key, "Value": value} for key, value in role.tags],
+        "TransitiveTagKeys": list(role.transitive_tag_keys),
+        "SourceIdentity": role.source_identity,
+    }
+    return {
+        "RoleArn": role.role_arn,
+        "RoleSessionName": role.role_session_name,
+        "DurationSeconds": seconds,
+        **{key: value for key, value in optional.items() if value},
+    }
+
+
+def _web_identity_request(role: Role, seconds: int) -> dict[str, Any]:
+    # Read at every call: Kubernetes rotates the token under the same name.
+    path = Path(role.web_identity_token_file or "")
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise RenewalFailed(
+            FailureKind.SOURCE_DEAD, "TokenFile", f"cannot read {path}: {reason}", "have its issuer write the token"
+        ) from None
+    request = {"RoleArn": role.role_arn, "RoleSessionName": role.role_session_name, "DurationSeconds": seconds}
+    if role.policy:
+        request["Policy"] = role.policy
+    if role.policy_arns:
+        request["PolicyArns"] = [{"arn": arn} for arn in role.policy_arns]
+    return {**request, "WebIdentityToken": token}
+
+
+def _answer(response: Mapping[str, Any], order: Order, seconds: int, received: Instant) -> Answer:
+    """Verify what came before anybody is given it: whole, not expired, its life by STS's own clock."""
+    keys, user = response.get("Credentials") or {}, response.get("AssumedRoleUser") or {}
+    expiration = keys.get("Expiration")
+    if not (keys.get("AccessKeyId") and keys.get("SecretAccessKey") and keys.get("SessionToken")):
+        raise _useless("STS answered without a whole set of credentials")
+    if not isinstance(expiration, datetime):
+        raise _useless("STS answered without an expiration")
+    issued_at = _server_time(response) or received.wall
+    # A local clock that is 30 min slow would add 30 min to the life if it were asked; STS's Date and the length
+    # that we asked for are both upper bounds.
+    life = min(expiration.timestamp() - issued_at, float(seconds))
+    if life <= 0:
+        raise _useless("STS answered with a session that has already expired")
+    session = Session(
+        profile=order.role.profile,
+        access_key_id=keys["AccessKeyId"],
+        secret_access_key=keys["SecretAccessKey"],
+        session_token=keys["SessionToken"],
+        expiration=expiration.timestamp(),
+        issued_at=issued_at,
+        life=life,
+        received=received,
+        principal_arn=user.get("Arn", order.role.role_arn),
+        identity=order.identity,
+        request=order.request,
+    )
+    return Answer(session, offset=issued_at - received.wall, capped=False)
+
+
+def _useless(message: str) -> RenewalFailed:
+    return RenewalFailed(FailureKind.TRANSIENT, "BadAnswer", message, "it is tried again by itself")
+
+
+def _server_time(response: Mapping[str, Any]) -> float | None:
+    """STS's `Date` as POSIX seconds; None where the answer has none that can be read."""
+    header = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    try:
+        return parsedate_to_datetime(header).timestamp() if header else None
+    except ValueError:
+        return None
+
+
+def _code_and_message(error: boto.ClientError) -> tuple[str, str]:
+    detail = error.response.get("Error", {})
+    return str(detail.get("Code", "Unknown")), str(detail.get("Message", "")) or "no message"
+
+
+def _refusal(error: boto.ClientError, role: Role, now: Callable[[], Instant]) -> RenewalFailed:
+    code, message = _code_and_message(error)
+    metadata = error.response.get("ResponseMetadata", {})
+    kind = kind_of(code, message, metadata.get("HTTPStatusCode"))
+    server = _server_time(error.response)
+    offset = server - now().wall if server else 0.0
+    return RenewalFailed(kind, code, message, advice_for(kind, code, role, offset))
+
+
+def _no_answer(error: boto.BotoCoreError, role: Role) -> RenewalFailed:
+    """No refusal but no answer either: the network, a time-out, or a request that botocore itself rejects."""
+    code = type(error).__name__
+    if isinstance(error, boto.ParamValidationError):
+        kind = FailureKind.MISCONFIGURED
+    elif isinstance(error, SOURCE_BROKEN):
+        kind = FailureKind.SOURCE_DEAD
+    elif isinstance(error, UNREACHABLE):
+        kind = FailureKind.UNREACHABLE
+    else:
+        kind = FailureKind.TRANSIENT
+    advice = advice_for(kind, code, role, 0.0)
+    if kind is FailureKind.UNREACHABLE:
+        advice = "check the network, VPN or proxy; it is tried again by itself and the session in use stays"
+    return RenewalFailed(kind, code, str(error), advice)

@@ -1,0 +1,32 @@
+"""The instance lock: one daemon per credentials file. flock is released by the kernel on death, so never stale."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from assumed.core.errors import AlreadyRunning
+
+
+class InstanceLock:
+    """Holds `<state>/lock` until closed; the holder's pid stands inside, for the message alone."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the lock. Raises AlreadyRunning (exit status 4) when another process holds it."""
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._fd, 20).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise AlreadyRunning(
+                f"another assumed (pid {holder}) already keeps the credentials file beside {path.parent}; "
+                "see `assumed status`"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        """Let go. The file stays: removing it would let two holders lock two different inodes."""
+        os.close(self._fd)

@@ -1,0 +1,28 @@
+"""systemd's readiness protocol (sd_notify(3)): datagrams to $NOTIFY_SOCKET. Silent where there is no systemd."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+
+def notify(*lines: str) -> bool:
+    """Send the lines in one datagram. Returns whether there was a service manager that took them."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return False
+    if address.startswith("@"):  # abstract namespace
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.sendto("\n".join(lines).encode(), address)
+    except OSError:
+        # A manager that does not listen must never stop the renewal of credentials.
+        return False
+    return True
+
+
+def reloading() -> bool:
+    """Announce a reload. MONOTONIC_USEC goes in the same datagram, or `systemctl reload` hangs (OpenVox PR 110)."""
+    return notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")

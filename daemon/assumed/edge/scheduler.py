@@ -1,0 +1,77 @@
+"""APScheduler as a timetable: one date job per role and a bounded pool of workers.
+
+Three defaults of APScheduler silently lose work, so each is set by hand: a date job found more than 1 s late is
+dropped for good (`misfire_grace_time`), one that comes due while its predecessor still runs is dropped, too
+(`max_instances`), and an unnamed time zone costs an import and may be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.base import BaseScheduler
+
+WORKERS = 10
+
+JOB_DEFAULTS = {"misfire_grace_time": None, "max_instances": 2, "coalesce": True}
+
+
+def background(workers: int = WORKERS) -> BaseScheduler:
+    """The scheduler of the real daemon: a thread that keeps the time, and a bounded pool."""
+    return BackgroundScheduler(
+        timezone=UTC, executors={"default": ThreadPoolExecutor(workers)}, job_defaults=JOB_DEFAULTS
+    )
+
+
+class Timetable:
+    """At most one coming run per role. The keeper sees to it that one role has one renewal in flight."""
+
+    def __init__(self, scheduler: BaseScheduler, run: Callable[[str], None], wall: Callable[[], float]) -> None:
+        self._scheduler = scheduler
+        self._run = run
+        self._wall = wall
+        self._at: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin to run jobs."""
+        self._scheduler.start()
+
+    def put(self, profile: str, due_in: float) -> None:
+        """See to it that `profile` runs in `due_in` seconds (now, if that has passed); replaces an earlier plan."""
+        at = self._wall() + max(0.0, due_in)
+        if profile in self._at and abs(self._at[profile] - at) < 0.5 and self._scheduler.get_job(profile):
+            return
+        self._at[profile] = at
+        self._scheduler.add_job(
+            self._fire, "date", run_date=_instant(at), args=[profile], id=profile, replace_existing=True
+        )
+
+    def drop(self, profile: str) -> None:
+        """Forget the coming run of `profile`, if it has one."""
+        if self._at.pop(profile, None) is None:
+            return
+        try:
+            self._scheduler.remove_job(profile)
+        except JobLookupError:  # it is running now; its claim will be refused
+            return
+
+    def wake(self) -> None:
+        """Look at the wall clock again: after a suspend or a step the scheduler's own wait is wrong."""
+        self._scheduler.wakeup()
+
+    def stop(self) -> None:
+        """Take no further job. Running jobs see the keeper's stop flag; none is waited for here."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def _fire(self, profile: str) -> None:
+        self._at.pop(profile, None)
+        self._run(profile)
+
+
+def _instant(wall: float) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=wall)

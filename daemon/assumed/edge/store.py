@@ -1,0 +1,116 @@
+"""The state directory: one file per session, the last good configuration, the paths of locks and socket.
+
+It lies beside the resolved credentials file, as the AWS CLI keeps `~/.aws/cli`: every consumer (cron, sudo, a
+container that mounts the directory) computes the same path, and no service manager empties it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from assumed.core.model import Instant, Session
+from assumed.core.names import safe_name
+from assumed.files import make_private_dir, write_atomic
+
+EARLY_SECONDS = 60.0
+EARLY_SHARE = 0.05
+
+
+def state_dir(credentials_file: Path) -> Path:
+    """The state directory that belongs to a credentials file (symlinks resolved)."""
+    return credentials_file.resolve().parent / "assumed"
+
+
+def iso(wall: float) -> str:
+    """POSIX seconds in the one form that every SDK reads: whole seconds, `Z`."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(wall))).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Store:
+    """Sessions on disk in the `credential_process` format, each with the facts that it was obtained by."""
+
+    def __init__(self, directory: Path) -> None:
+        """Make the directory (0700) where it does not exist."""
+        self.directory = directory
+        self._sessions = directory / "sessions"
+        make_private_dir(directory)
+        make_private_dir(self._sessions)
+
+    @property
+    def last_good(self) -> Path:
+        """Where the last good configuration is kept."""
+        return self.directory / "config.last-good.toml"
+
+    def save(self, session: Session) -> None:
+        """Write one session, atomically, 0600."""
+        write_atomic(self._path(session.profile), json.dumps(_document(session), indent=1).encode() + b"\n")
+
+    def load(self, profile: str) -> Session | None:
+        """Read one session; None where there is none that can be used (a damaged file counts as none)."""
+        try:
+            document = json.loads(self._path(profile).read_bytes())
+            return _session(document, profile)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def forget(self, profile: str) -> None:
+        """Remove a session, so that `credential-process` cannot hand it out any more."""
+        self._path(profile).unlink(missing_ok=True)
+
+    def prune(self, keep: set[str]) -> None:
+        """Remove the sessions of profiles that are no longer configured, and leftovers of a crash."""
+        names = {f"{safe_name(profile)}.json" for profile in keep}
+        for path in self._sessions.iterdir():
+            if path.name not in names:
+                path.unlink(missing_ok=True)
+
+    def keep_config(self, text: str) -> None:
+        """Remember a configuration that worked."""
+        data = text.encode()
+        if not self.last_good.exists() or self.last_good.read_bytes() != data:
+            write_atomic(self.last_good, data)
+
+    def _path(self, profile: str) -> Path:
+        return self._sessions / f"{safe_name(profile)}.json"
+
+
+def _document(session: Session) -> dict[str, Any]:
+    # SDKs that renew only once the expiry has passed (Go, Java) would let requests in flight cross it: they are
+    # told an earlier one.
+    early = min(EARLY_SECONDS, session.life * EARLY_SHARE)
+    facts = asdict(session)
+    received = facts.pop("received")
+    for secret in ("access_key_id", "secret_access_key", "session_token"):
+        del facts[secret]
+    return {
+        "Version": 1,
+        "AccessKeyId": session.access_key_id,
+        "SecretAccessKey": session.secret_access_key,
+        "SessionToken": session.session_token,
+        "Expiration": iso(session.expiration - early),
+        "AccountId": session.principal_arn.split(":")[4],
+        "Assumed": {
+            **facts,
+            "received_wall": received["wall"],
+            "received_boot": received["boot"],
+            "boot_id": received["boot_id"],
+        },
+    }
+
+
+def _session(document: dict[str, Any], profile: str) -> Session | None:
+    facts = dict(document["Assumed"])
+    if facts["profile"] != profile:
+        return None
+    received = Instant(facts.pop("received_wall"), facts.pop("received_boot"), facts.pop("boot_id"))
+    return Session(
+        access_key_id=document["AccessKeyId"],
+        secret_access_key=document["SecretAccessKey"],
+        session_token=document["SessionToken"],
+        received=received,
+        **facts,
+    )

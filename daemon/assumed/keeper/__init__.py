@@ -1,0 +1,1 @@
+"""The running daemon: wires the edges to the core and owns the life cycle."""

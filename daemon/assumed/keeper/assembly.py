@@ -1,0 +1,191 @@
+"""A keeper with the real edges: everything is made here, once, and handed in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from assumed import __version__
+from assumed.config import Config, host_facts, load, read
+from assumed.core.command import process_command
+from assumed.core.model import Instant, Role
+from assumed.edge import logs, notify
+from assumed.edge.aws.sources import Sources
+from assumed.edge.aws.sts import Answer, Order, Pacer, assume
+from assumed.edge.clock import SystemClock, machine_id
+from assumed.edge.control import Answer as Reply
+from assumed.edge.control import Request
+from assumed.edge.credentials_file import CredentialsFile
+from assumed.edge.process_command import credential_process_argv
+from assumed.edge.scheduler import Timetable, background
+from assumed.edge.store import Store
+from assumed.edge.watcher import Watcher
+
+from . import status
+from .awsfiles import AwsFiles, config_file
+from .book import Book
+from .delivery import Delivery
+from .desk import Desk
+from .keeper import Keeper
+from .messages import Hint, Refresh, Reload
+from .ports import Ports
+from .reload import ConfigWatch
+
+# A shell that starts the daemon may have these exported; they are its own business. `credential_source =
+# "Environment"` asks for them by name. (Trap 16 of the contract.)
+SHELL_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_SESSION_NAME",
+)
+
+
+def take_shell_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """Take credential and profile variables out of the environment; returns what they were."""
+    return {name: environ.pop(name) for name in SHELL_VARIABLES if name in environ}
+
+
+@dataclass(slots=True)
+class Assembly:
+    """The parts of a running daemon that its main function starts and stops."""
+
+    keeper: Keeper
+    timetable: Timetable
+    watcher: Watcher
+    sources: Sources
+    file: CredentialsFile
+    store: Store
+
+
+def say(level: str, event: str, **facts: Any) -> None:
+    """Log one event."""
+    structlog.get_logger().log(logs.LEVELS[level], event, **facts)
+
+
+def parser_of(path: Path) -> Callable[[str], Config]:
+    """Text → Config for the file at `path`. Raises ConfigError."""
+    return lambda text: load(text, path, os.environ, host=host_facts())
+
+
+def assemble(config: Config, directory: Path, inherited: dict[str, str]) -> Assembly:
+    """Make a keeper of `config` whose state lies in `directory`. Starts nothing."""
+    clock = SystemClock()
+    file = CredentialsFile(config.credentials_file, directory)
+    store = Store(directory)
+    files = AwsFiles(config.credentials_file, config_file(os.environ), os.environ, inherited)
+    delivery = Delivery(
+        file,
+        config.config_id,
+        files.region_of,
+        lambda role: process_command(credential_process_argv(directory, role.profile)),
+        say,
+        lambda: clock.now().wall,
+    )
+    watch = ConfigWatch(config, read, parser_of(config.path))
+    pacer = Pacer()
+
+    def ask(client: Any, order: Order, now: Callable[[], Instant]) -> Answer:
+        pacer.wait(order.role.source())
+        return assume(client, order, now)
+
+    # The edges need the keeper's inbox and its worker, which exist a few lines further down.
+    timetable = Timetable(background(), lambda profile: keeper.renewals.run(profile), lambda: clock.now().wall)
+    watcher = Watcher(lambda: desk.inbox.put(Hint()))
+    sources = Sources(config.credentials_file, inherited, clock.now, lambda resolved: desk.inbox.put(resolved))
+
+    def look_after_directories() -> None:
+        watcher.watch([config.path, config.credentials_file, files.config_file])
+
+    ports = Ports(
+        now=clock.now,
+        sources=sources,
+        timetable=timetable,
+        store=store,
+        ask=ask,
+        say=say,
+        ready=lambda line: tell_manager("READY=1", line),
+        alive=lambda line: tell_manager("WATCHDOG=1", line),
+        reconfigured=reconfigure,
+        watch=look_after_directories,
+    )
+    desk = Desk(watch, files, delivery, Book(machine_id()), ports)
+    keeper = Keeper(desk)
+    return Assembly(keeper, timetable, watcher, sources, file, store)
+
+
+def tell_manager(what: str, line: str) -> None:
+    """Tell systemd, if it listens, with the state of affairs in words."""
+    notify.notify(what, f"STATUS={line}")
+
+
+def reconfigure(level: str, form: str) -> None:
+    """Set logging up as the configuration says now."""
+    import sys  # noqa: PLC0415 - the stream is looked up at the time of the call
+
+    logs.configure(level, form, sys.stderr)
+
+
+def answer(assembly: Assembly, request: Request) -> Reply:
+    """Answer one request of the control socket. Runs in the socket's thread."""
+    desk = assembly.keeper.desk
+    match request.get("command"):
+        case "ping":
+            return {"pid": os.getpid(), "version": __version__}
+        case "status":
+            return document(assembly)
+        case "reload":
+            desk.inbox.put(Reload())
+            return {"accepted": True}
+        case "refresh":
+            wanted = [str(profile) for profile in request.get("profiles", [])]
+            known = [profile for profile in wanted if profile in desk.book.roles]
+            if known or not wanted:
+                desk.inbox.put(Refresh(tuple(known), bool(request.get("due_only"))))
+            return {"accepted": known or sorted(desk.book.roles), "unknown": sorted(set(wanted) - set(known))}
+        case other:
+            return {"error": f"unknown command {other!r}; this is assumed {__version__}"}
+
+
+def document(assembly: Assembly) -> status.Document:
+    """The status document of a running daemon."""
+    keeper, desk = assembly.keeper, assembly.keeper.desk
+    now = desk.ports.now()
+    config = desk.watch.running
+    disk = status.read_disk(assembly.file, config.roles)
+    roles = [
+        status.role_document(role, assembly.store.load(role.profile), _known(desk, role, now), disk, now)
+        for role in config.roles
+    ]
+    return {
+        "daemon": status.daemon_document(__version__, keeper.started, config, desk.watch.error),
+        "roles": roles,
+        "credentials_file": status.file_document(config, desk.delivery.written_at, desk.delivery.error or disk.error),
+    }
+
+
+def _known(desk: Desk, role: Role, now: Instant) -> status.Known:
+    profile = role.profile
+    with desk.lock:
+        if profile not in desk.book.roles:
+            return status.Known(waits="disabled")
+        decision = desk.book.decide(profile, now)
+        state = desk.book.states[profile]
+    return status.Known(
+        state=state,
+        due_in=None if decision.due_in == float("inf") else decision.due_in,
+        waits=decision.message,
+        refusal=desk.delivery.refused.get(profile),
+        rival=desk.delivery.rivals.get(profile, ""),
+    )

@@ -1,0 +1,116 @@
+"""What the two AWS files say about our sources and profiles, looked up anew only when one of them has changed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assumed.core.errors import FileRefused
+from assumed.core.model import Role
+from assumed.core.reading import read_section
+from assumed.core.source import SourceProfile, fingerprint, read_source
+
+HEADER = re.compile(rb"^\[([^\]\n]*)\]", re.MULTILINE)
+
+
+def config_file(environ: Mapping[str, str]) -> Path:
+    """The AWS config file, where every SDK looks for it."""
+    return Path(os.path.expanduser(os.path.expandvars(environ.get("AWS_CONFIG_FILE") or "~/.aws/config")))
+
+
+class Sections:
+    """The sections of one file as it was when it was read; looked up one by one, for most are never asked for."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file; one that cannot be read has no sections."""
+        try:
+            self._text = path.read_bytes()
+        except OSError:
+            self._text = b""
+        found = list(HEADER.finditer(self._text))
+        ends = [match.start() for match in found[1:]] + [len(self._text)]
+        self._spans = {
+            match.group(1).decode("utf-8", "replace"): (match.start(), end)
+            for match, end in zip(found, ends, strict=False)
+        }
+
+    def __call__(self, name: str) -> Mapping[str, str] | None:
+        """The keys and values of one section, None where there is none or where botocore could not read it, either."""
+        span = self._spans.get(name)
+        if span is None:
+            return None
+        try:
+            return read_section(self._text[slice(*span)], name)
+        except FileRefused:
+            return None
+
+
+@dataclass(slots=True)
+class AwsFiles:
+    """The sources of a set of roles as the files describe them. Reads files; writes none."""
+
+    credentials_file: Path
+    config_file: Path
+    environ: Mapping[str, str]
+    inherited: Mapping[str, str]
+    sources: dict[str, SourceProfile] = field(default_factory=dict)
+    """Source name → its profile, for the sources that are profiles."""
+    _prints: dict[str, str] = field(default_factory=dict)
+    _config: Sections | None = None
+
+    def look(self, roots: Iterable[Role]) -> set[str]:
+        """Read the sources again. Returns the names of those that resolve to something else than before.
+
+        A source that was there and cannot be found now keeps its facts: another program may be in the middle of
+        writing, and an endpoint that is missing for an instant would look like a changed identity.
+        """
+        credentials = Sections(self.credentials_file)
+        self._config = Sections(self.config_file)
+        changed: set[str] = set()
+        for role in roots:
+            name = role.source()
+            if role.source_profile is not None:
+                seen = read_source(role.source_profile, credentials, self._config, self.environ)
+                known = self.sources.get(name)
+                if known is None or seen.exists or not known.exists:
+                    self.sources[name] = seen
+            now = self._fingerprint(role)
+            if self._prints.get(name) != now:
+                changed.add(name)
+                self._prints[name] = now
+        return changed
+
+    def endpoints(self, roots: Iterable[Role]) -> dict[str, str | None]:
+        """Source name → its explicitly configured endpoint of STS."""
+        anywhere = self.environ.get("AWS_ENDPOINT_URL_STS") or self.environ.get("AWS_ENDPOINT_URL")
+        return {
+            name: self.sources[name].endpoint if name in self.sources else anywhere
+            for name in (role.source() for role in roots)
+        }
+
+    def region_of(self, role: Role) -> str | None:
+        """The region to write into a kept profile: none where `~/.aws/config` sets one for that name."""
+        if role.region is None or self._config is None:
+            return role.region
+        own = self._config("default" if role.profile == "default" else f"profile {role.profile}") or {}
+        return None if "region" in own else role.region
+
+    def _fingerprint(self, role: Role) -> str:
+        if role.source_profile is not None:
+            profile = self.sources[role.source()]
+            return fingerprint(profile, [look_of(Path(f).expanduser()) for f in profile.token_files])
+        if role.web_identity_token_file is not None:
+            return str(look_of(Path(role.web_identity_token_file)))
+        return str(sorted(self.inherited.items())) if role.credential_source == "Environment" else ""
+
+
+def look_of(path: Path) -> list[int]:
+    """What tells whether a file has changed; empty for one that is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_mtime_ns, status.st_size, status.st_ino]

@@ -1,0 +1,205 @@
+"""The keeper's facts: which roles there are, what is known of each, which sources are down.
+
+Every method is short and makes no I/O; the keeper holds one lock around them, because the scheduler's workers
+claim their work here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from assumed.core.errors import RenewalFailed
+from assumed.core.model import Decision, Failure, Instant, Role, Session, identity_of, request_of
+from assumed.core.plan import (
+    SHARED,
+    Domain,
+    RoleState,
+    View,
+    after_failure,
+    after_success,
+    decide,
+    domain_after,
+    forgiven,
+)
+
+CLAIM_TOLERANCE = 0.25
+"""Seconds by which a job may fire early and still count as due: two clocks are read, not one."""
+
+
+class Book:
+    """Facts about the enabled roles of one configuration."""
+
+    def __init__(self, machine: str) -> None:
+        self.machine = machine
+        self.roles: dict[str, Role] = {}
+        self.states: dict[str, RoleState] = {}
+        self.domains: dict[str, Domain] = {}
+        self.identities: dict[str, str] = {}
+        self.requests: dict[str, str] = {}
+
+    def view(self, now: Instant) -> View:
+        """What the core may look at."""
+        return View(self.machine, self.roles, self.states, self.domains, self.requests, now)
+
+    def decide(self, profile: str, now: Instant) -> Decision:
+        """When a role is due, and why."""
+        return decide(self.view(now), profile)
+
+    def root(self, role: Role) -> Role:
+        """The role at the top of the chain: its source lies outside and signs first."""
+        while role.parent is not None and role.parent in self.roles:
+            role = self.roles[role.parent]
+        return role
+
+    def children(self, profile: str) -> list[str]:
+        """The roles that `profile` signs for."""
+        return [role.profile for role in self.roles.values() if role.parent == profile]
+
+    def peers(self, role: Role) -> list[str]:
+        """The roles that share `role`'s failure domain, itself included."""
+        return [r.profile for r in self.roles.values() if r.domain() == role.domain()]
+
+    def configure(self, roles: Iterable[Role], endpoints: Mapping[str, str | None]) -> list[str]:
+        """Take over a set of roles. Returns the profiles whose old session must be withdrawn.
+
+        Unchanged roles keep session and backoff; changed ones lose their backoff; a role whose identity changed
+        loses its session as well, before anything new is asked for (promise 5).
+        """
+        old = self.roles
+        self.roles = {role.profile: role for role in roles}
+        self._fingerprint(endpoints)
+        withdrawn: list[str] = []
+        for profile, role in self.roles.items():
+            state = self.states.get(profile, RoleState())
+            if old.get(profile) != role:
+                state = forgiven(state)
+            if state.session is not None and state.session.identity != self.identities[profile]:
+                state = replace(state, session=None, failure=None, withdrawing=True)
+                withdrawn.append(profile)
+            self.states[profile] = state
+        for profile in set(self.states) - set(self.roles):
+            del self.states[profile]
+        used = {role.domain() for role in self.roles.values()}
+        self.domains = {name: domain for name, domain in self.domains.items() if name in used}
+        return withdrawn
+
+    def _fingerprint(self, endpoints: Mapping[str, str | None]) -> None:
+        self.identities, self.requests = {}, {}
+        for profile in self.roles:
+            self._identity(profile, endpoints)
+        for profile, role in self.roles.items():
+            self.requests[profile] = request_of(role, self.identities[profile])
+
+    def _identity(self, profile: str, endpoints: Mapping[str, str | None]) -> str:
+        if profile in self.identities:
+            return self.identities[profile]
+        role = self.roles[profile]
+        endpoint = endpoints.get(self.root(role).source())
+        above = self._identity(role.parent, endpoints) if role.parent in self.roles and role.parent else None
+        self.identities[profile] = identity_of(role, endpoint, above)
+        return self.identities[profile]
+
+    def restore(self, session: Session) -> bool:
+        """Take over a session from the disk; False when it is not what its role says now, or has ended."""
+        profile = session.profile
+        if session.identity != self.identities.get(profile):
+            return False
+        self.states[profile] = replace(self.states[profile], session=session)
+        return True
+
+    def claim(self, profile: str, now: Instant) -> bool:
+        """Mark a role's renewal as in flight; False when it is not due (any more) or another one is in flight."""
+        if profile not in self.roles or self.decide(profile, now).due_in > CLAIM_TOLERANCE:
+            return False
+        self.states[profile] = replace(self.states[profile], in_flight=True, tried=now)
+        return True
+
+    def is_current(self, profile: str, identity: str) -> bool:
+        """Whether an answer to an order of this identity still concerns anybody."""
+        return self.identities.get(profile) == identity
+
+    def released(self, profile: str) -> None:
+        """The renewal in flight has ended without a result that concerns anybody."""
+        if profile in self.states:
+            self.states[profile] = replace(self.states[profile], in_flight=False)
+
+    def succeeded(self, session: Session) -> set[str]:
+        """Record a renewal. Returns the profiles whose plan it changes."""
+        profile = session.profile
+        role = self.roles[profile]
+        self.states[profile] = after_success(self.states[profile], session)
+        touched = {profile, *self.children(profile)}
+        domain = self.domains.pop(role.domain(), None)
+        if domain is None or not domain.down():
+            return touched
+        for peer in self.peers(role):
+            failure = self.states[peer].failure
+            if failure is not None and failure.kind in SHARED:
+                self.states[peer] = forgiven(self.states[peer])
+        return touched | set(self.peers(role))
+
+    def failed(self, profile: str, error: RenewalFailed, started: Instant, now: Instant) -> set[str]:
+        """Record a failed renewal. Returns the profiles whose plan it changes."""
+        role = self.roles[profile]
+        failure = Failure(error.kind, error.code, error.message, error.advice, now)
+        self.states[profile] = after_failure(self.states[profile], failure)
+        before = self.domains.get(role.domain())
+        after = domain_after(before, profile, failure, started)
+        if after is None:
+            return {profile}
+        self.domains[role.domain()] = after
+        return {profile} | (set(self.peers(role)) if after.down() else set())
+
+    def source_failed(self, source: str, error: RenewalFailed, now: Instant) -> set[str]:
+        """A source could not be resolved: that failure is every role's that would sign with it now, as one probe."""
+        failure = Failure(error.kind, error.code, error.message, error.advice, now)
+        hit = [
+            profile
+            for profile, role in self.roles.items()
+            if role.parent is None and role.source() == source and self._tries(profile, now)
+        ]
+        before = dict(self.domains)
+        touched: set[str] = set()
+        for profile in hit:
+            role = self.roles[profile]
+            self.states[profile] = after_failure(self.states[profile], failure)
+            after = domain_after(before.get(role.domain()), profile, failure, now)
+            if after is not None:
+                self.domains[role.domain()] = after
+            touched |= set(self.peers(role))
+        return touched
+
+    def _tries(self, profile: str, now: Instant) -> bool:
+        return self.states[profile].failure is not None or self.decide(profile, now).due_in <= 0
+
+    def forgive(self, profiles: Iterable[str]) -> None:
+        """Reset the backoff of these roles and of their sources."""
+        for profile in profiles:
+            self.states[profile] = forgiven(self.states[profile])
+            self.domains.pop(self.roles[profile].domain(), None)
+
+    def force(self, profile: str) -> None:
+        """Make a role due now, whatever its backoff says."""
+        self.states[profile] = replace(self.states[profile], forced=True)
+
+    def withdrawn(self) -> list[str]:
+        """The credentials file no longer shows any session that had to go. Returns whose those were."""
+        freed = [profile for profile, state in self.states.items() if state.withdrawing]
+        for profile in freed:
+            self.states[profile] = replace(self.states[profile], withdrawing=False)
+        return freed
+
+    def is_down(self, profile: str) -> bool:
+        """Whether the role's source is held to be down."""
+        domain = self.domains.get(self.roles[profile].domain())
+        return domain is not None and domain.down()
+
+    def is_settled(self, profile: str, now: Instant) -> bool:
+        """Whether the first plan has been carried out for this role: a session, or a reason why there is none."""
+        role, state = self.roles[profile], self.states[profile]
+        if state.failure is not None or self.is_down(profile):
+            return True
+        if state.session is not None and state.session.left(now) > 0:
+            return not state.in_flight or self.decide(profile, now).due_in > 0
+        return role.parent in self.roles and role.parent is not None and self.states[role.parent].failure is not None

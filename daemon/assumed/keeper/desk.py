@@ -1,0 +1,41 @@
+"""What the keeper's parts share: the facts, the lock around them, the inbox, and whose plan needs a new look."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from assumed.core.model import Role
+
+from .awsfiles import AwsFiles
+from .book import Book
+from .delivery import Delivery
+from .messages import Message
+from .ports import Ports
+from .reload import ConfigWatch
+
+
+@dataclass(slots=True)
+class Desk:
+    """One per keeper. The lock guards `book` alone; everything else belongs to the main thread."""
+
+    watch: ConfigWatch
+    files: AwsFiles
+    delivery: Delivery
+    book: Book
+    ports: Ports
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    inbox: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)
+    touched: set[str] = field(default_factory=set)
+    """Profiles whose plan is to be made anew."""
+    stopping: bool = False
+
+    def touch(self, profiles: Iterable[str]) -> None:
+        """Have these planned anew."""
+        self.touched.update(profiles)
+
+    def roots(self) -> list[Role]:
+        """The enabled roles whose source lies outside."""
+        return [role for role in self.watch.running.enabled() if role.parent is None]

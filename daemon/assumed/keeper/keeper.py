@@ -1,0 +1,168 @@
+"""The keeper: one inbox, one main thread, one heartbeat. Level-triggered: a lost event costs one beat at most.
+
+Threads (the scheduler's workers, the sources', the watcher's, the control socket's) and signal handlers only put
+messages. The one thing that a worker decides is its claim, under the lock: the plan may have changed between the
+moment it was made and the moment its job fired.
+"""
+
+from __future__ import annotations
+
+import queue
+
+from assumed.core.clocks import compare
+from assumed.core.model import Instant
+from assumed.edge.aws.sources import Resolved
+
+from . import words
+from .desk import Desk
+from .lookout import Lookout
+from .messages import Hint, Look, Message, NotRenewed, Refresh, Reload, Renewed, Stop
+from .renewals import Renewals
+
+BEAT = 30.0
+"""Seconds between heartbeats: promise 7 (every due role is tried within 30 s of a resume) rests on it."""
+READY_WITHIN = 10.0
+"""Seconds after which READY is said whatever the network does."""
+
+
+class Keeper:
+    """Keeps the roles of one configuration. `open` and `tick` may be driven by a loop of one's own: tests do."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.lookout = Lookout(desk)
+        self.renewals = Renewals(desk)
+        self.started: Instant = desk.ports.now()
+        self.is_ready = False
+        self._sample = self.started
+        self._waited = 0.0
+        self._beat_at = self.started.boot
+
+    def run(self) -> int:
+        """The main loop. Returns the number of the signal that ended it."""
+        self.open()
+        self.tick()
+        while True:
+            try:
+                message = self.desk.inbox.get(timeout=self.wait())
+            except queue.Empty:
+                self.tick()
+                continue
+            if isinstance(message, Stop):
+                self.close()
+                return message.signal
+            self.handle(message)
+            self.tick()
+
+    def open(self) -> None:
+        """Put right what the disk holds, before anything new is asked for."""
+        now = self.desk.ports.now()
+        self.lookout.open(now)
+        self._write()
+
+    def close(self) -> None:
+        """Take no further work; publish what has already arrived."""
+        desk = self.desk
+        desk.stopping = True
+        while not desk.inbox.empty():
+            message = desk.inbox.get_nowait()
+            if isinstance(message, Renewed):
+                self.renewals.renewed(message)
+        if desk.delivery.due_at is not None:
+            self._write()
+
+    def wait(self) -> float:
+        """Seconds until time alone makes something due; at most one heartbeat."""
+        times = [self._beat_at, self.desk.delivery.due_at, self.lookout.next_look()]
+        if not self.is_ready:
+            times.append(self.started.boot + READY_WITHIN)
+        now = self.desk.ports.now()
+        self._waited = max(0.0, min(t for t in times if t is not None) - now.boot)
+        return self._waited
+
+    def tick(self) -> None:
+        """Everything that time or a message has made due: look, decide, write, plan."""
+        self._drain()
+        desk = self.desk
+        now = desk.ports.now()
+        self._mind_the_clock(now)
+        beat = now.boot >= self._beat_at
+        if beat:
+            self.lookout.look_around(now)
+        self.lookout.settle(now)
+        if desk.delivery.due_at is not None and now.boot >= desk.delivery.due_at:
+            self._write()
+        self.renewals.plan(desk.ports.now())
+        self._mind_readiness(now)
+        if beat:
+            # After the work, not before it: a watchdog that is fed by a timer proves nothing.
+            self._beat_at = now.boot + BEAT
+            desk.ports.alive(self.summary())
+
+    def handle(self, message: Message) -> None:
+        """Act on one message."""
+        match message:
+            case Renewed():
+                self.renewals.renewed(message)
+            case NotRenewed():
+                self.renewals.not_renewed(message)
+            case Resolved():
+                self.renewals.resolved(message)
+            case Refresh():
+                self.renewals.refresh(message)
+            case Look():
+                self.desk.touch([message.profile])
+            case Hint():
+                self.lookout.look_at_what_changed(self.desk.ports.now())
+            case Reload():
+                self.lookout.reload(self.desk.ports.now(), at_once=True)
+            case Stop():
+                self.desk.inbox.put(message)
+
+    def summary(self) -> str:
+        """The state of affairs in one line."""
+        with self.desk.lock:
+            return words.summary(self.desk.book.states, self.desk.delivery.error, self.desk.ports.now())
+
+    def _drain(self) -> None:
+        """Handle what has come together: one write serves all of it."""
+        inbox, hinted = self.desk.inbox, False
+        for _ in range(inbox.qsize()):
+            message = inbox.get_nowait()
+            hinted = hinted or isinstance(message, Hint)
+            if not isinstance(message, Hint):
+                self.handle(message)
+        if hinted:
+            self.handle(Hint())
+
+    def _mind_the_clock(self, now: Instant) -> None:
+        jump = compare(self._sample, now, self._waited)
+        self._sample, self._waited = now, 0.0
+        if not jump:
+            return
+        desk = self.desk
+        desk.ports.say("info", "clock.jumped", **words.jumped(jump))
+        with desk.lock:
+            desk.book.forgive(desk.book.roles)
+        desk.touch(desk.book.roles)
+        self._beat_at = now.boot
+        desk.ports.timetable.wake()
+
+    def _write(self) -> None:
+        desk = self.desk
+        written = desk.delivery.write(desk.book.roles.values(), desk.book.states, lambda: desk.ports.now().boot)
+        if not written:
+            return
+        with desk.lock:
+            desk.touch(desk.book.withdrawn())
+
+    def _mind_readiness(self, now: Instant) -> None:
+        if self.is_ready:
+            return
+        desk = self.desk
+        waited = now.boot - self.started.boot >= READY_WITHIN
+        with desk.lock:
+            settled = all(desk.book.is_settled(profile, now) for profile in desk.book.roles)
+        if waited or (settled and (desk.delivery.due_at is None or desk.delivery.error is not None)):
+            self.is_ready = True
+            desk.ports.ready(self.summary())

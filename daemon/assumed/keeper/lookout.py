@@ -1,0 +1,137 @@
+"""Looking around: the configuration, the AWS files and the credentials file, and what their changes mean."""
+
+from __future__ import annotations
+
+from assumed.core.model import Instant
+
+from . import words
+from .awsfiles import look_of
+from .desk import Desk
+from .reload import CONFIRM
+
+QUIET = 1.0
+"""Seconds for which a changed AWS file is left to settle before our sources are read from it."""
+
+
+class Lookout:
+    """Main thread only. Events are hints; `look_around`, at each heartbeat, is the truth."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._sources_at: float | None = None
+        self._prune_at: float | None = None
+        self._config_look: list[int] = []
+
+    def open(self, now: Instant) -> None:
+        """Take over what the disk holds, so that a restart assumes nothing again that is still good."""
+        desk = self._desk
+        self._look_at_sources()
+        with desk.lock:
+            desk.book.configure(desk.watch.running.enabled(), desk.files.endpoints(desk.roots()))
+            for profile in desk.book.roles:
+                self._restore(profile, now)
+        self._prune_at = now.boot + CONFIRM
+        desk.delivery.want(now.boot, at_once=True)
+        desk.touch(desk.book.roles)
+
+    def _restore(self, profile: str, now: Instant) -> None:
+        """A session from before a restart is used again; one that its role would not ask for now goes."""
+        desk = self._desk
+        session = desk.ports.store.load(profile)
+        if session is None:
+            return
+        if desk.book.restore(session):
+            desk.ports.say("info", "role.restored", profile=profile, left_seconds=round(session.left(now)))
+            return
+        desk.ports.store.forget(profile)
+        desk.ports.say("info", "role.withdrawn", profile=profile, message=words.ANOTHER_ROLE)
+
+    def next_look(self) -> float | None:
+        """When something that was left to settle is to be looked at again, by the boot clock."""
+        times = (self._desk.watch.next_look(), self._sources_at, self._prune_at)
+        return min((t for t in times if t is not None), default=None)
+
+    def look_around(self, now: Instant) -> None:
+        """The heartbeat's look at everything."""
+        desk = self._desk
+        desk.ports.watch()
+        self.look_at_what_changed(now)
+        if any(source.token_files for source in desk.files.sources.values()):
+            self._sources_at = now.boot
+        desk.touch(desk.book.roles)
+
+    def look_at_what_changed(self, now: Instant) -> None:
+        """The cheap look, also after every hint: has another program written one of our files?"""
+        desk = self._desk
+        desk.watch.look(now.boot)
+        foreign = desk.delivery.look(desk.book.roles.values(), desk.book.states, now.boot)
+        look = look_of(desk.files.config_file)
+        if foreign or look != self._config_look:
+            self._config_look = look
+            self._sources_at = now.boot + QUIET
+
+    def settle(self, now: Instant) -> None:
+        """Act on what has come to rest."""
+        desk = self._desk
+        at = desk.watch.next_look()
+        if at is not None and now.boot >= at:
+            self.reload(now)
+        if self._sources_at is not None and now.boot >= self._sources_at:
+            self._sources_at = None
+            self._sources_changed(now)
+        if self._prune_at is not None and now.boot >= self._prune_at:
+            self._prune_at = None
+            desk.ports.store.prune(set(desk.book.roles))
+            desk.delivery.orphans = True
+            desk.delivery.want(now.boot)
+
+    def reload(self, now: Instant, at_once: bool = False) -> None:
+        """Read the configuration; a bad one changes nothing but what status says (promise 10)."""
+        desk = self._desk
+        before, error = desk.watch.running, desk.watch.error
+        edit = desk.watch.settle(now.boot, at_once)
+        if desk.watch.error is not None and desk.watch.error is not error:
+            desk.ports.say("error", "config.rejected", problems=desk.watch.error.problems, message=words.REJECTED)
+        if edit is None:
+            return
+        desk.ports.reconfigured(edit.config.log_level, edit.config.log_format)
+        desk.ports.say("info", "config.loaded", **words.changes(before, edit))
+        self._look_at_sources()
+        self._configure(now)
+        if not edit.leaving:
+            desk.ports.store.keep_config(edit.config.text)
+            self._prune_at = now.boot
+        desk.delivery.want(now.boot, at_once=True)
+
+    def _sources_changed(self, now: Instant) -> None:
+        """A source that resolves to something else is read anew, and its roles' failures are forgotten."""
+        desk = self._desk
+        changed = self._look_at_sources()
+        with desk.lock:
+            for name in sorted(changed):
+                desk.ports.sources.forget(name)
+                desk.book.forgive([p for p, r in desk.book.roles.items() if desk.book.root(r).source() == name])
+                desk.ports.say("info", "source.changed", source=name)
+        self._configure(now)
+        desk.delivery.want(now.boot)
+
+    def _look_at_sources(self) -> set[str]:
+        desk = self._desk
+        self._config_look = look_of(desk.files.config_file)
+        return desk.files.look(desk.roots())
+
+    def _configure(self, now: Instant) -> None:
+        """Hand configuration and endpoints to the book; what they no longer mean loses its session first (promise 5)."""
+        desk = self._desk
+        roles = desk.watch.running.enabled()
+        with desk.lock:
+            gone = set(desk.book.roles) - {role.profile for role in roles}
+            withdrawn = desk.book.configure(roles, desk.files.endpoints(desk.roots()))
+        for profile in [*withdrawn, *gone]:
+            desk.ports.store.forget(profile)
+            desk.ports.timetable.drop(profile)
+        for profile in withdrawn:
+            desk.ports.say("info", "role.withdrawn", profile=profile, message=words.ANOTHER_ROLE)
+        if withdrawn or gone:
+            desk.delivery.want(now.boot, at_once=True)
+        desk.touch(desk.book.roles)

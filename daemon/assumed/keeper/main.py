@@ -1,0 +1,135 @@
+"""The process around a keeper: configuration, lock, signals, threads, and their orderly end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from assumed.config import Config, find, read
+from assumed.config.places import default_credentials_file, resolve
+from assumed.core.errors import ConfigError, NotRunning
+from assumed.edge import logs, notify
+from assumed.edge.control import ControlServer, socket_path
+from assumed.edge.lock import InstanceLock
+from assumed.edge.store import state_dir
+
+# SUR
+from assumed.files import make_private_dir
+
+from .assembly import Assembly, answer, assemble, parser_of, say, take_shell_variables
+from .messages import Reload, Stop
+
+CREDENTIALS_FILE = re.compile(r"""^\s*credentials_file\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def run(config_path: Path | None) -> int:
+    """Keep the roles until SIGTERM or SIGINT. Returns the exit status.
+
+    Raises ConfigError (2) when neither the configuration nor a last good one can be used, AlreadyRunning (4).
+    """
+    os.umask(0o077)
+    inherited = take_shell_variables(os.environ)
+    config, error = usable_config(config_path)
+    logs.configure(config.log_level, config.log_format, sys.stderr)
+    directory = state_dir(config.credentials_file)
+    make_private_dir(directory)
+    lock = InstanceLock(directory / "lock")
+    try:
+        return _keep(config, error, directory, inherited)
+    finally:
+        lock.release()
+
+
+def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]:
+    """The configuration; when it is bad, the last good one and what is wrong. Raises ConfigError when there is none."""
+    path = find(config_path, os.environ)
+    parse = parser_of(path)
+    text = ""
+    try:
+        text = read(path)
+        return parse(text), None
+    except ConfigError as error:
+        last_good = state_dir(_credentials_file(text, path)) / "config.last-good.toml"
+        if not last_good.exists():
+            raise
+        return parse(read(last_good)), error
+
+
+def _credentials_file(text: str, path: Path) -> Path:
+    """The credentials file that a bad configuration seems to name: its state directory holds the last good one."""
+    named = CREDENTIALS_FILE.search(text)
+    try:
+        return resolve(named[2], path.parent, os.environ) if named else default_credentials_file(os.environ)
+    except ValueError as error:
+        raise ConfigError([f"credentials_file: {error}"]) from None
+
+
+def _keep(config: Config, error: ConfigError | None, directory: Path, inherited: dict[str, str]) -> int:
+    assembly = assemble(config, directory, inherited)
+    keeper = assembly.keeper
+    if error is not None:
+        keeper.desk.watch.error = error
+        say("error", "config.rejected", problems=error.problems, message="the last good configuration goes on")
+    else:
+        assembly.store.keep_config(config.text)
+    for finding in []:
+        say("warning", "profile.shadowed", subject=finding.subject, message=finding.message, advice=finding.advice)
+    swept = assembly.file.sweep()
+    if swept:
+        say("info", "file.swept", count=swept, message="leftovers of an earlier crash have been removed")
+    control = ControlServer(socket_path(directory), lambda request: answer(assembly, request))
+    restore = _take_signals(assembly)
+    say("info", "daemon.started", pid=os.getpid(), roles=len(config.enabled()), config=str(config.path))
+    try:
+        assembly.watcher.start()
+        assembly.timetable.start()
+        control.start()
+        stopped_by = keeper.run()
+    finally:
+        _stop(assembly, control)
+        restore()
+    say("info", "daemon.stopped", signal=signal.Signals(stopped_by).name)
+    return 0
+
+
+def _stop(assembly: Assembly, control: ControlServer) -> None:
+    notify.notify("STOPPING=1")
+    assembly.keeper.desk.stopping = True
+    assembly.timetable.stop()
+    assembly.sources.close()
+    assembly.watcher.stop()
+    try:
+        control.stop()
+    except NotRunning as error:
+        say("warning", "control.lost", message=str(error))
+
+
+def _take_signals(assembly: Assembly) -> Callable[[], None]:
+    """Let signals do nothing but put a message; a second SIGTERM or SIGINT ends the process at once."""
+    inbox = assembly.keeper.desk.inbox
+    asked = False
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if number == signal.SIGHUP:
+            inbox.put(Reload())
+            return
+        if asked:
+            # Nothing to lose: every write is atomic, and what is in flight is asked for again after a restart.
+            os._exit(128 + number)
+        asked = True
+        inbox.put(Stop(number))
+
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return restore

@@ -1,0 +1,60 @@
+"""What the keeper's inbox takes. Threads and signal handlers only put; the main thread alone acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assumed.core.errors import RenewalFailed
+from assumed.edge.aws.sources import Resolved
+from assumed.edge.aws.sts import Answer, Order
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """STS gave a session."""
+
+    order: Order
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class NotRenewed:
+    """STS or the source did not."""
+
+    order: Order
+    failure: RenewalFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A role's job fired but could not begin: its plan is looked at again."""
+
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something happened in a watched directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """A person wants these profiles renewed now (`due_only`: those that are due or failing)."""
+
+    profiles: tuple[str, ...]
+    due_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """SIGHUP, or `reload` on the control socket: read the configuration now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """SIGTERM or SIGINT."""
+
+    signal: int
+
+
+Message = Renewed | NotRenewed | Look | Resolved | Hint | Refresh | Reload | Stop

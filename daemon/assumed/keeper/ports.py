@@ -1,0 +1,92 @@
+"""The outside as the keeper sees it: the real edges, or those of a simulated world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from assumed.core.model import Instant, Role, Session
+from assumed.core.source import SourceProfile
+from assumed.edge.aws.sts import Answer, Order
+
+
+class Signer(Protocol):
+    """The sources (edge.aws.sources.Sources)."""
+
+    def ready(self, root: Role) -> bool:
+        """Whether the source can sign without being asked first."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Resolve the source from scratch the next time."""
+        ...
+
+    def resolve(self, root: Role, profile: SourceProfile | None) -> bool:
+        """Begin to resolve a source."""
+        ...
+
+    def client(self, root: Role, role: Role, parent: Session | None) -> Any:
+        """An STS client that signs for `role`."""
+        ...
+
+
+class Planner(Protocol):
+    """The timetable (edge.scheduler.Timetable)."""
+
+    def put(self, profile: str, due_in: float) -> None:
+        """Run `profile` in so many seconds."""
+        ...
+
+    def drop(self, profile: str) -> None:
+        """Forget its coming run."""
+        ...
+
+    def wake(self) -> None:
+        """Look at the wall clock again."""
+        ...
+
+
+class Shelf(Protocol):
+    """The session store (edge.store.Store)."""
+
+    def save(self, session: Session) -> None:
+        """Write one session."""
+        ...
+
+    def load(self, profile: str) -> Session | None:
+        """Read one session."""
+        ...
+
+    def forget(self, profile: str) -> None:
+        """Remove one session."""
+        ...
+
+    def prune(self, keep: set[str]) -> None:
+        """Remove all sessions but these."""
+        ...
+
+    def keep_config(self, text: str) -> None:
+        """Remember a configuration that worked."""
+        ...
+
+
+@dataclass(slots=True)
+class Ports:
+    """Everything that the keeper reaches outside itself."""
+
+    now: Callable[[], Instant]
+    sources: Signer
+    timetable: Planner
+    store: Shelf
+    ask: Callable[[Any, Order, Callable[[], Instant]], Answer]
+    say: Callable[..., None]
+    """say(level, event, **facts): the log."""
+    ready: Callable[[str], None]
+    """ready(status line): the first plan has been carried out."""
+    alive: Callable[[str], None]
+    """alive(status line): after every heartbeat."""
+    reconfigured: Callable[[str, str], None]
+    """reconfigured(log level, log form): the configuration has set them anew."""
+    watch: Callable[[], None]
+    """Watch the directories of our files again: one of them may have come into being."""

@@ -1,0 +1,104 @@
+"""When an edit of the configuration takes effect: debounced, validated whole, removals confirmed.
+
+Half-written TOML is often valid TOML: additions and changes are taken at once, a removal only when the same
+content is read again 5 s later. A bad edit changes nothing but what `status` says (promise 10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from assumed.config import Config, diff
+from assumed.core.errors import ConfigError
+
+QUIET = 0.25
+"""Seconds without a further change before an edit is read: one save is up to nine events."""
+PATIENCE = 5.0
+"""Seconds after which a file that keeps changing is read all the same."""
+CONFIRM = 5.0
+"""Seconds after which the same content is read again before a role is let go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """An edit that is to take effect: `config` is what to run now, `leaving` are the roles that wait to be let go."""
+
+    config: Config
+    leaving: tuple[str, ...]
+
+
+class ConfigWatch:
+    """Follows one configuration file. `read` and `parse` raise ConfigError; times are seconds of the boot clock."""
+
+    def __init__(self, config: Config, read: Callable[[Path], str], parse: Callable[[str], Config]) -> None:
+        self.running = config
+        self.error: ConfigError | None = None
+        """Why the file as it is now cannot be used; the last good configuration goes on."""
+        self._read = read
+        self._parse = parse
+        self._settled = config.text
+        self._pending: str | None = None
+        self._since = 0.0
+        self._changed_at = 0.0
+        self._confirm_at: float | None = None
+        self._confirm: Config | None = None
+
+    def look(self, now: float) -> None:
+        """Compare the file with what was last seen. Cheap: a read of some kilobytes."""
+        text = self._text()
+        if text == self._settled:
+            self._pending = None
+            return
+        if self._pending is None:
+            self._since = now
+        if text != self._pending:
+            self._pending, self._changed_at = text, now
+
+    def next_look(self) -> float | None:
+        """When to call `settle` next; None while nothing is under way."""
+        times = [] if self._confirm_at is None else [self._confirm_at]
+        if self._pending is not None:
+            times.append(min(self._changed_at + QUIET, self._since + PATIENCE))
+        return min(times, default=None)
+
+    def settle(self, now: float, at_once: bool = False) -> Edit | None:
+        """Read an edit that has come to rest (or `at_once`, when a person asks). None: nothing takes effect now."""
+        self.look(now)
+        if self._pending is not None:
+            if not at_once and now < min(self._changed_at + QUIET, self._since + PATIENCE):
+                return None
+            self._settled, self._pending = self._pending, None
+            self._confirm, self._confirm_at = None, None
+            return self._take(now)
+        if self._confirm is not None and self._confirm_at is not None and now >= self._confirm_at:
+            self.running, self._confirm, self._confirm_at = self._confirm, None, None
+            return Edit(self.running, ())
+        return None
+
+    def _take(self, now: float) -> Edit | None:
+        try:
+            new = self._parse(self._read_settled())
+        except ConfigError as error:
+            self.error = error
+            return None
+        self.error = None
+        leaving = diff(self.running, new).removed
+        if leaving:
+            self._confirm, self._confirm_at = new, now + CONFIRM
+        staying = tuple(role for role in self.running.roles if role.profile in leaving)
+        self.running = replace(new, roles=new.roles + staying)
+        return Edit(self.running, leaving)
+
+    def _read_settled(self) -> str:
+        if self._settled.startswith("\0"):
+            raise ConfigError(self._settled[1:].split("\0"))
+        return self._settled
+
+    def _text(self) -> str:
+        """The file's text; the reason why there is none is a text, too, so that it settles like any other."""
+        try:
+            return self._read(self.running.path)
+        except ConfigError as error:
+            return "\0" + "\0".join(error.problems)

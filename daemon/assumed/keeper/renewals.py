@@ -1,0 +1,189 @@
+"""Renewals from plan to result: who is due, the worker's part, and what an answer changes."""
+
+from __future__ import annotations
+
+import math
+
+from assumed.core.errors import RenewalFailed
+from assumed.core.model import FailureKind, Instant, Role, Session
+from assumed.edge.aws.sources import Resolved
+from assumed.edge.aws.sts import Order
+
+from . import words
+from .desk import Desk
+from .messages import Look, NotRenewed, Refresh, Renewed
+
+SKEW = 60.0
+"""Seconds by which the local clock may be off before a person is told (STS refuses at 15 min)."""
+
+
+class Renewals:
+    """`run` belongs to the scheduler's workers, everything else to the main thread."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._skew_said = False
+
+    # -- the worker's part ------------------------------------------------------------------------------------
+
+    def run(self, profile: str) -> None:
+        """The job of one role: claim it, ask STS, report. Never raises: a lost job would lose the role."""
+        desk = self._desk
+        if desk.stopping:
+            return
+        claimed = self._claim(profile)
+        if claimed is None:
+            desk.inbox.put(Look(profile))
+            return
+        order, root, parent = claimed
+        try:
+            client = desk.ports.sources.client(root, order.role, parent)
+            answer = desk.ports.ask(client, order, desk.ports.now)
+        except RenewalFailed as failure:
+            desk.inbox.put(NotRenewed(order, failure))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the role is tried again and a person can read it
+            desk.ports.say("error", "role.renewal_crashed", profile=profile, exc_info=error)
+            failed = RenewalFailed(FailureKind.TRANSIENT, type(error).__name__, "a fault in assumed", "see its log")
+            desk.inbox.put(NotRenewed(order, failed))
+        else:
+            desk.inbox.put(Renewed(order, answer))
+
+    def _claim(self, profile: str) -> tuple[Order, Role, Session | None] | None:
+        desk = self._desk
+        with desk.lock:
+            role = desk.book.roles.get(profile)
+            if role is None:
+                return None
+            root = desk.book.root(role)
+            now = desk.ports.now()
+            if not desk.ports.sources.ready(root) or not desk.book.claim(profile, now):
+                return None
+            parent = desk.book.states[role.parent].session if role.parent else None
+            order = Order(role, desk.book.identities[profile], desk.book.requests[profile], now)
+            return order, root, parent
+
+    # -- the plan ---------------------------------------------------------------------------------------------
+
+    def plan(self, now: Instant) -> None:
+        """Carry out the plan of every profile that was touched: put its job, drop it, or have its source resolved."""
+        desk = self._desk
+        touched, desk.touched = desk.touched, set()
+        for profile in touched:
+            with desk.lock:
+                role = desk.book.roles.get(profile)
+                if role is None:
+                    continue
+                due_in = desk.book.decide(profile, now).due_in
+                root = desk.book.root(role)
+            if due_in == math.inf or (due_in <= 0 and not self._can_sign(root)):
+                desk.ports.timetable.drop(profile)
+            else:
+                desk.ports.timetable.put(profile, due_in)
+
+    def _can_sign(self, root: Role) -> bool:
+        ports = self._desk.ports
+        if ports.sources.ready(root):
+            return True
+        ports.sources.resolve(root, self._desk.files.sources.get(root.source()))
+        return False
+
+    # -- results ----------------------------------------------------------------------------------------------
+
+    def renewed(self, message: Renewed) -> None:
+        """A session has come: record it, store it, have it written."""
+        desk, answer, role = self._desk, message.answer, message.order.role
+        with desk.lock:
+            if self._is_stale(message.order):
+                return
+            down = desk.book.is_down(role.profile)
+            desk.touch(desk.book.succeeded(answer.session))
+        self._save(answer.session)
+        desk.delivery.want(desk.ports.now().boot)
+        desk.ports.say(
+            "info",
+            "role.renewed",
+            profile=role.profile,
+            lives_seconds=round(answer.session.life),
+            key=f"…{answer.session.access_key_id[-4:]}",
+        )
+        if down:
+            desk.ports.say("info", "source.recovered", source=role.source())
+        if answer.capped:
+            desk.ports.say("warning", "role.length_capped", profile=role.profile, message=words.CAPPED)
+        self._mind_skew(answer.offset)
+
+    def _mind_skew(self, offset: float) -> None:
+        if abs(offset) > SKEW and not self._skew_said:
+            self._desk.ports.say("warning", "clock.skewed", message=words.skewed(offset))
+        self._skew_said = abs(offset) > SKEW
+
+    def not_renewed(self, message: NotRenewed) -> None:
+        """A renewal has failed: record it; the session in use stays."""
+        desk, role, failure = self._desk, message.order.role, message.failure
+        now = desk.ports.now()
+        with desk.lock:
+            if self._is_stale(message.order):
+                return
+            was_down = desk.book.is_down(role.profile)
+            desk.touch(desk.book.failed(role.profile, failure, message.order.started, now))
+            is_down = desk.book.is_down(role.profile)
+            if failure.kind is FailureKind.SOURCE_DEAD:
+                self._mistrust_source(role)
+            state = desk.book.states[role.profile]
+            retry_in = desk.book.decide(role.profile, now).due_in
+        level = words.level_of(state, now)
+        desk.ports.say(level, "role.renewal_failed", **words.failure_facts(role, state, failure, now, retry_in))
+        if is_down and not was_down:
+            desk.ports.say("warning", "source.down", source=role.source(), message=words.DOWN)
+
+    def resolved(self, message: Resolved) -> None:
+        """A source can sign now, or could not be resolved."""
+        desk, failure = self._desk, message.failure
+        with desk.lock:
+            desk.touch(p for p, r in desk.book.roles.items() if desk.book.root(r).source() == message.source)
+            if failure is not None:
+                desk.touch(desk.book.source_failed(message.source, failure, desk.ports.now()))
+        if failure is not None:
+            facts = {"code": failure.code, "message": failure.message, "advice": failure.advice}
+            desk.ports.say("warning", "source.not_resolved", source=message.source, **facts)
+
+    def refresh(self, message: Refresh) -> None:
+        """A person wants renewals now."""
+        desk = self._desk
+        now = desk.ports.now()
+        with desk.lock:
+            for profile in message.profiles or tuple(desk.book.roles):
+                if profile not in desk.book.roles:
+                    continue
+                waits = desk.book.decide(profile, now).due_in > 0 and desk.book.states[profile].failure is None
+                if message.due_only and waits:
+                    continue
+                desk.book.force(profile)
+                desk.delivery.forgive(profile)
+                desk.touch([profile])
+        desk.delivery.want(now.boot)
+
+    def _is_stale(self, order: Order) -> bool:
+        """The role has become another one while STS was being asked: the answer concerns nobody."""
+        desk, profile = self._desk, order.role.profile
+        if desk.book.is_current(profile, order.identity):
+            return False
+        desk.book.released(profile)
+        desk.touch([profile])
+        return True
+
+    def _save(self, session: Session) -> None:
+        try:
+            self._desk.ports.store.save(session)
+        except OSError as error:
+            # It is in memory, and the credentials file may lie on a disk that has room.
+            self._desk.ports.say("error", "session.not_stored", profile=session.profile, message=str(error))
+
+    def _mistrust_source(self, role: Role) -> None:
+        """STS does not accept the keys that signed: read them anew, or renew the kept role that they belong to."""
+        desk = self._desk
+        if role.parent is None:
+            desk.ports.sources.forget(role.source())
+        elif desk.book.states[role.parent].failure is None:
+            desk.book.force(role.parent)
+            desk.touch([role.parent])

@@ -1,0 +1,147 @@
+"""The status document: what a reader of each profile gets, re-read from the disk, and what we know beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from assumed.config import Config
+from assumed.core.errors import ConfigError, FileRefused
+from assumed.core.model import FailureKind, Instant, Role, Session
+from assumed.core.ownership import Refusal
+from assumed.core.plan import RoleState
+from assumed.core.reading import read_sections
+from assumed.edge.clock import SystemClock
+from assumed.edge.credentials_file import CredentialsFile
+from assumed.edge.store import Store, iso, state_dir
+
+Document = dict[str, Any]
+Sections = Mapping[str, Mapping[str, str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What only a running daemon knows of a role. Without one, everything is at its default."""
+
+    state: RoleState = RoleState()
+    due_in: float | None = None
+    waits: str = ""
+    refusal: Refusal | None = None
+    rival: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What readers find: the sections of the credentials file, and why it could not be read, if so."""
+
+    sections: Sections
+    error: FileRefused | None
+
+
+def read_disk(file: CredentialsFile, roles: tuple[Role, ...]) -> Disk:
+    """Read the credentials file as its readers would."""
+    try:
+        return Disk(read_sections(file.read(), [role.profile for role in roles]), None)
+    except FileRefused as error:
+        return Disk({}, error)
+
+
+def offline(config: Config) -> Document:
+    """The document without a daemon: what is on the disk."""
+    directory = state_dir(config.credentials_file)
+    file = CredentialsFile(config.credentials_file, directory)
+    store = Store(directory) if directory.is_dir() else None
+    disk = read_disk(file, config.roles)
+    now = SystemClock().now()
+    roles = [
+        role_document(role, store.load(role.profile) if store else None, Known(), disk, now) for role in config.roles
+    ]
+    return {"daemon": None, "roles": roles, "credentials_file": file_document(config, None, disk.error)}
+
+
+def daemon_document(version: str, started: Instant, config: Config, error: ConfigError | None) -> Document:
+    """The daemon itself."""
+    return {
+        "pid": os.getpid(),
+        "version": version,
+        "started_at": iso(started.wall),
+        "config": str(config.path),
+        "config_error": str(error) if error else None,
+    }
+
+
+def file_document(config: Config, written_at: float | None, error: FileRefused | None) -> Document:
+    """The credentials file."""
+    return {
+        "path": str(config.credentials_file),
+        "written_at": iso(written_at) if written_at else None,
+        "error": str(error) if error else None,
+    }
+
+
+def role_document(role: Role, stored: Session | None, known: Known, disk: Disk, now: Instant) -> Document:
+    """One role. `state` is about readers: a session that could not be written is not `fresh`."""
+    delivered = is_delivered(role, stored, disk)
+    left = stored.left(now) if stored else None
+    issued = stored.received.wall if stored else None
+    error = _last_error(known)
+    return {
+        "profile": role.profile,
+        "role_arn": role.role_arn,
+        "source": role.source(),
+        "deliver": role.deliver,
+        "enabled": role.enabled,
+        "state": state_of(role, delivered, left, known),
+        "delivered": delivered,
+        "issued_at": iso(issued) if issued else None,
+        "expiration": iso(stored.expiration) if stored else None,
+        "left_seconds": round(left, 1) if left is not None else None,
+        "life_seconds": round(stored.life, 1) if stored else None,
+        "next_renewal": iso(now.wall + max(0.0, known.due_in)) if known.due_in is not None else None,
+        "waits": known.waits or None,
+        "failures": known.state.failure.count if known.state.failure else 0,
+        "last_error": error,
+    }
+
+
+def is_delivered(role: Role, stored: Session | None, disk: Disk) -> bool:
+    """Whether a reader of the profile gets the stored session now."""
+    section = disk.sections.get(role.profile)
+    if stored is None or section is None:
+        return False
+    if role.deliver == "process":
+        return "credential_process" in section and "aws_access_key_id" not in section
+    return (
+        section.get("aws_access_key_id") == stored.access_key_id
+        and section.get("aws_secret_access_key") == stored.secret_access_key
+        and section.get("aws_session_token") == stored.session_token
+    )
+
+
+def state_of(role: Role, delivered: bool, left: float | None, known: Known) -> str:
+    """`fresh`, `pending`, `failing`, `expired` or `needs_login`."""
+    failure = known.state.failure
+    if failure is not None and failure.kind is FailureKind.NEEDS_LOGIN:
+        return "needs_login"
+    if left is not None and left <= 0:
+        return "expired"
+    if failure is not None or known.refusal is not None or known.rival:
+        return "failing"
+    if left is None or not delivered:
+        return "pending"
+    return "fresh"
+
+
+def _last_error(known: Known) -> Document | None:
+    if known.refusal is not None:
+        return {"code": "ProfileRefused", "message": known.refusal.reason, "advice": known.refusal.advice}
+    if known.rival:
+        message = f"{known.rival} keeps overwriting this profile"
+        advice = f"stop {known.rival} or rename the profile in one of the two, then: assumed refresh"
+        return {"code": "ProfileContested", "message": message, "advice": advice}
+    failure = known.state.failure
+    if failure is None:
+        return None
+    return {"code": failure.code, "message": failure.message, "advice": failure.advice}
