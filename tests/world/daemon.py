@@ -159,7 +159,7 @@ class Daemon:
 
     def role(self, profile: str) -> dict[str, Any]:
         """One role of the status document. Raises KeyError."""
-        return {entry["profile"]: entry for entry in self.status()["roles"]}[profile]
+        return dict({entry["profile"]: entry for entry in self.status()["roles"]}[profile])
 
     def wait_until(self, predicate: Callable[[dict[str, Any]], Any], within: float = 10.0) -> dict[str, Any]:
         """The first status document for which `predicate` holds. Raises AssertionError, with the log's end."""

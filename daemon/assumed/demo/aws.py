@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import select
 import subprocess
 import sys
 import urllib.request
@@ -25,6 +26,7 @@ ACCOUNT = "123456789012"
 """moto's account."""
 REGION = "us-west-2"
 EXTERNAL_ID = "MyApp-42"
+START_SECONDS = 60
 _BOOTSTRAP = {"aws_access_key_id": "AKIABOOTSTRAP", "aws_secret_access_key": "bootstrap"}
 
 
@@ -53,8 +55,10 @@ class Moto:
             start_new_session=True,  # Ctrl-C is for whoever started us: the server ends when we say so
         )
         assert self._process.stdout is not None  # noqa: S101
-        port = self._process.stdout.readline().strip()
+        answered, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
+        port = self._process.stdout.readline().strip() if answered else ""
         if not port.isdigit():
+            self._process.kill()
             _, stderr = self._process.communicate()
             raise AssumedError(
                 f"moto's server did not start: {(stderr.strip().splitlines() or ['no reason given'])[-1]}"
