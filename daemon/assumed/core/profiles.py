@@ -9,9 +9,9 @@ back the bytes that were there, with or without a newline at their end.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from .command import process_command
 from .edits import Edits
@@ -47,6 +47,9 @@ COMMENT = f"{MARK}: these keys are replaced before they expire; other lines of t
 _VALUE = re.compile(r"[!$-:<-~][!-~]*")
 """Printable ASCII without spaces, and no quote, # or ; at the front: read alike by every SDK."""
 _COMMAND = re.compile(r'["/][ -~]*[!-~]')
+_WORDS = re.compile(r"[!-~]+( [!-~]+)*")
+_TIME = "%04d-%02d-%02dT%02d:%02d:%02dZ"
+"""The one form of an instant that every SDK reads (aws-contract §3.1)."""
 _SEPARATOR = re.compile(r"[=:]")
 
 
@@ -143,20 +146,42 @@ class _Surgery:
         wanted = _wanted(role)
         check_defaults(role.deliver, self.document.defaults)
         if section is None:
-            if role.region:
-                wanted["region"] = role.region
-            wanted[OWNER_KEY] = f"{role.profile} {self.config_id}" + (" region" if role.region else "")
-            self.edits.append([f"[{role.profile}]", COMMENT, *_lines(wanted)])
-            self.meant[role.profile] = wanted
+            self._add(role, wanted)
+            return
+        check_preferred(section)
+        if self._says_so(section, role, wanted):
             return
         values = self._values(section)
         check_hands_off(section, values, role.session)
-        check_preferred(section)
         extras = self._extras(section, values)
         if extras is None:
             check_adoptable(section, values)
-            self.adopted.append(role.profile)
         self._rewrite(section, extras, role, wanted)
+        if extras is None:
+            self.adopted.append(role.profile)
+
+    def _add(self, role: KeptProfile, wanted: dict[str, str]) -> None:
+        self._sign(role, wanted, ["region"] if role.region else [])
+        _check_values(wanted)
+        self.edits.append([f"[{role.profile}]", COMMENT, *_lines(wanted)])
+        self.meant[role.profile] = wanted
+
+    def _sign(self, role: KeptProfile, wanted: dict[str, str], extras: list[str]) -> None:
+        """Adds the region, if that line is to be ours, and the owner, always last."""
+        if role.region and "region" in extras:
+            wanted["region"] = role.region
+        wanted[OWNER_KEY] = " ".join([role.profile, self.config_id, *extras])
+
+    def _says_so(self, section: Section, role: KeptProfile, wanted: Mapping[str, str]) -> bool:
+        """Whether the section is word for word what we would write anew: the short way for nearly all of them."""
+        signed = dict(wanted)
+        self._sign(role, signed, ["region"] if role.region else [])
+        lines = [COMMENT, *_lines(signed)]
+        return (
+            self.document.lines[section.start + 1 : section.start + 1 + len(lines)] == lines
+            and not section.tails
+            and len(MANAGED_KEYS & section.keys.keys()) == len(signed) - ("region" in signed)
+        )
 
     def remove_all_but(self, names: set[str]) -> None:
         for name, section in self.document.sections.items():
@@ -170,13 +195,13 @@ class _Surgery:
         """Makes an owned (`extras` is a list) or adopted section say what is wanted, line by line."""
         changes = len(self.edits)
         ours = _ours(section, extras)
-        words = [role.profile, self.config_id]
+        words: list[str] = []
         if role.region and ("region" in ours or "region" not in section.keys):
-            wanted["region"] = role.region
             words.append("region")
         if "header" in (extras or ()) or (extras is None and not section.keys):
             words.append("header")
-        wanted[OWNER_KEY] = " ".join(words)
+        self._sign(role, wanted, words)
+        _check_values(wanted)
 
         lines = self.document.lines
         for key, number in ours.items():
@@ -242,7 +267,7 @@ class _Surgery:
 
 
 def _wanted(role: KeptProfile) -> dict[str, str]:
-    """The managed keys and their values, but for the owner. Raises Unfit for what must not get into a file."""
+    """The managed keys and their values, but for the owner."""
     session = role.session
     wanted: dict[str, str] = {}
     if role.deliver == "process":
@@ -254,17 +279,21 @@ def _wanted(role: KeptProfile) -> dict[str, str]:
         wanted["aws_secret_access_key"] = session.secret_access_key
         wanted["aws_session_token"] = session.session_token
     if session is not None:
-        expires = datetime.fromtimestamp(session.expiration, UTC)
-        wanted["x_security_token_expires"] = expires.strftime("%Y-%m-%dT%H:%M:%SZ")
+        wanted["x_security_token_expires"] = _TIME % time.gmtime(session.expiration)[:6]
         if role.deliver == "keys" and session.principal_arn:
             wanted["x_principal_arn"] = session.principal_arn
-    for key, value in {**wanted, "region": role.region or "-"}.items():
-        if not (_COMMAND if key == "credential_process" else _VALUE).fullmatch(value):
+    return wanted
+
+
+def _check_values(wanted: Mapping[str, str]) -> None:
+    """Raises Unfit for what must not get into a file: a line break in a value would write a line of its own."""
+    shapes = {"credential_process": _COMMAND, OWNER_KEY: _WORDS}
+    for key, value in wanted.items():
+        if not shapes.get(key, _VALUE).fullmatch(value):
             raise Unfit(
                 f"its {key} is empty or holds a space, a line break or another character that has no place in the file",
                 "Look at what issues it: an STS-compatible server or a proxy may have changed the answer",
             )
-    return wanted
 
 
 def _lines(values: Mapping[str, str]) -> list[str]:
