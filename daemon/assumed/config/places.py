@@ -63,12 +63,8 @@ def _usual(environ: Mapping[str, str]) -> list[Path]:
 def read(path: Path) -> str:
     """The text of the configuration file. Raises `ConfigError` with the one reason why there is none."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO must not hang the daemon
-    except OSError as error:
-        raise ConfigError([f"{path}: {_unreadable(error)}"]) from None
-    try:
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
+        with open(path, "rb", opener=_open) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ConfigError([f"{path}: is not a regular file; it is read again at every change, so name a file"])
             data = file.read(LARGEST + 1)
     except OSError as error:
@@ -80,6 +76,10 @@ def read(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError([f"{path}:{line}: is not UTF-8; save the file in that encoding"]) from None
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO must not hang the daemon
 
 
 def _unreadable(error: OSError) -> str:
@@ -112,14 +112,18 @@ def resolve(value: str, base: Path, environ: Mapping[str, str]) -> Path:
 
 
 def default_credentials_file(environ: Mapping[str, str]) -> Path:
-    """Where the SDKs look: `$AWS_SHARED_CREDENTIALS_FILE` (`~` and `$NAME` expanded as in botocore), or the usual.
+    """Where the SDKs look for credentials. Raises `ValueError` with a sentence where that cannot be told."""
+    return _aws_file("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", environ)
 
-    Raises `ValueError` with a sentence where that cannot be told.
-    """
-    named = environ.get("AWS_SHARED_CREDENTIALS_FILE")
-    if not named:
-        return resolve("~/.aws/credentials", Path("/"), environ)
-    named = _expand(named, environ)
+
+def aws_config_file(environ: Mapping[str, str]) -> Path:
+    """Where the SDKs look for their configuration. Raises `ValueError` as above."""
+    return _aws_file("AWS_CONFIG_FILE", "~/.aws/config", environ)
+
+
+def _aws_file(variable: str, usual: str, environ: Mapping[str, str]) -> Path:
+    """What `variable` names, `~` and `$NAME` expanded as in botocore, or the usual place."""
+    named = _expand(environ.get(variable) or usual, environ)
     if not named.startswith(("~", "/")):
         raise ValueError("is a relative path, which means another file in every directory; make it absolute")
     return resolve(named, Path("/"), environ)

@@ -1,0 +1,73 @@
+"""Judgements on owners and modes: what `stat` told in, findings out."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from .around import Finding
+
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_OURS = "run assumed as that user; it rewrites only its own files"
+
+
+def config_file(path: Path, found: os.stat_result, uid: int) -> Iterator[Finding]:
+    """Whoever may write the configuration decides which roles are assumed; who may read it learns no secret."""
+    if found.st_uid not in (0, uid):
+        advice = f"give it to the user that the daemon runs as: chown {uid} {path}"
+        yield Finding("error", str(path), "belongs to another user, who decides by it which roles are assumed", advice)
+    elif found.st_mode & OTHERS_WRITE:
+        message = f"may be written by others ({_mode(found)}), who decide by it which roles are assumed"
+        yield Finding("error", str(path), message, f"chmod go-w {path}")
+    else:
+        yield Finding("ok", str(path), "may be written by its owner alone")
+
+
+def credentials_file(path: Path, found: os.stat_result, uid: int, *, mounted: bool) -> Iterator[Finding]:
+    """The file that is replaced at each renewal."""
+    subject = str(path)
+    if not stat.S_ISREG(found.st_mode):
+        yield Finding("error", subject, "is no plain file", "put a plain file in its place")
+        return
+    if found.st_uid != uid:
+        yield Finding("error", subject, "belongs to another user", _OURS)
+    if mounted:
+        # a rename over a mount point fails with EBUSY, and one outside leaves the container with the old file
+        message = "is mounted by itself, so it cannot be replaced"
+        yield Finding("error", subject, message, f"mount its directory, {path.parent}, instead of the file")
+    if found.st_mode & OTHERS_WRITE:
+        yield Finding("error", subject, f"may be written by others ({_mode(found)})", f"chmod 600 {path}")
+    elif found.st_mode & OTHERS:
+        yield Finding("warning", subject, f"may be read by others ({_mode(found)})", f"chmod 600 {path}")
+
+
+def directory(path: Path, found: os.stat_result, uid: int, *, writable: bool) -> Iterator[Finding]:
+    """The directory of the credentials file: replacing a file is writing in its directory."""
+    subject = str(path)
+    if not stat.S_ISDIR(found.st_mode):
+        yield Finding("error", subject, "is no directory", "name another credentials_file")
+    elif found.st_uid != uid:
+        yield Finding("error", subject, "belongs to another user", _OURS)
+    elif not writable:
+        yield Finding("error", subject, "may not be written, so no file in it can be replaced", f"chmod u+wx {path}")
+    elif found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        message = "may be written by everybody, so anybody could put in another file"
+        yield Finding("error", subject, message, f"chmod o-w {path}")
+
+
+def state_directory(path: Path, found: os.stat_result, uid: int) -> Iterator[Finding]:
+    """Where the sessions lie."""
+    subject = str(path)
+    if not stat.S_ISDIR(found.st_mode):
+        yield Finding("error", subject, "is no directory, but assumed keeps its sessions there", "move it away")
+    elif found.st_uid != uid:
+        yield Finding("error", subject, "belongs to another user", f"move it away, or chown -R {uid} {path}")
+    elif found.st_mode & OTHERS:
+        yield Finding("warning", subject, f"is open to others ({_mode(found)})", f"chmod 700 {path}")
+
+
+def _mode(found: os.stat_result) -> str:
+    return f"mode {stat.S_IMODE(found.st_mode):04o}"

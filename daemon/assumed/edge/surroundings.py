@@ -1,0 +1,240 @@
+"""What surrounds the configuration on this machine: AWS files, modes, owners, mounts, exported variables.
+
+Looks and changes nothing. No finding shows a value from a credentials file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from assumed.config import modes
+from assumed.config.around import Finding, Profiles, chosen_profile, claims, exported_keys, leaks, sources
+from assumed.config.model import Config
+from assumed.config.places import aws_config_file, default_credentials_file
+from assumed.core.errors import FileRefused
+from assumed.core.ini import Document, decode, scan
+from assumed.core.model import Instant, Role, Session
+from assumed.core.profiles import KeptProfile, merge
+
+__all__ = ["Finding", "collisions", "inspect"]
+
+MOUNTINFO = Path("/proc/self/mountinfo")
+_LARGEST = 64 << 20
+_SEPARATOR = re.compile("[=:]")
+
+
+def inspect(config: Config, environ: Mapping[str, str], *, now: float | None = None) -> list[Finding]:
+    """Everything around `config` that will or may keep a reader from the kept profiles, and what was found well.
+
+    `environ` is that of the shell in question; `now` is POSIX time, for judging exported sessions.
+    """
+    broken: list[Finding] = []
+    real = Path(os.path.realpath(config.credentials_file))
+    data = _read(real, broken)
+    document = _scan(real, data, broken)
+    aws_config = _aws_config(environ, broken)
+    found = [*_config_file(config.path), *_credentials_file(config.credentials_file, real), *broken]
+    found += _sections(config, real, data)
+    found += claims(config, aws_config, _shown_config(environ))
+    if document is not None and not broken:  # what cannot be read must not look as if it was missing
+        credentials = {name: _values(document, name) for name in document.sections}
+        found += leaks(real, document.defaults)
+        found += sources(config, credentials, aws_config, environ)
+        found += chosen_profile(config, {*credentials, *aws_config}, environ)
+    found += _token_files(config)
+    found += _same_file(config, environ)
+    found += exported_keys(config, environ, time.time() if now is None else now)
+    return list(dict.fromkeys(found))
+
+
+def collisions(config: Config, environ: Mapping[str, str]) -> list[Finding]:
+    """The kept profiles that the AWS configuration file claims for itself, which SDKs then prefer to ours."""
+    broken: list[Finding] = []
+    aws_config = _aws_config(environ, broken)
+    return [*broken, *claims(config, aws_config, _shown_config(environ))]
+
+
+def _shown_config(environ: Mapping[str, str]) -> str:
+    return environ.get("AWS_CONFIG_FILE") or "~/.aws/config"
+
+
+def _aws_config(environ: Mapping[str, str], broken: list[Finding]) -> Profiles:
+    try:
+        path = aws_config_file(environ)
+    except ValueError as error:
+        broken.append(Finding("warning", "$AWS_CONFIG_FILE", str(error), "export the whole path"))
+        return {}
+    document = _scan(path, _read(path, broken), broken)
+    if document is None:
+        return {}
+    named = ((_config_name(section), section) for section in document.sections)
+    return {name: _values(document, section) for name, section in named if name is not None}
+
+
+def _read(path: Path, broken: list[Finding]) -> bytes:
+    """The file's bytes; none where there is no file, or where it cannot be read, which is then a finding."""
+    try:
+        with open(path, "rb", opener=_open) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read(_LARGEST)
+    except FileNotFoundError:
+        return b""
+    except IsADirectoryError:
+        pass
+    except OSError as error:
+        broken.append(Finding("error", str(path), f"cannot be read: {error.strerror}", "look at its owner and mode"))
+        return b""
+    broken.append(Finding("error", str(path), "is no plain file", "put a plain file in its place"))
+    return b""
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO must not make us wait
+
+
+def _scan(path: Path, data: bytes, broken: list[Finding]) -> Document | None:
+    """The file as botocore reads it; None where botocore would not, which is then a finding."""
+    try:
+        return scan(decode(data))
+    except FileRefused as refused:
+        broken.append(Finding("error", str(path), refused.message, refused.advice))
+        return None
+
+
+def _values(document: Document, name: str) -> dict[str, str]:
+    lines = document.lines
+    keys = document.sections[name].keys
+    return {key: _SEPARATOR.split(lines[number], maxsplit=1)[1].strip() for key, number in keys.items()}
+
+
+def _config_name(section: str) -> str | None:
+    """The profile that a section of the AWS configuration file is about, as botocore's `build_profile_map` tells."""
+    if section == "default":
+        return section
+    try:
+        words = shlex.split(section)
+    except ValueError:
+        return None
+    return words[1] if len(words) == 2 and words[0] == "profile" else None
+
+
+def _config_file(path: Path) -> Iterator[Finding]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return  # it was read a moment ago: an editor is saving it
+    yield from modes.config_file(path, found, os.geteuid())
+
+
+def _credentials_file(path: Path, real: Path) -> Iterator[Finding]:
+    if real.is_symlink():
+        yield Finding("error", str(path), "is a symbolic link that leads in a circle", "point it at a file")
+        return
+    if path.is_symlink():
+        yield Finding("ok", str(path), f"is a symbolic link to {real}, which is rewritten; the link stays")
+    uid = os.geteuid()
+    directory = _stat(real.parent)
+    file = _stat(real)
+    if directory is None:
+        yield from _missing_directory(real.parent)
+        return
+    troubles = list(modes.directory(real.parent, directory, uid, writable=os.access(real.parent, os.W_OK | os.X_OK)))
+    if file is not None:
+        mounted = file.st_dev != directory.st_dev or str(real) in _mount_points()
+        troubles += modes.credentials_file(real, file, uid, mounted=mounted)
+    state = _stat(real.parent / "assumed")
+    if state is not None:
+        troubles += modes.state_directory(real.parent / "assumed", state, uid)
+    yield from troubles
+    if not troubles:
+        message = "can be replaced, and is for its owner alone" if file else "does not exist yet; it will be made, 0600"
+        yield Finding("ok", str(real), message)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """None where there is nothing. Follows no link: `path` is resolved already, and the state directory is none."""
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError:
+        return None  # then its directory may not be entered, which is said of the directory
+
+
+def _missing_directory(path: Path) -> Iterator[Finding]:
+    above = next(parent for parent in path.parents if parent.exists())
+    if os.access(above, os.W_OK | os.X_OK):
+        yield Finding("ok", str(path), "does not exist yet; it will be made, 0700")
+    else:
+        message = f"does not exist, and cannot be made, for {above} may not be written"
+        yield Finding("error", str(path), message, f"mkdir -p -m 700 {path}, or name another credentials_file")
+
+
+def _mount_points() -> set[str]:
+    """What is mounted where on Linux (proc(5): field 5, spaces and the like as octal); nothing elsewhere."""
+    try:
+        lines = MOUNTINFO.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return set()
+    return {re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), line.split(" ")[4]) for line in lines}
+
+
+def _sections(config: Config, real: Path, data: bytes) -> Iterator[Finding]:
+    """What the next write would refuse or take over, by the rules of the write itself."""
+    try:
+        tried = merge(data, [_kept(role) for role in config.enabled()], config.config_id, remove_orphans=False)
+    except FileRefused as refused:
+        yield Finding("error", str(real), refused.message, refused.advice)
+        return
+    for refusal in tried.refused:
+        yield Finding("error", refusal.profile, refusal.reason, refusal.advice)
+    sections = scan(decode(data)).sections
+    for profile in tried.adopted:
+        if not sections[profile].keys.keys().isdisjoint(("aws_access_key_id", "credential_process")):
+            message = "is written by another program or configuration so far; its credentials will be replaced"
+            yield Finding("warning", profile, message, "stop whatever else renews it")
+
+
+def _kept(role: Role) -> KeptProfile:
+    """The role with a session that is none: it goes no further than the trial."""
+    none = "none"
+    session = Session(role.profile, none, none, none, 0.0, 0.0, 0.0, Instant(0.0, 0.0), none, none, none)
+    return KeptProfile(role.profile, role.deliver, session, role.region, command="/usr/bin/true")
+
+
+def _token_files(config: Config) -> Iterator[Finding]:
+    """Web identity tokens: there, readable, and not empty."""
+    for path in dict.fromkeys(role.web_identity_token_file for role in config.enabled()):
+        if path is None:
+            continue
+        subject = f"web_identity_token_file {path}"
+        advice = "look at what writes it, and as which user"
+        broken: list[Finding] = []
+        data = _read(Path(path), broken)
+        if broken:
+            yield Finding("error", subject, broken[0].message, advice)
+        elif not data.strip():
+            yield Finding("error", subject, "is empty or does not exist", advice)
+        else:
+            yield Finding("ok", subject, "can be read")
+
+
+def _same_file(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    try:
+        looked = default_credentials_file(environ)
+    except ValueError as error:
+        yield Finding("warning", "$AWS_SHARED_CREDENTIALS_FILE", str(error), "export the whole path")
+        return
+    if os.path.realpath(looked) != os.path.realpath(config.credentials_file):
+        yield Finding(
+            "warning",
+            str(config.credentials_file),
+            f"is where profiles are kept, but SDKs started here look in {looked}",
+            f"export AWS_SHARED_CREDENTIALS_FILE={shlex.quote(str(config.credentials_file))}",
+        )

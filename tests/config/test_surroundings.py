@@ -1,0 +1,414 @@
+"""What `assumed check` says about the machine around a good configuration. Real files, real modes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assumed.config import Config, load
+from assumed.edge.surroundings import Finding, collisions, inspect
+from config.cases import HOST
+
+SECRET = "canary/SECRET/canary"
+KEYS = f"aws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = {SECRET}\n"
+SESSION = f"aws_access_key_id = ASIAEXAMPLE\naws_secret_access_key = {SECRET}\naws_session_token = {SECRET}\n"
+ROLE = '[[roles]]\nprofile = "kept"\nrole_arn = "arn:aws:iam::123456789012:role/R"\n'
+
+
+class Machine:
+    """A home with AWS files, a configuration, and an environment."""
+
+    def __init__(self, home: Path) -> None:
+        self.environ = {"HOME": str(home)}
+        self.aws = home / ".aws"
+        self.aws.mkdir(0o700)
+        self.credentials = self.aws / "credentials"
+        self.write(self.credentials, f"[default]\n{KEYS}")
+        self.path = home / "config.toml"
+        self.toml = f'{ROLE}source_profile = "default"\n'
+
+    @staticmethod
+    def write(path: Path, text: str, mode: int = 0o600) -> None:
+        path.write_text(text, encoding="utf-8")
+        path.chmod(mode)
+
+    def config(self) -> Config:
+        if not self.path.exists():
+            self.write(self.path, self.toml)
+        return load(self.toml, self.path, self.environ, host=HOST)
+
+    def findings(self, severity: str = "error warning") -> list[Finding]:
+        """What was found, but for what is well; none of it shows a secret."""
+        found = inspect(self.config(), self.environ, now=1_800_000_000)
+        assert "canary" not in repr(found)
+        assert all(finding.advice for finding in found if finding.severity != "ok")
+        return [finding for finding in found if finding.severity in severity]
+
+    def only(self) -> Finding:
+        (finding,) = self.findings()
+        return finding
+
+
+@pytest.fixture
+def machine(home: Path) -> Machine:
+    return Machine(home)
+
+
+def test_a_machine_in_order_has_nothing_but_ok(machine: Machine) -> None:
+    """And says what it looked at."""
+    assert machine.findings() == []
+    assert [(finding.subject, finding.message) for finding in machine.findings("ok")] == [
+        (str(machine.path), "may be written by its owner alone"),
+        (str(machine.credentials), "can be replaced, and is for its owner alone"),
+        ("source_profile default", "signs for kept"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("deliver", "section", "severity", "said"),
+    [
+        ("keys", "role_arn = x\nsource_profile = default", "error", "has role_arn for it, so SDKs assume that role"),
+        ("keys", "web_identity_token_file = /t", "error", "has web_identity_token_file for it, so SDKs exchange"),
+        ("keys", "sso_session = s", "error", "has sso_session for it, so SDKs log in by SSO"),
+        ("keys", "sso_start_url = https://x", "error", "has sso_start_url for it, so SDKs log in by SSO"),
+        ("keys", "credential_process = /x", "warning", "has a credential_process for it, which SDKs run whenever"),
+        ("keys", "region = us-west-2\noutput = json", None, ""),
+        ("keys", KEYS, None, ""),
+        ("keys", "login_session = x", None, ""),
+        ("process", "role_arn = x", "error", "has role_arn for it"),
+        ("process", KEYS, "error", "has aws_access_key_id for it, so SDKs use those keys"),
+        ("process", "login_session = x", "error", "has login_session for it, so SDKs use that login"),
+        ("process", "credential_process = /x", None, ""),
+    ],
+)
+def test_a_name_that_the_aws_configuration_claims_is_found(
+    machine: Machine, deliver: str, section: str, severity: str | None, said: str
+) -> None:
+    """SDKs prefer what stands there (botocore, tried: role, web identity and SSO before keys)."""
+    machine.toml += f'deliver = "{deliver}"\n'
+    machine.write(
+        machine.aws / "config", f"[default]\nrole_arn = mine\n[profile kept]\n{section}\n[kept]\nrole_arn=x\n"
+    )
+    found = machine.findings()
+    assert [(finding.severity, finding.subject) for finding in found] == ([(severity, "kept")] if severity else [])
+    assert all(finding.message.startswith(f"~/.aws/config {said}") for finding in found)
+    assert found == collisions(machine.config(), machine.environ)
+
+
+def test_the_claims_of_the_default_profile_of_quoted_names_and_of_another_file(machine: Machine) -> None:
+    """`$AWS_CONFIG_FILE` names the file; a disabled role claims nothing."""
+    config = machine.aws / "other config"
+    machine.environ["AWS_CONFIG_FILE"] = "~/.aws/other config"
+    machine.toml = machine.toml.replace('"kept"', '"default"').replace('"default"\n', '"default"\n', 1)
+    machine.toml = machine.toml.replace('source_profile = "default"', 'credential_source = "Ec2InstanceMetadata"')
+    machine.toml += (
+        machine.toml.replace('"default"', '"a"') + machine.toml.replace('"default"', '"b"') + "enabled=false"
+    )
+    machine.write(config, '[default]\nrole_arn = x\n[profile "a"]\nrole_arn = x\n[profile b]\nrole_arn = x\n')
+    found = collisions(machine.config(), machine.environ)
+    assert [finding.subject for finding in found] == ["default", "a"]
+    assert found[0].message.startswith("~/.aws/other config has role_arn")
+
+
+@pytest.mark.parametrize(
+    ("credentials", "config", "told"),
+    [
+        ("", "", ("error", "is in neither AWS file", "create it: aws configure --profile src")),
+        ("[srd]\n" + KEYS, "", ("error", "is in neither AWS file", 'did you mean "srd"?')),
+        (
+            "[profile src]\n" + KEYS,
+            "",
+            ("error", "is in neither AWS file", "has [profile src], which no SDK reads there"),
+        ),
+        ("", "[profile src]\nregion = x\n", ("error", "has no credentials of any kind", "give it some")),
+        ("[src]\naws_access_key_id = AKIAX\n", "", ("error", "has one half of a key pair", "set both")),
+        (
+            "[src]\naws_access_key_id =\naws_secret_access_key =\n",
+            "",
+            ("error", "has no credentials of any kind", "give"),
+        ),
+        ("[src]\n" + SESSION, "", ("warning", "with a session, which ends", "keep that profile by a role as well")),
+        (
+            "[src]\n" + KEYS,
+            "[profile src]\ncredential_process = /x\n",
+            ("warning", "never runs", "keep one of the two"),
+        ),
+        ("[src]\n" + KEYS, "", None),
+        ("", "[profile src]\nsso_session = s\n", None),
+        ("", "[profile src]\ncredential_process = /x\n", None),
+        ("[src]\n" + KEYS, "[profile src]\nregion = x\n", None),
+    ],
+)
+def test_a_source_that_cannot_sign_is_found(
+    machine: Machine, credentials: str, config: str, told: tuple[str, str, str] | None
+) -> None:
+    """In both AWS files together, as SDKs read them."""
+    machine.toml = machine.toml.replace('"default"', '"src"')
+    machine.write(machine.credentials, credentials)
+    machine.write(machine.aws / "config", config)
+    found = machine.findings()
+    assert [finding.subject for finding in found] == ["source_profile src"] * bool(told)
+    for finding in found:
+        severity, said, advice = told or ("", "", "")
+        assert finding.severity == severity
+        assert said in finding.message
+        assert advice in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("source", "environ", "said"),
+    [
+        ("Environment", {}, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set here"),
+        ("Environment", {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": SECRET}, ""),
+        ("EcsContainer", {}, "no AWS_CONTAINER_CREDENTIALS_… variable is set here"),
+        ("EcsContainer", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1"}, ""),
+        ("Ec2InstanceMetadata", {"AWS_EC2_METADATA_DISABLED": "true"}, "AWS_EC2_METADATA_DISABLED is true here"),
+        ("Ec2InstanceMetadata", {}, ""),
+    ],
+)
+def test_a_source_of_the_place_is_looked_for_there(
+    machine: Machine, source: str, environ: dict[str, str], said: str
+) -> None:
+    """A service has another environment than the shell: the advice says so."""
+    machine.toml = f'{ROLE}credential_source = "{source}"\n'
+    machine.environ |= environ
+    found = machine.findings()
+    assert [finding.subject for finding in found] == [f"credential_source {source}"] * bool(said)
+    assert all(said in finding.message for finding in found)
+
+
+def test_a_web_identity_token_is_there_or_missed(machine: Machine) -> None:
+    """A missing and an empty one come to the same: nothing to exchange."""
+    token = machine.aws / "token"
+    machine.toml = f'{ROLE}web_identity_token_file = "{token}"\n'
+    assert machine.only().message == "is empty or does not exist"
+    machine.write(token, "\n")
+    assert machine.only().subject == f"web_identity_token_file {token}"
+    machine.write(token, SECRET)
+    assert machine.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "subject", "said"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "AKIAX"}, "$AWS_ACCESS_KEY_ID", "is exported, and the AWS CLI and SDKs take it before"),
+        (
+            {"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_CREDENTIAL_EXPIRATION": "2027-01-15T07:59:59Z"},
+            "$AWS_ACCESS_KEY_ID",
+            "that session ended at 2027-01-15T07:59:59Z",
+        ),
+        ({"AWS_PROFILE": "gone"}, "$AWS_PROFILE", 'is "gone", which is no profile'),
+        ({"AWS_PROFILE": "kept"}, "", ""),
+        ({"AWS_PROFILE": "default"}, "", ""),
+        ({"AWS_SHARED_CREDENTIALS_FILE": "relative"}, "$AWS_SHARED_CREDENTIALS_FILE", "is a relative path"),
+    ],
+)
+def test_a_variable_that_outranks_the_profiles_is_found(
+    machine: Machine, environ: dict[str, str], subject: str, said: str
+) -> None:
+    """Stale exports are the first thing to look for when a fresh profile is not used."""
+    machine.toml = f'credentials_file = "{machine.credentials}"\n{machine.toml}'
+    machine.environ |= environ
+    found = machine.findings()
+    assert [finding.subject for finding in found] == [subject] * bool(said)
+    assert all(said in finding.message for finding in found)
+
+
+def test_an_exported_session_that_still_lives_is_not_called_ended(machine: Machine) -> None:
+    """Nor is one whose end is not given in a form that tells the zone."""
+    machine.environ["AWS_ACCESS_KEY_ID"] = "ASIAX"
+    for expiration in ("2027-01-15T08:00:01Z", "2027-01-15T07:59:59", "soon"):
+        machine.environ["AWS_CREDENTIAL_EXPIRATION"] = expiration
+        assert "ended" not in machine.only().message
+
+
+def test_profiles_kept_where_no_sdk_of_this_shell_looks_are_found(machine: Machine) -> None:
+    """The link that leads to the same file is the same file."""
+    elsewhere = machine.aws / "elsewhere"
+    machine.write(elsewhere, f"[default]\n{KEYS}")
+    machine.toml = f'credentials_file = "{elsewhere}"\n{machine.toml}'
+    assert machine.only().advice == f"export AWS_SHARED_CREDENTIALS_FILE={elsewhere}"
+    machine.credentials.unlink()
+    machine.credentials.symlink_to(elsewhere)
+    assert machine.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("section", "severity", "said"),
+    [
+        (f"[kept]\n{KEYS}", "error", "holds long-term keys"),
+        (f"[kept]\n{SESSION}", "warning", "is written by another program"),
+        ("[kept]\ncredential_process = /x\n", "error", "has a credential_process that is not ours"),
+        (f"[kept]\nrole_arn = x\n{SESSION}", "error", "has role_arn, which SDKs follow instead of our keys"),
+        ("[kept]\nregion = x\n", None, ""),
+    ],
+)
+def test_a_section_that_will_not_be_touched_or_will_be_taken_over_is_found(
+    machine: Machine, section: str, severity: str | None, said: str
+) -> None:
+    """By the rules of the write itself: it is tried, and thrown away."""
+    before = f"[default]\n{KEYS}{section}"
+    machine.write(machine.credentials, before)
+    found = [finding for finding in machine.findings() if finding.subject == "kept"]
+    assert [finding.severity for finding in found] == ([severity] if severity else [])
+    assert all(said in finding.message for finding in found)
+    assert machine.credentials.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"[default]\n{KEYS}[default]\n", "line 4 opens [default] a second time"),
+        (f"[default]\n{KEYS}{SECRET}\n", "line 4 is neither a [profile] nor key = value"),
+        (f"{SECRET} = 1\n[default]\n{KEYS}", "line 1 stands before the first [profile]"),
+        (f"[default]\n{KEYS}# \udcff\n", "line 4 is not UTF-8"),
+    ],
+)
+def test_a_file_that_botocore_cannot_read_is_found_once_and_not_taken_for_empty(
+    machine: Machine, text: str, said: str
+) -> None:
+    """The line is named and not shown: it may be a secret in the wrong place."""
+    machine.credentials.write_bytes(text.encode(errors="surrogateescape"))
+    assert machine.only().message.startswith(said)
+    machine.credentials.rename(machine.aws / "config")
+    assert machine.only().subject == str(machine.aws / "config")
+
+
+def test_a_section_default_in_capitals_leaks(machine: Machine) -> None:
+    """configparser's own section of defaults."""
+    machine.write(machine.credentials, f"[DEFAULT]\nregion = x\n[default]\n{KEYS}")
+    assert machine.only() == Finding(
+        "warning",
+        str(machine.credentials),
+        "has a section [DEFAULT] with region, which leaks into every profile",
+        "rename it to [default], in lower case",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "told"),
+    [
+        ("config.toml", 0o644, None),
+        ("config.toml", 0o664, ("error", "chmod go-w")),
+        (".aws/credentials", 0o640, ("warning", "chmod 600")),
+        (".aws/credentials", 0o602, ("error", "chmod 600")),
+        (".aws/credentials", 0o400, None),
+        (".aws", 0o755, None),
+        (".aws", 0o757, ("error", "chmod o-w")),
+        (".aws", 0o1777, None),
+        (".aws/assumed", 0o700, None),
+        (".aws/assumed", 0o750, ("warning", "chmod 700")),
+    ],
+)
+def test_a_mode_that_lets_others_in_is_found(
+    machine: Machine, home: Path, name: str, mode: int, told: tuple[str, str] | None
+) -> None:
+    """0600 for files with secrets, 0700 for the state; the configuration may be read, not written."""
+    machine.write(machine.path, machine.toml)
+    (machine.aws / "assumed").mkdir(0o700)
+    path = home / name
+    path.chmod(mode)
+    found = machine.findings()
+    assert [(finding.severity, finding.advice) for finding in found] == (
+        [(told[0], f"{told[1]} {path}")] if told else []
+    )
+
+
+def test_a_symbolic_link_is_followed_and_named(machine: Machine, home: Path) -> None:
+    """Dotfiles repositories link the file; the link stays, what it points to is judged."""
+    real = home / "dotfiles"
+    real.mkdir(0o700)
+    machine.credentials.rename(real / "creds")
+    machine.credentials.symlink_to(real / "creds")
+    (real / "creds").chmod(0o644)
+    assert machine.only().subject == str(real / "creds")
+    (link,) = [finding for finding in machine.findings("ok") if "symbolic link" in finding.message]
+    assert str(real / "creds") in link.message
+    (real / "creds").unlink()
+    (real / "creds").symlink_to(real / "creds")
+    assert "leads in a circle" in machine.findings("error")[0].message
+
+
+def test_files_that_are_not_there_yet_are_no_error(machine: Machine) -> None:
+    """A container with web identity has no ~/.aws until we make it."""
+    token = machine.path.with_name("token")
+    machine.write(token, "t")
+    machine.toml = f'{ROLE}web_identity_token_file = "{token}"\n'
+    shutil.rmtree(machine.aws)
+    assert machine.findings() == []
+    assert Finding("ok", str(machine.aws), "does not exist yet; it will be made, 0700") in machine.findings("ok")
+    machine.aws.mkdir()
+    assert any("it will be made, 0600" in finding.message for finding in machine.findings("ok"))
+
+
+def test_what_is_no_plain_file_is_found(machine: Machine) -> None:
+    """A FIFO does not hang it; a directory is named."""
+    machine.credentials.unlink()
+    os.mkfifo(machine.credentials, 0o600)
+    assert machine.only().message == "is no plain file"
+    machine.credentials.unlink()
+    machine.credentials.mkdir(0o700)
+    assert machine.only().message == "is no plain file"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_may_not_be_written_is_found(machine: Machine) -> None:
+    """A rename is a write in the directory."""
+    machine.aws.chmod(0o500)
+    found = machine.only()
+    machine.aws.chmod(0o700)
+    assert found.message == "may not be written, so no file in it can be replaced"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_what_belongs_to_another_user_is_found(machine: Machine) -> None:
+    """The daemon rewrites only its own files, and takes orders from its own user or root."""
+    machine.config()
+    for path in (machine.path, machine.credentials, machine.aws):
+        os.chown(path, 12345, -1)
+        found = machine.only()
+        os.chown(path, 0, -1)
+        assert found.subject == str(path)
+        assert found.message.startswith("belongs to another user")
+
+
+BIND = """
+import os, sys
+from pathlib import Path
+from config.cases import HOST
+from assumed.config import load
+from assumed.edge.surroundings import inspect
+path = Path(sys.argv[1])
+print(*(f.message for f in inspect(load(path.read_text(), path, os.environ, host=HOST), os.environ)), sep="\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bind mounts are Linux's")
+def test_a_file_that_is_mounted_by_itself_is_found(machine: Machine, home: Path) -> None:
+    """A real bind mount, in a mount namespace of its own, of a name with a space."""
+    credentials = home / "my creds"
+    machine.write(credentials, machine.credentials.read_text())
+    machine.toml = f'credentials_file = "{credentials}"\n{machine.toml}'
+    machine.config()
+    mount = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        'mount --bind "$1" "$1" && shift && "$@"',
+        "-",
+    ]
+    command = [*mount, str(credentials), sys.executable, "-c", BIND, str(machine.path)]
+    environ = {**machine.environ, "PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[1])}
+    if subprocess.run([*mount, str(credentials), "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    told = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+    assert "is mounted by itself, so it cannot be replaced" in told
+    assert not any("mounted" in finding.message for finding in machine.findings())
