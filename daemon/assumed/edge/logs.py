@@ -60,7 +60,7 @@ def _renderer(as_json: bool, colours: bool, stream: TextIO) -> Any:
 
     def with_priority(logger: Any, name: str, event: Event) -> str:
         priority = JOURNAL.get(str(event.get("level")), 6)
-        return f"<{priority}>{str(render(logger, name, event))}"
+        return f"<{priority}>{render(logger, name, event)!s}"
 
     return with_priority
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from .book import Book
 from .delivery import Delivery
 from .desk import Desk
 from .keeper import Keeper
-from .messages import Hint, Refresh, Reload
+from .messages import Hint, Message, Refresh, Reload
 from .ports import Ports
 from .reload import ConfigWatch
 
@@ -100,10 +101,11 @@ def assemble(config: Config, directory: Path, inherited: dict[str, str]) -> Asse
         pacer.wait(order.role.source())
         return assume(client, order, now)
 
-    # The edges need the keeper's inbox and its worker, which exist a few lines further down.
-    timetable = Timetable(background(), lambda profile: keeper.renewals.run(profile), lambda: clock.now().wall)
-    watcher = Watcher(lambda: desk.inbox.put(Hint()))
-    sources = Sources(config.credentials_file, inherited, clock.now, lambda resolved: desk.inbox.put(resolved))
+    inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    # The timetable needs the keeper's worker, which exists only a few lines further down.
+    timetable = Timetable(background(), lambda profile: keeper.renewals.run(profile), lambda: clock.now().wall)  # noqa: PLW0108
+    watcher = Watcher(lambda: inbox.put(Hint()))
+    sources = Sources(config.credentials_file, inherited, clock.now, inbox.put)
 
     def look_after_directories() -> None:
         watcher.watch([config.path, config.credentials_file, files.config_file])
@@ -120,7 +122,7 @@ def assemble(config: Config, directory: Path, inherited: dict[str, str]) -> Asse
         reconfigured=reconfigure,
         watch=look_after_directories,
     )
-    desk = Desk(watch, files, delivery, Book(machine_id()), ports)
+    desk = Desk(watch, files, delivery, Book(machine_id()), ports, inbox)
     keeper = Keeper(desk)
     return Assembly(keeper, timetable, watcher, sources, file, store)
 
@@ -149,13 +151,19 @@ def answer(assembly: Assembly, request: Request) -> Reply:
             desk.inbox.put(Reload())
             return {"accepted": True}
         case "refresh":
-            wanted = [str(profile) for profile in request.get("profiles", [])]
-            known = [profile for profile in wanted if profile in desk.book.roles]
-            if known or not wanted:
-                desk.inbox.put(Refresh(tuple(known), bool(request.get("due_only"))))
-            return {"accepted": known or sorted(desk.book.roles), "unknown": sorted(set(wanted) - set(known))}
+            return refresh(desk, [str(p) for p in request.get("profiles", [])], bool(request.get("due_only")))
         case other:
             return {"error": f"unknown command {other!r}; this is assumed {__version__}"}
+
+
+def refresh(desk: Desk, wanted: list[str], due_only: bool) -> Reply:
+    """Have profiles renewed; none named means all (`due_only`: all that are due or failing)."""
+    with desk.lock:
+        known = [profile for profile in wanted if profile in desk.book.roles]
+        if not wanted:
+            known = desk.book.due(desk.ports.now()) if due_only else list(desk.book.roles)
+    desk.inbox.put(Refresh(tuple(known)))
+    return {"accepted": known, "unknown": sorted(set(wanted) - set(known))}
 
 
 def document(assembly: Assembly) -> status.Document:

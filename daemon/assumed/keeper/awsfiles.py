@@ -18,7 +18,7 @@ HEADER = re.compile(rb"^\[([^\]\n]*)\]", re.MULTILINE)
 
 def config_file(environ: Mapping[str, str]) -> Path:
     """The AWS config file, where every SDK looks for it."""
-    return Path(os.path.expanduser(os.path.expandvars(environ.get("AWS_CONFIG_FILE") or "~/.aws/config")))
+    return Path(os.path.expandvars(environ.get("AWS_CONFIG_FILE") or "~/.aws/config")).expanduser()
 
 
 class Sections:

@@ -179,6 +179,14 @@ class Book:
             self.states[profile] = forgiven(self.states[profile])
             self.domains.pop(self.roles[profile].domain(), None)
 
+    def due(self, now: Instant) -> list[str]:
+        """The roles that a person who says "now" means: those that are due, failing, or wait for one that is."""
+        return [
+            profile
+            for profile, state in self.states.items()
+            if state.session is None or state.failure is not None or self.decide(profile, now).due_in <= 0
+        ]
+
     def force(self, profile: str) -> None:
         """Make a role due now, whatever its backoff says."""
         self.states[profile] = replace(self.states[profile], forced=True)

@@ -26,8 +26,8 @@ class Desk:
     delivery: Delivery
     book: Book
     ports: Ports
-    lock: threading.RLock = field(default_factory=threading.RLock)
     inbox: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)
+    lock: threading.RLock = field(default_factory=threading.RLock)
     touched: set[str] = field(default_factory=set)
     """Profiles whose plan is to be made anew."""
     stopping: bool = False

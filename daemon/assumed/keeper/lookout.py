@@ -121,7 +121,7 @@ class Lookout:
         return desk.files.look(desk.roots())
 
     def _configure(self, now: Instant) -> None:
-        """Hand configuration and endpoints to the book; what they no longer mean loses its session first (promise 5)."""
+        """Hand configuration and endpoints to the book; what they no longer mean loses its session (promise 5)."""
         desk = self._desk
         roles = desk.watch.running.enabled()
         with desk.lock:

@@ -6,7 +6,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -17,12 +18,12 @@ from assumed.edge import logs, notify
 from assumed.edge.control import ControlServer, socket_path
 from assumed.edge.lock import InstanceLock
 from assumed.edge.store import state_dir
-
-# SUR
+from assumed.edge.surroundings import collisions
 from assumed.files import make_private_dir
 
 from .assembly import Assembly, answer, assemble, parser_of, say, take_shell_variables
 from .messages import Reload, Stop
+from .once import Progress, one_round
 
 CREDENTIALS_FILE = re.compile(r"""^\s*credentials_file\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -33,15 +34,44 @@ def run(config_path: Path | None) -> int:
 
     Raises ConfigError (2) when neither the configuration nor a last good one can be used, AlreadyRunning (4).
     """
-    os.umask(0o077)
     inherited = take_shell_variables(os.environ)
     config, error = usable_config(config_path)
     logs.configure(config.log_level, config.log_format, sys.stderr)
+    with _kept_for_us(config) as directory:
+        return _keep(config, error, directory, inherited)
+
+
+def once(config_path: Path | None, progress: Progress) -> int:
+    """Renew every due role, then return 0, or 1 when one failed. Raises as `run` does.
+
+    Quieter than the daemon: what it has to say goes through `progress`, and only errors into the log.
+    """
+    inherited = take_shell_variables(os.environ)
+    config, error = usable_config(config_path)
+    if error is not None:
+        raise error
+    logs.configure("error", config.log_format, sys.stderr)
+    with _kept_for_us(config) as directory:
+        assembly = assemble(config, directory, inherited)
+        assembly.store.keep_config(config.text)
+        assembly.file.sweep()
+        try:
+            return 0 if one_round(assembly, progress) else 1
+        finally:
+            assembly.keeper.desk.stopping = True
+            assembly.timetable.stop()
+            assembly.sources.close()
+
+
+@contextmanager
+def _kept_for_us(config: Config) -> Iterator[Path]:
+    """The state directory with the instance lock held. Raises AlreadyRunning."""
+    os.umask(0o077)
     directory = state_dir(config.credentials_file)
     make_private_dir(directory)
     lock = InstanceLock(directory / "lock")
     try:
-        return _keep(config, error, directory, inherited)
+        yield directory
     finally:
         lock.release()
 
@@ -78,7 +108,7 @@ def _keep(config: Config, error: ConfigError | None, directory: Path, inherited:
         say("error", "config.rejected", problems=error.problems, message="the last good configuration goes on")
     else:
         assembly.store.keep_config(config.text)
-    for finding in []:
+    for finding in collisions(config, os.environ):
         say("warning", "profile.shadowed", subject=finding.subject, message=finding.message, advice=finding.advice)
     swept = assembly.file.sweep()
     if swept:

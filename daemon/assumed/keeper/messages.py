@@ -39,10 +39,9 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """A person wants these profiles renewed now (`due_only`: those that are due or failing)."""
+    """A person wants these profiles renewed now."""
 
     profiles: tuple[str, ...]
-    due_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

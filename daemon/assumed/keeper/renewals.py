@@ -148,20 +148,15 @@ class Renewals:
             desk.ports.say("warning", "source.not_resolved", source=message.source, **facts)
 
     def refresh(self, message: Refresh) -> None:
-        """A person wants renewals now."""
+        """A person wants renewals now, whatever the backoff or a truce with another program says."""
         desk = self._desk
-        now = desk.ports.now()
         with desk.lock:
-            for profile in message.profiles or tuple(desk.book.roles):
-                if profile not in desk.book.roles:
-                    continue
-                waits = desk.book.decide(profile, now).due_in > 0 and desk.book.states[profile].failure is None
-                if message.due_only and waits:
-                    continue
-                desk.book.force(profile)
-                desk.delivery.forgive(profile)
-                desk.touch([profile])
-        desk.delivery.want(now.boot)
+            for profile in message.profiles:
+                if profile in desk.book.roles:
+                    desk.book.force(profile)
+                    desk.delivery.forgive(profile)
+                    desk.touch([profile])
+        desk.delivery.want(desk.ports.now().boot)
 
     def _is_stale(self, order: Order) -> bool:
         """The role has become another one while STS was being asked: the answer concerns nobody."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from assumed.config import Config
@@ -25,7 +25,7 @@ Sections = Mapping[str, Mapping[str, str] | None]
 class Known:
     """What only a running daemon knows of a role. Without one, everything is at its default."""
 
-    state: RoleState = RoleState()
+    state: RoleState = field(default_factory=RoleState)
     due_in: float | None = None
     waits: str = ""
     refusal: Refusal | None = None
@@ -93,7 +93,7 @@ def role_document(role: Role, stored: Session | None, known: Known, disk: Disk, 
         "source": role.source(),
         "deliver": role.deliver,
         "enabled": role.enabled,
-        "state": state_of(role, delivered, left, known),
+        "state": state_of(delivered, left, known),
         "delivered": delivered,
         "issued_at": iso(issued) if issued else None,
         "expiration": iso(stored.expiration) if stored else None,
@@ -120,7 +120,7 @@ def is_delivered(role: Role, stored: Session | None, disk: Disk) -> bool:
     )
 
 
-def state_of(role: Role, delivered: bool, left: float | None, known: Known) -> str:
+def state_of(delivered: bool, left: float | None, known: Known) -> str:
     """`fresh`, `pending`, `failing`, `expired` or `needs_login`."""
     failure = known.state.failure
     if failure is not None and failure.kind is FailureKind.NEEDS_LOGIN:

@@ -141,7 +141,7 @@ class Chain:
             credentials = resolver.get_provider(PROVIDER_OF[source]).load()
         else:
             for name in NOT_FOR_PROFILES:
-                if any(p.METHOD == name for p in resolver.providers):
+                if any(name == p.METHOD for p in resolver.providers):
                     resolver.remove(name)
             self._watch_children(resolver)
             credentials = resolver.load_credentials()
