@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SESSION_SECONDS = 20
 READ_EVERY_SECONDS = 2.0
 LOOK_EVERY_SECONDS = 0.5
+READ_PATIENCE_SECONDS = 6.0
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -74,17 +75,22 @@ def session_seconds(seconds: int | None) -> int:
 
 
 def _watch(show: Show, stop: threading.Event, seconds: int | None) -> None:
-    begun = time.monotonic()
-    next_read = begun
-    while not stop.is_set():
-        now = time.monotonic()
-        if seconds is not None and now - begun >= seconds:
-            return
-        if now >= next_read:
-            show.read()
-            next_read = now + READ_EVERY_SECONDS
+    """Reads in a thread of its own: a slow reader must not hold the picture still."""
+    ended = threading.Event()
+    reader = threading.Thread(target=_keep_reading, args=(show, ended), name="reader", daemon=True)
+    reader.start()
+    deadline = time.monotonic() + (seconds or float("inf"))
+    while not stop.is_set() and time.monotonic() < deadline:
         show.look()
         stop.wait(LOOK_EVERY_SECONDS)
+    ended.set()
+    reader.join(READ_PATIENCE_SECONDS)
+
+
+def _keep_reading(show: Show, ended: threading.Event) -> None:
+    while not ended.is_set():
+        show.read()
+        ended.wait(READ_EVERY_SECONDS)
 
 
 def _conclude(show: Show, seconds: int | None) -> int:

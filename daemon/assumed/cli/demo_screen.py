@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 
 from assumed.demo.front import Front, Record
@@ -15,7 +15,7 @@ from assumed.demo.home import DemoHome, roles_of
 from assumed.demo.reader import Read, Reader
 
 from .health import Document, is_served
-from .render import render
+from .render import render, shortened
 from .status import CLEAR, END_OF_LINE, END_OF_SCREEN, HOME
 from .terminal import is_smart, terminal_of, write
 
@@ -34,6 +34,7 @@ class Show:
         self._reader = Reader(home.credentials, home.facts.endpoint, home.facts.bucket)
         self._document: Document | None = None
         self._events: list[str] = []
+        self._news: deque[tuple[float, str]] = deque()  # two threads add to it
         self._told = 0
         self._turn = 0
         self._refused_with: str | None = None
@@ -70,7 +71,12 @@ class Show:
             self._tell_of(record, records)
         self._told = len(records)
         self._document = self._home.status() or self._document
-        if self._redraws and self._document:
+        news = [self._news.popleft() for _ in range(len(self._news))]
+        lines = [f"{_clock(at)}  {sentence}" for at, sentence in sorted(news)]
+        self._events += lines
+        if not self._redraws:
+            write(lines)
+        elif self._document:
             self._draw(self._document)
 
     def summary(self) -> list[str]:
@@ -86,7 +92,7 @@ class Show:
             *(f"  {read.profile}: {read.error}" for read in failed[:3]),
         ]
         if self._refused_with:
-            lines.append(f"the first session ended long before, and whoever kept it is refused: {self._refused_with}")
+            lines.append(f"the first session has long ended, and whoever kept it is refused: {self._refused_with}")
         write(lines)
         return [profile for profile, count in renewals.items() if count == 0]
 
@@ -102,13 +108,13 @@ class Show:
         self._tell(f"{profile}: {'assumed' if first else 'renewed'}, {record.issued} until {_clock(ends)}", record.time)
 
     def _tell(self, sentence: str, at: float | None = None) -> None:
-        self._events.append(f"{_clock(at or time.time())}  {sentence}")
-        if not self._redraws:
-            write([self._events[-1]])
+        self._news.append((at or time.time(), sentence))
 
     def _draw(self, document: Document) -> None:
         terminal = terminal_of(sys.stdout, full_screen=True)
-        below = ["", *self._to_paste(), "", *self._events[-SHOWN_EVENTS:], "", "Ctrl-C ends it and tidies up."]
+        events = [shortened(event, terminal) for event in self._events[-SHOWN_EVENTS:]]
+        hint = f"Sessions last {self._life} s here. Ctrl-C ends the demo and tidies up."
+        below = ["", *self._to_paste(), "", *events, "", hint]
         rows = sum(max(1, -(-len(line) // terminal.width)) for line in below)
         height = max(6, (terminal.height or 24) - rows)
         lines = render(document, time.time(), dataclasses.replace(terminal, height=height)) + below

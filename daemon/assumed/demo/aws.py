@@ -30,7 +30,7 @@ START_SECONDS = 60
 _BOOTSTRAP = {"aws_access_key_id": "AKIABOOTSTRAP", "aws_secret_access_key": "bootstrap"}
 
 
-class MotoMissing(AssumedError):  # noqa: N818
+class MotoMissing(AssumedError):
     """moto is not installed; the message says how to install it."""
 
 

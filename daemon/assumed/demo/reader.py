@@ -41,7 +41,7 @@ class Reader:
                 self._first = (client, key)
             client.list_objects_v2(Bucket=self.bucket)
         except (BotoCoreError, ClientError) as error:
-            read = Read(profile, key, str(error))
+            read = Read(profile, key, " ".join(str(error).split()))
         else:
             read = Read(profile, key, None)
         self.reads.append(read)
