@@ -255,6 +255,11 @@ BAD = [
         )
     ),
     bad(
+        "role_arn too long",
+        f'[[roles]]\nprofile = "r"\nrole_arn = "arn:aws:iam::123456789012:role/{"x" * 2048}"\nsource_profile = "s"\n',
+        '3: roles[0] "r" key role_arn: has 2079 characters; 20 to 2048 are allowed',
+    ),
+    bad(
         "an empty text",
         f'{SOURCED}external_id = ""\n',
         '5: roles[0] "r" key external_id: is empty; write it as in external_id = "my-external-id", '

@@ -24,6 +24,12 @@ def test_a_named_file_comes_first_whether_it_exists_or_not(tmp_path: Path, monke
     assert find(None, environ) == Path("/h/env.toml")
 
 
+def test_a_named_file_in_another_users_home_is_refused() -> None:
+    """Only a shell knows where that is, and it has expanded it by then."""
+    with pytest.raises(ConfigError, match=re.escape("~bob/c.toml: starts with ~bob, another user's home")):
+        find("~bob/c.toml", {"HOME": "/h"})
+
+
 def test_the_users_file_is_found_in_the_xdg_directory_or_dot_config(tmp_path: Path) -> None:
     """A relative XDG_CONFIG_HOME is ignored, as its specification says."""
     for base in (tmp_path / "xdg", tmp_path / ".config"):

@@ -356,13 +356,33 @@ def test_what_is_no_plain_file_is_found(machine: Machine) -> None:
     assert machine.only().message == "is no plain file"
 
 
+def test_a_file_where_a_directory_should_be_is_found(machine: Machine) -> None:
+    """Neither the state nor the credentials can lie in it."""
+    state = machine.aws / "assumed"
+    machine.write(state, "")
+    assert machine.only().message == "is no directory, but assumed keeps its sessions there"
+    machine.toml = f'credentials_file = "{state}/credentials"\n{machine.toml}'
+    machine.path.unlink()
+    assert (str(state), "is no directory") in [(found.subject, found.message) for found in machine.findings("error")]
+
+
+def test_a_relative_aws_config_file_is_found(machine: Machine) -> None:
+    """It is another file in every directory, so nobody can tell what it claims."""
+    machine.environ["AWS_CONFIG_FILE"] = "config"
+    assert machine.only().subject == "$AWS_CONFIG_FILE"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_directory_that_may_not_be_written_is_found(machine: Machine) -> None:
     """A rename is a write in the directory."""
     machine.aws.chmod(0o500)
     found = machine.only()
+    machine.toml = f'credentials_file = "{machine.aws}/new/credentials"\n{machine.toml}'
+    machine.path.unlink()
+    missing = machine.findings("error")[0]
     machine.aws.chmod(0o700)
     assert found.message == "may not be written, so no file in it can be replaced"
+    assert missing.message == f"does not exist, and cannot be made, for {machine.aws} may not be written"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
