@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{USAGE}\nError: {error}\n")
         return 2
     try:
-        return answer(state or default_state(), profile)
+        return answer((state or default_state()).rstrip("/"), profile)
     except KeyboardInterrupt:
         return 130
 
@@ -72,14 +72,20 @@ DAMAGED = "the session of profile {profile!r} in {state} is damaged; `assumed re
 
 def default_state() -> str:
     """The state directory that every consumer computes alike: beside the resolved credentials file."""
-    file = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
+    file = os.path.expandvars(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials")
     return os.path.dirname(os.path.realpath(os.path.expanduser(file))) + "/assumed"  # noqa: PTH111
 
 
 def safe_name(profile: str) -> str:
     """The file name of a profile: `core.names.safe_name`, which this file cannot import (a test compares them)."""
     kept = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
-    return "".join(chr(byte) if byte in kept else f"={byte:02X}" for byte in profile.encode("utf-8", "surrogateescape"))
+    name = profile.encode("utf-8", "surrogateescape")
+    safe = "".join(chr(byte) if byte in kept else f"={byte:02X}" for byte in name)
+    if len(safe) <= 180:
+        return safe
+    import hashlib
+
+    return f"{safe[:120]}=={hashlib.sha256(name).hexdigest()[:32]}"
 
 
 def _parse(arguments: list[str]) -> tuple[str | None, str]:
@@ -124,9 +130,13 @@ def _sound(session: dict[str, Any]) -> bool:
     """Whether all that is handed out or decided upon is there. May raise what wrong shapes raise."""
     facts = session["Assumed"]
     words = [session[key] for key in (*SECRETS, "Expiration", "AccountId")] + [facts["boot_id"]]
-    numbers = [facts[key] for key in ("received_wall", "received_boot", "life")]
-    _seconds(session["Expiration"])
-    return all(isinstance(word, str) for word in words) and all(type(number) in (int, float) for number in numbers)
+    numbers = [facts[key] for key in ("expiration", "life", "received_wall", "received_boot")]
+    return (
+        all(isinstance(word, str) for word in words)
+        and all(type(number) in (int, float) for number in numbers)
+        and len(session["Expiration"]) == len("2026-11-24T06:00:00Z")
+        and session["Expiration"].endswith("Z")
+    )
 
 
 def _parse_json(text: str) -> Any:
@@ -143,7 +153,11 @@ def _parse_json(text: str) -> Any:
         object_hook = object_pairs_hook = None
         parse_float, parse_int, parse_constant = float, int, float
 
-    return make_scanner(Context)(text, 0)[0]  # type: ignore[arg-type]
+    try:
+        return make_scanner(Context)(text, 0)[0]  # type: ignore[arg-type]
+    except SystemError:
+        # CPython 3.11 looks for JSONDecodeError in json.decoder, which nobody has imported.
+        raise ValueError("not JSON") from None
 
 
 def _quoted(text: str) -> str:
@@ -172,7 +186,7 @@ def _left(session: dict[str, Any]) -> float:
     if age < 0 and boot_id() != facts["boot_id"]:
         return 0.0
     age = max(age, time.clock_gettime(BOOT_CLOCK) - facts["received_boot"])
-    return float(min(facts["life"] - age, _seconds(session["Expiration"]) - now))
+    return float(min(facts["life"] - age, facts["expiration"] - now)) if age >= 0 else 0.0
 
 
 def boot_id() -> str:
@@ -190,19 +204,31 @@ def boot_id() -> str:
 
 
 def _early(session: dict[str, Any]) -> float:
-    """Seconds by which the reported Expiration precedes STS's: Go and Java renew only once it has passed."""
+    """Seconds by which the stored Expiration precedes STS's: SDKs renew when the stored one has passed."""
     return float(min(60.0, 0.05 * session["Assumed"]["life"]))
 
 
 def _renewed(state: str, profile: str, path: str) -> tuple[dict[str, Any] | None, str]:
     """Have the session renewed, and read it again until it is, or until patience ends."""
     deadline = time.monotonic() + PATIENCE
-    asked = _ask_daemon(f"{state}/control.sock", profile)
+    asked = _ask_daemon(socket_path(state), profile)
     session, why = _read(path)
     while asked and not _fit(session) and time.monotonic() < deadline:
         time.sleep(LOOK_AGAIN)
         session, why = _read(path)
     return session, why
+
+
+def socket_path(state: str) -> str:
+    """Where the daemon listens, as `edge.control.socket_path` says: a socket's path holds about 100 bytes."""
+    path = f"{state}/control.sock"
+    if len(os.fsencode(path)) < 100:
+        return path
+    import hashlib
+    import tempfile
+
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    return f"{base}/assumed-{os.getuid()}-{hashlib.sha256(os.fsencode(state)).hexdigest()[:12]}/control.sock"
 
 
 def _ask_daemon(path: str, profile: str) -> bool:
@@ -221,8 +247,8 @@ def _ask_daemon(path: str, profile: str) -> bool:
             if not piece:
                 break
             reply += piece
-        return bool(_parse_json(reply.decode()).get("accepted"))
-    except (OSError, ValueError, StopIteration, AttributeError):
+        return profile in _parse_json(reply.decode()).get("accepted", ())
+    except (OSError, ValueError, StopIteration, AttributeError, TypeError):
         return False  # not running, not ours, or not listening: the session on the disk decides
     finally:
         connection.close()
@@ -230,27 +256,12 @@ def _ask_daemon(path: str, profile: str) -> bool:
 
 def _document(session: dict[str, Any]) -> str:
     """The answer: exactly the keys of the protocol, with a whole-number Version and an Expiration that ends in Z."""
-    expiration = _seconds(session["Expiration"])
-    if _fit(session):
-        expiration -= _early(session)
-    shown = {**session, "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(expiration))}
+    shown = dict(session)
+    if not _fit(session):  # the last minute, and nobody renews: better STS's own Expiration than a refusal
+        instant = time.gmtime(session["Assumed"]["expiration"])
+        shown["Expiration"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", instant)
     parts = ", ".join(f'"{key}": {_quoted(shown[key])}' for key in (*SECRETS, "Expiration", "AccountId"))
     return f'{{"Version": 1, {parts}}}'
-
-
-def _seconds(instant: str) -> float:
-    """POSIX seconds of `YYYY-MM-DDTHH:MM:SSZ`; ValueError for anything else. (datetime costs 2 ms.)"""
-    if (
-        len(instant) != 20
-        or instant[4] + instant[7] + instant[10] + instant[13] + instant[16] + instant[19] != "--T::Z"
-    ):
-        raise ValueError("not an instant")
-    year, month, day = int(instant[:4]), int(instant[5:7]), int(instant[8:10])
-    hour, minute, second = int(instant[11:13]), int(instant[14:16]), int(instant[17:19])
-    # Days since 1970 in a calendar whose year begins in March, so that the leap day is its last.
-    year, month = (year - 1, month + 9) if month < 3 else (year, month - 3)
-    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 + day - 1 - 719468
-    return float(days * 86400 + hour * 3600 + minute * 60 + second)
 
 
 if __name__ == "__main__":

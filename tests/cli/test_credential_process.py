@@ -1,0 +1,376 @@
+"""`credential-process` as an SDK runs it: a process of its own, in whatever environment there is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assumed.cli import credential_process as helper
+from assumed.core.model import Instant, Session
+from assumed.core.names import safe_name
+from assumed.edge import control
+from assumed.edge.clock import SystemClock, boot_id
+from assumed.edge.process_command import credential_process_argv
+from assumed.edge.store import Store, state_dir
+
+PROFILE = "my-role"
+KEYS = {"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId"}
+
+
+def session(left: float = 3000.0, life: float = 3600.0, profile: str = PROFILE, **facts: Any) -> Session:
+    """A session of `life` seconds of which `left` are left."""
+    now = SystemClock().now()
+    age = life - left
+    made = Session(
+        profile=profile,
+        access_key_id="ASIAEXAMPLE",
+        secret_access_key="not-a-secret",
+        session_token="a/token+with=signs",
+        expiration=now.wall + left,
+        issued_at=now.wall - age,
+        life=life,
+        received=Instant(now.wall - age, now.boot - age, now.boot_id),
+        principal_arn="arn:aws:sts::123456789012:assumed-role/MyS3Access/me",
+        identity="i",
+        request="r",
+    )
+    return replace(made, **facts)
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    """The state directory beside the usual credentials file of the home that this test lives in."""
+    (home / ".aws").mkdir(mode=0o700)
+    return Store(state_dir(home / ".aws" / "credentials"))
+
+
+def run(argv: list[str], **facts: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        argv, capture_output=True, text=True, timeout=20, check=False, stdin=subprocess.DEVNULL, **facts
+    )
+
+
+def written_command(store: Store, profile: str = PROFILE) -> list[str]:
+    return credential_process_argv(store.directory, profile)
+
+
+def answer_of(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert (result.returncode, result.stderr) == (0, "")
+    return dict(json.loads(result.stdout))
+
+
+def sentence_of(result: subprocess.CompletedProcess[str]) -> str:
+    """The one line on stderr of a refusal; stdout has to stay empty."""
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def posix(instant: str) -> float:
+    return time.mktime(time.strptime(instant, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+
+
+def test_the_answer_has_exactly_the_keys_of_the_protocol_on_one_line(store: Store) -> None:
+    store.save(session())
+    result = run(written_command(store))
+    answer = answer_of(result)
+    assert result.stdout.count("\n") == 1
+    assert set(answer) == KEYS
+    assert answer["Version"] == 1
+    assert type(answer["Version"]) is int
+    assert answer["SecretAccessKey"] == "not-a-secret"
+    assert answer["SessionToken"] == "a/token+with=signs"
+    assert answer["AccountId"] == "123456789012"
+
+
+def test_the_expiration_precedes_that_of_sts_by_a_minute_and_is_written_as_every_sdk_reads_it(store: Store) -> None:
+    """`+00:00` breaks one SDK, no zone another; some renew only after the time has passed."""
+    kept = session()
+    store.save(kept)
+    expiration = answer_of(run(written_command(store)))["Expiration"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", expiration)
+    assert kept.expiration - 61 <= posix(expiration) <= kept.expiration - 60
+
+
+def test_the_command_and_the_written_line_give_the_same_answer(store: Store) -> None:
+    store.save(session())
+    by_name = run([sys.executable, "-m", "assumed", "credential-process", PROFILE])
+    assert by_name.stdout == run(written_command(store)).stdout
+    assert by_name.returncode == 0
+
+
+def test_another_credentials_file_has_its_sessions_beside_it(tmp_path: Path, home: Path) -> None:
+    """A link is followed first, as every consumer does who computes the place."""
+    real = tmp_path / "elsewhere" / "credentials"
+    real.parent.mkdir()
+    real.touch(0o600)
+    (home / "link").symlink_to(real)
+    Store(state_dir(real)).save(session())
+    environ = {**os.environ, "AWS_SHARED_CREDENTIALS_FILE": "$HOME/link"}
+    assert set(answer_of(run([sys.executable, "-m", "assumed", "credential-process", PROFILE], env=environ))) == KEYS
+
+
+def test_no_environment_can_break_the_written_line(store: Store, tmp_path: Path) -> None:
+    """Spark and conda set PYTHONHOME, cron empties PATH, a job's directory may hold a module called json."""
+    store.save(session())
+    for module in ("json", "os", "sys", "time", "_json", "sitecustomize", "usercustomize", "encodings"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit('shadowed')")
+    hostile = {
+        "PATH": "",
+        "PYTHONHOME": "/nonexistent",
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONSTARTUP": str(tmp_path / "json.py"),
+        "PYTHONINSPECT": "1",
+        "PYTHONWARNINGS": "error",
+        "PYTHONIOENCODING": "utf-16",
+        "LC_ALL": "C",
+    }
+    for environ in (hostile, {}):
+        answer = answer_of(run(written_command(store), env=environ, cwd=tmp_path))
+        assert set(answer) == KEYS
+
+
+def test_the_written_line_is_absolute_and_follows_an_upgrade_of_python(store: Store) -> None:
+    argv = written_command(store)
+    assert argv[0] == os.path.abspath(sys.executable)  # noqa: PTH100
+    assert argv[1:3] == ["-I", "-S"]
+    assert Path(argv[3]).is_absolute()
+    assert Path(argv[3]).name == "credential_process.py"
+    assert argv[4:] == ["--state", str(store.directory), PROFILE]
+
+
+def test_nothing_heavy_is_imported_on_the_way(store: Store) -> None:
+    """click costs 25 ms, importlib.metadata 42, json and socket 10 each: more than all the rest."""
+    store.save(session())
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        f"sys.argv = ['assumed', 'credential-process', '--state', {str(store.directory)!r}, {PROFILE!r}]\n"
+        "from assumed.cli import main\n"
+        "assert main() == 0\n"
+        "print(*sorted(set(sys.modules) - before), file=sys.stderr)\n"
+    )
+    result = run([sys.executable, "-c", code])
+    loaded = set(result.stderr.split())
+    assert loaded <= {
+        "assumed",
+        "assumed.cli",
+        "assumed.cli.credential_process",
+        "_json",
+        "encodings.ascii",
+        "__future__",
+    }
+
+
+@pytest.mark.parametrize(
+    ("what", "facts"),
+    [
+        ("its time is over", {"left": -1.0}),
+        ("its time is over by the clock that counts sleep", {"age_by_boot": 3700.0}),
+        ("its time is over by the wall clock", {"age_by_wall": 3700.0}),
+        ("it was received later than now, in another boot", {"age_by_wall": -50.0, "boot_id": "another"}),
+        ("STS lets it expire before its life is over", {"expires_in": -1.0}),
+    ],
+)
+def test_an_expired_session_is_refused_with_advice(store: Store, what: str, facts: dict[str, Any]) -> None:
+    now = SystemClock().now()
+    kept = session(left=facts.get("left", 3000.0))
+    received = Instant(
+        now.wall - facts.get("age_by_wall", now.wall - kept.received.wall),
+        now.boot - facts.get("age_by_boot", now.boot - kept.received.boot),
+        facts.get("boot_id", now.boot_id),
+    )
+    expiration = now.wall + facts["expires_in"] if "expires_in" in facts else kept.expiration
+    store.save(replace(kept, received=received, expiration=expiration))
+    sentence = sentence_of(run(written_command(store)))
+    assert sentence.endswith("profile 'my-role' has expired and was not renewed; `assumed status` says why")
+
+
+def test_a_restart_of_the_machine_does_not_age_a_session(store: Store) -> None:
+    """The boot clock began anew: it reads less than at receipt, and the wall clock decides."""
+    kept = session()
+    store.save(replace(kept, received=Instant(kept.received.wall, kept.received.boot + 1e6, "the boot before")))
+    assert set(answer_of(run(written_command(store)))) == KEYS
+
+
+def test_the_last_minute_is_handed_out_with_the_expiration_of_sts(store: Store) -> None:
+    """Nobody renews it: an Expiration that has passed would be refused by SDKs although the keys still work."""
+    kept = session(left=40.0)
+    store.save(kept)
+    assert posix(answer_of(run(written_command(store)))["Expiration"]) == int(kept.expiration)
+
+
+def test_a_missing_session_is_refused_with_advice_and_without_a_wait(store: Store) -> None:
+    begin = time.monotonic()
+    sentence = sentence_of(run(written_command(store)))
+    assert time.monotonic() - begin < 1.0
+    assert sentence == (
+        f"assumed: no session of profile 'my-role' in {store.directory}; start the daemon (`assumed run`), "
+        "or run `assumed once`"
+    )
+
+
+DAMAGES: dict[str, Callable[[dict[str, Any]], str | bytes]] = {
+    "empty": lambda _: "",
+    "cut in half": lambda document: json.dumps(document)[: len(json.dumps(document)) // 2],
+    "not JSON": lambda _: "ASIAEXAMPLE secret-canary",
+    "not UTF-8": lambda _: b"\xff\xfe secret-canary",
+    "a list": lambda document: json.dumps([document]),
+    "a number": lambda _: "7",
+    "without the secret": lambda document: json.dumps({k: v for k, v in document.items() if k != "SecretAccessKey"}),
+    "a secret that is no text": lambda document: json.dumps({**document, "SecretAccessKey": ["secret-canary"]}),
+    "without our facts": lambda document: json.dumps({k: v for k, v in document.items() if k != "Assumed"}),
+    "facts of the wrong type": lambda document: json.dumps(
+        {**document, "Assumed": {**document["Assumed"], "life": "secret-canary"}}
+    ),
+    "an Expiration that SDKs misread": lambda document: json.dumps(
+        {**document, "Expiration": "2030-01-01T00:00:00+00:00"}
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_damaged_session_is_refused_without_quoting_it(store: Store, what: str) -> None:
+    store.save(session())
+    path = store.directory / "sessions" / "my-role.json"
+    damaged = DAMAGES[what](json.loads(path.read_bytes()))
+    path.write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
+    sentence = sentence_of(run(written_command(store)))
+    assert sentence.endswith("is damaged; `assumed refresh my-role` writes it anew")
+    assert "canary" not in sentence
+
+
+def test_what_cannot_be_read_is_not_called_damaged(store: Store) -> None:
+    (store.directory / "sessions" / "my-role.json").mkdir()
+    assert sentence_of(run(written_command(store))).endswith("cannot be read; `ls -l` there shows whose it is")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["a", "b"], ["--state"], ["--state", "", "a"], ["--nonsense", "a"]], ids=" ".join
+)
+def test_wrong_usage_is_explained_on_stderr(arguments: list[str]) -> None:
+    result = run([sys.executable, "-m", "assumed", "credential-process", *arguments])
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "Usage: assumed credential-process" in result.stderr
+
+
+@pytest.fixture
+def answering(store: Store) -> Iterator[Callable[[Callable[[dict[str, Any]], dict[str, Any]]], list[dict[str, Any]]]]:
+    """Starts the daemon's own control socket with an answer of one's choice; gives the requests that arrive."""
+    servers: list[control.ControlServer] = []
+
+    def start(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> list[dict[str, Any]]:
+        requests: list[dict[str, Any]] = []
+
+        def noted(request: dict[str, Any]) -> dict[str, Any]:
+            requests.append(request)
+            return answer(request)
+
+        server = control.ControlServer(control.socket_path(store.directory), noted)
+        server.start()
+        servers.append(server)
+        return requests
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.mark.parametrize("before", [None, -5.0, 30.0], ids=["missing", "expired", "in its last minute"])
+def test_a_running_daemon_is_asked_once_and_its_session_handed_out(
+    store: Store, answering: Any, before: float | None
+) -> None:
+    if before is not None:
+        store.save(session(left=before))
+
+    def renew(_: dict[str, Any]) -> dict[str, Any]:
+        store.save(session(access_key_id="ASIARENEWED"))
+        return {"accepted": [PROFILE], "unknown": []}
+
+    requests = answering(renew)
+    assert answer_of(run(written_command(store)))["AccessKeyId"] == "ASIARENEWED"
+    assert requests == [{"command": "refresh", "profiles": [PROFILE]}]
+
+
+def test_a_session_with_life_left_is_handed_out_without_asking(store: Store, answering: Any) -> None:
+    store.save(session(left=120.0))
+    requests = answering(lambda _: {"accepted": [], "unknown": []})
+    assert set(answer_of(run(written_command(store)))) == KEYS
+    assert requests == []
+
+
+@pytest.mark.parametrize(
+    "answer", [{"accepted": ["other"], "unknown": [PROFILE]}, {"error": "no"}, {"accepted": 7}], ids=str
+)
+def test_a_daemon_that_declines_is_not_waited_for(store: Store, answering: Any, answer: dict[str, Any]) -> None:
+    answering(lambda _: answer)
+    begin = time.monotonic()
+    assert "no session of profile 'my-role'" in sentence_of(run(written_command(store)))
+    assert time.monotonic() - begin < 1.5
+
+
+def test_patience_with_a_renewal_that_fails_ends_before_that_of_the_sdks(store: Store, answering: Any) -> None:
+    """The Rust SDK gives up after 5 s."""
+    answering(lambda _: {"accepted": [PROFILE], "unknown": []})
+    begin = time.monotonic()
+    sentence_of(run(written_command(store)))
+    assert 3.5 < time.monotonic() - begin < 4.8
+
+
+def test_a_daemon_that_hangs_is_waited_for_one_second(store: Store) -> None:
+    path = control.socket_path(store.directory)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen(1)
+        begin = time.monotonic()
+        sentence_of(run(written_command(store)))
+        assert 0.8 < time.monotonic() - begin < 2.5
+
+
+@given(profile=st.text(st.characters(exclude_categories=["Cs"]), max_size=80))
+def test_file_names_are_those_of_the_package(profile: str) -> None:
+    """The helper cannot import the package, so it has a copy of the rule."""
+    assert helper.safe_name(profile) == safe_name(profile)
+
+
+@given(depth=st.integers(1, 120))
+def test_the_socket_is_where_the_daemon_listens(depth: int) -> None:
+    state = "/" + "d" * depth
+    assert helper.socket_path(state) == str(control.socket_path(Path(state)))
+
+
+def test_the_boot_is_told_apart_as_the_daemon_tells_it() -> None:
+    assert helper.boot_id() == boot_id()
+
+
+seconds = st.floats(-1e5, 1e5)
+
+
+@given(by_wall=seconds, by_boot=seconds, life=st.floats(1.0, 50_000.0), same_boot=st.booleans())
+def test_life_left_is_never_more_than_the_package_says(
+    by_wall: float, by_boot: float, life: float, same_boot: bool
+) -> None:
+    """The same rule as `Session.left`, with STS's Expiration besides; equal within one boot."""
+    now = SystemClock().now()
+    received = Instant(now.wall - by_wall, now.boot - by_boot, now.boot_id if same_boot else "another")
+    kept = session(life=life, received=received, expiration=now.wall + 1e6)
+    facts = {"life": life, "expiration": kept.expiration, "received_wall": received.wall}
+    facts |= {"received_boot": received.boot, "boot_id": received.boot_id}
+    left = helper._left({"Assumed": facts})
+    rule = max(kept.left(now), kept.left(SystemClock().now()))
+    assert max(left, 0.0) <= max(rule, 0.0) + 1e-3
+    if same_boot and max(by_wall, by_boot) >= 0 <= by_wall:
+        assert left == pytest.approx(rule, abs=0.5)
