@@ -1,0 +1,56 @@
+"""What a status document says about health. Pure: documents in, sentences and statuses out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Role = dict[str, Any]
+Document = dict[str, Any]
+
+LEAST_LEFT = 900.0
+"""Seconds: below 15 minutes botocore starts to renew for itself, and below 10 it fails."""
+LEAST_SHARE = 0.25
+"""Share of the life; for sessions so short that 15 minutes would be most of them."""
+
+
+def trouble(role: Role) -> str | None:
+    """Why the role needs somebody, in words; None while its readers are well served."""
+    if not is_enabled(role):
+        return None
+    if role["state"] == "needs_login":
+        return "needs a login"
+    left, life = role["left_seconds"], role["life_seconds"]
+    if role["state"] == "expired" or (left is not None and left <= 0):
+        return "has expired"
+    if not role["delivered"]:
+        return "has no session in the credentials file"
+    if role["state"] == "failing" and (left is None or left < min(LEAST_LEFT, LEAST_SHARE * (life or 0.0))):
+        return "is failing, and little of its session is left"
+    return None
+
+
+def is_enabled(role: Role) -> bool:
+    """Whether the role is kept: a disabled one is shown, and nothing is expected of it."""
+    return bool(role.get("enabled", True))
+
+
+def is_served(role: Role) -> bool:
+    """Whether who reads the profile now gets a session with life left (what `assumed wait` waits for)."""
+    return bool(role["delivered"]) and (role["left_seconds"] or 0.0) > 0
+
+
+def is_healthy(document: Document) -> bool:
+    """Whether no role needs somebody: exit status 0 of `assumed status`."""
+    return all(trouble(role) is None for role in document["roles"])
+
+
+def explanation(role: Role) -> str:
+    """What is wrong with the role and what to do, in one line; empty when nothing is."""
+    error = role["last_error"]
+    if error is None:
+        reason = trouble(role)
+        if reason and role.get("waits"):
+            reason += f": {role['waits']}"
+        return f"it {reason}" if reason else ""
+    what = f"{error['code']}: {error['message']}" if error["code"] else error["message"]
+    return f"{what.rstrip('.')}. {error['advice']}".strip() if error["advice"] else what

@@ -1,0 +1,45 @@
+"""What stdout can show, and how lines get there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TextIO
+
+from .render import Terminal
+
+SIGNS = "█▏░…·→✓✗"
+
+
+def terminal_of(stream: TextIO, *, full_screen: bool = False, elsewhere: int = 80) -> Terminal:
+    """The abilities of the terminal behind `stream`; `elsewhere` (or $COLUMNS) plain columns where there is none."""
+    size = shutil.get_terminal_size((elsewhere, 24))
+    return Terminal(
+        width=size.columns,
+        height=size.lines - 1 if full_screen else None,
+        colour=is_smart(stream) and not os.environ.get("NO_COLOR"),
+        unicode=_can_show(stream, SIGNS),
+    )
+
+
+def is_smart(stream: TextIO) -> bool:
+    """Whether there is a terminal that understands control sequences."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def write(lines: list[str], stream: TextIO | None = None) -> None:
+    """Write the lines; what the stream's encoding lacks becomes `?` rather than a traceback."""
+    stream = stream or sys.stdout
+    encoding = stream.encoding or "utf-8"
+    text = "".join(f"{line}\n" for line in lines)
+    stream.write(text.encode(encoding, "replace").decode(encoding))
+    stream.flush()
+
+
+def _can_show(stream: TextIO, signs: str) -> bool:
+    try:
+        signs.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
