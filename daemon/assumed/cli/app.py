@@ -18,10 +18,22 @@ OK, FAILING, USAGE, NOT_RUNNING, ANOTHER_INSTANCE = range(5)
 
 COMMANDS = {
     "run": ("run:run", "Keep the roles assumed, in the foreground (systemd and launchd start this)."),
+    "once": ("once:once", "Renew every due role now, then exit: for cron, CI and containers."),
+    "check": ("check:check", "Validate the configuration and its surroundings."),
+    "status": ("status:status", "Show every role: time left, next renewal, last error."),
+    "refresh": ("refresh:refresh", "Renew roles now, whatever life they have left."),
+    "wait": ("wait:wait", "Wait until roles are fresh: for job scripts."),
+    "credential-process": ("credentials:credential_process", "Print a session in AWS's credential_process format."),
+    "demo": ("demo:demo", "Watch roles being kept, without an AWS account."),
+    "completion": ("completion:completion", "Print the completion script of a shell."),
 }
 """Name → (module:attribute, short help). The help stands here so that `assumed --help` imports no command."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class ReaderGone(Exception):
+    """Whoever read our output (`| head`) has gone."""
 
 
 class LazyGroup(click.Group):
@@ -47,6 +59,15 @@ class LazyGroup(click.Group):
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             raise click.UsageError(f"No such command '{args[0]}'.{nearest(args[0], COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # click itself would end with status 1, which here means a failing role.
+        try:
+            status = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise ReaderGone from None
+        return status
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
@@ -120,7 +141,6 @@ def main(arguments: list[str]) -> int:
     """Run one command; every error raised on purpose becomes a sentence on stderr and an exit status."""
     try:
         status = app.main(arguments, prog_name="assumed", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return USAGE
@@ -139,8 +159,8 @@ def main(arguments: list[str]) -> int:
         return FAILING
     except (KeyboardInterrupt, click.Abort):
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # The reader (`| head`) has gone: nothing to say, also not when the interpreter flushes at its end.
+    except ReaderGone:
+        # Nothing to say, also not when the interpreter flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     return status if isinstance(status, int) else OK

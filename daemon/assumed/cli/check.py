@@ -1,0 +1,82 @@
+"""`assumed check`: is the configuration right, and will the tools see what is kept?"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from assumed.core.errors import ConfigError
+
+from .app import FAILING, OK, USAGE, config_option
+from .place import configuration
+from .render import Terminal, wrapped
+from .terminal import terminal_of, write
+
+if TYPE_CHECKING:
+    from assumed.edge.surroundings import Finding
+
+MARKS = {"ok": ("✓", "ok", "32"), "warning": ("!", "warning", "33"), "error": ("✗", "error", "31")}
+"""Severity → (sign, word where there are no such signs, colour)."""
+
+
+LONG_LINE = 10_000
+"""Columns in a pipe: `grep` wants a finding on one line."""
+
+
+@click.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="The findings, for scripts.")
+def check(config_path: Path | None, as_json: bool) -> int:
+    """Validate the configuration and its surroundings, without a request to AWS.
+
+    Every problem at once: names that ~/.aws/config claims for itself, exported keys that outrank the kept
+    profile, modes, directories, the clock. Exit status 2 when the configuration cannot be used, 1 when
+    something will not work, 0 otherwise (warnings included).
+
+    \b
+    Examples:
+      assumed check
+      assumed check --config ./config.toml --json
+    """
+    try:
+        config = configuration(config_path)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        click.echo(json.dumps({"config": None, "problems": error.problems, "findings": []}, indent=2))
+        return USAGE
+    from assumed.edge.surroundings import inspect
+
+    findings = inspect(config, os.environ)
+    if as_json:
+        shown = [asdict(finding) for finding in findings]
+        click.echo(json.dumps({"config": str(config.path), "problems": [], "findings": shown}, indent=2))
+    else:
+        terminal = terminal_of(sys.stdout, elsewhere=LONG_LINE)
+        roles = len(config.enabled())
+        write(line("ok", str(config.path), f"{roles} role{'s' * (roles != 1)} to keep, no mistake", terminal))
+        for finding in findings:
+            write(_lines(finding, terminal))
+    return FAILING if any(finding.severity == "error" for finding in findings) else OK
+
+
+def _lines(finding: Finding, terminal: Terminal) -> list[str]:
+    """A finding, and under it what to do."""
+    lines = line(finding.severity, finding.subject, finding.message, terminal)
+    if finding.advice:
+        lines += wrapped(finding.advice, terminal, "    → " if terminal.unicode else "    -> ")
+    return lines
+
+
+def line(severity: str, subject: str, message: str, terminal: Terminal) -> list[str]:
+    """One marked sentence, wrapped."""
+    sign, word, colour = MARKS[severity]
+    mark = sign if terminal.unicode else word
+    first, *rest = wrapped(f"{subject}: {message}" if subject else message, terminal, f"{mark} ")
+    return [terminal.paint(mark, colour) + first[len(mark) :], *rest]

@@ -1,0 +1,36 @@
+"""`assumed credential-process` by the long way: with help, with completion, and where the configuration says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .app import config_option
+from .completion import complete_profiles
+
+
+@click.command()
+@config_option
+@click.option("--state", metavar="DIR", help="Where the sessions lie [default: `assumed` beside the credentials file].")
+@click.argument("profile", shell_complete=complete_profiles)
+def credential_process(config_path: Path | None, state: str | None, profile: str) -> int:
+    """Print the session of PROFILE in AWS's credential_process format.
+
+    Works while the daemon is down, for as long as the session lives. SDKs that run it renew inside a
+    running process; `deliver = "process"` writes the right line by itself.
+
+    \b
+    Examples:
+      assumed credential-process my-role
+      # ~/.aws/config of a consumer:
+      [profile my-role]
+      credential_process = /home/me/.local/bin/assumed credential-process my-role
+    """
+    from .credential_process import answer
+
+    if state is None:
+        from .place import locate
+
+        state = str(locate(config_path).state_dir)
+    return answer(state.rstrip("/"), profile)

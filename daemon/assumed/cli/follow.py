@@ -1,0 +1,115 @@
+"""Waiting for renewals that a daemon was asked for, and showing how they go."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import click
+
+from .health import Role, explanation
+from .place import Place
+from .terminal import is_smart
+
+LOOK_AGAIN = 0.1
+"""Seconds between two looks at the status document."""
+PATIENCE = 120.0
+"""Seconds without any news after which a renewal counts as stuck: STS and sources have shorter deadlines."""
+BAR_AFTER = 1.0
+"""Seconds after which a progress bar appears; what takes less needs none."""
+
+
+class Progress:
+    """Outcomes on stderr: a bar on a terminal, once it takes longer than a second; plain lines elsewhere."""
+
+    def __init__(self, total: int, label: str) -> None:
+        self._smart = is_smart(sys.stderr)
+        self._bar = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True)
+        self._shown = False
+        self._done = 0
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(BAR_AFTER, self._show)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        if self._smart:
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            if self._shown:
+                self._bar.render_finish()
+            self._smart = False
+
+    def done(self, profile: str, outcome: str) -> None:
+        """One more role is through; callable from any thread."""
+        with self._lock:
+            self._done += 1
+            if self._shown:
+                self._bar.update(1)
+            elif not self._smart:
+                click.echo(f"{profile}: {outcome}", err=True)
+
+    def _show(self) -> None:
+        with self._lock:
+            if self._smart and not self._shown:
+                self._shown = True
+                self._bar.render_progress()
+                self._bar.update(self._done)
+
+
+def follow(place: Place, before: dict[str, Any], profiles: list[str], progress: Progress) -> list[tuple[str, str]]:
+    """Look until each of the profiles is renewed or has failed; the failures, each with a sentence.
+
+    `before` is the status document from before they were asked for.
+    """
+    old = {role["profile"]: role for role in before["roles"]}
+    waiting, failures = set(profiles), []
+    news = time.monotonic()
+    while waiting:
+        document = place.ask({"command": "status"})
+        roles = {role["profile"]: role for role in document["roles"] if role["profile"] in waiting}
+        outcomes = dict.fromkeys(waiting - roles.keys(), "is no longer configured")
+        outcomes |= {name: outcome for name, role in roles.items() if (outcome := _outcome(old[name], role, document))}
+        if not outcomes and (_only_wait(roles.values()) or time.monotonic() - news > PATIENCE):
+            outcomes = {profile: role.get("waits") or "no answer yet" for profile, role in roles.items()}
+        for profile, outcome in outcomes.items():
+            progress.done(profile, outcome)
+            if outcome != RENEWED:
+                failures.append((profile, outcome))
+        waiting -= outcomes.keys()
+        if outcomes:
+            news = time.monotonic()
+        if waiting:
+            time.sleep(LOOK_AGAIN)
+    return failures
+
+
+RENEWED = "renewed"
+
+
+def _only_wait(roles: Iterable[Role]) -> bool:
+    """Whether all that is left waits for the session of another role, which has failed."""
+    return all(str(role.get("waits")).startswith("waits for ") for role in roles)
+
+
+def _outcome(before: Role, now: Role, document: dict[str, Any]) -> str | None:
+    """What became of a role since `before`: None while nothing has."""
+    # A session only loses life until a renewal: whole-second instants would not tell two of one second apart.
+    if (now["left_seconds"] or 0.0) > (before["left_seconds"] or 0.0):
+        if now["delivered"]:
+            return RENEWED
+        file = document["credentials_file"]
+        reason = explanation(now) if now["last_error"] else file["error"]
+        return f"renewed, but not written: {reason}" if reason else None
+    if now["last_error"] and (now["failures"], now["last_error"]) != (before["failures"], before["last_error"]):
+        return explanation(now)
+    return None

@@ -1,0 +1,302 @@
+"""The commands as a user meets them: real processes, without a daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from assumed.cli.app import COMMANDS
+from world.daemon import Home, role
+
+ARN = "arn:aws:iam::123456789012:role/MyApp/MyS3Access"
+
+
+@pytest.fixture
+def user(home: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home with a source profile, a role to keep and one that is disabled, and no width of the terminal's."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    user = Home(home)
+    user.add_source("AKIAEXAMPLE", "not-a-secret")
+    user.configure(role("my-role", ARN), role("other", ARN, enabled=False))
+    return user
+
+
+def test_help_names_every_command_and_shows_examples(user: Home) -> None:
+    result = user.assumed("--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Examples:" in result.stdout
+    for name in COMMANDS:
+        assert re.search(rf"^  {name}\s", result.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_has_an_example_and_fits_eighty_columns(user: Home, command: str) -> None:
+    result = user.assumed(command, "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Examples:\n" in result.stdout
+    assert f"assumed {command}" in result.stdout.partition("Examples:")[2]
+    assert max(map(len, result.stdout.splitlines())) <= 84
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("completion", "demo")])
+def test_every_command_takes_a_configuration_before_or_after_its_name(user: Home, command: str) -> None:
+    for arguments in (["--config", "x.toml", command, "--help"], [command, "--config", "x.toml", "--help"]):
+        assert user.assumed(*arguments).returncode == 0
+
+
+def test_the_version_names_what_a_bug_report_needs(user: Home) -> None:
+    result = user.assumed("--version")
+    assert re.fullmatch(r"assumed \d+\.\d+\.\d+ \(Python 3\.\S+, boto3 \S+, botocore \S+, .*\)\n", result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [
+        (["statsu"], "No such command 'statsu'. Did you mean 'status'?"),
+        (["credential_process"], "Did you mean 'credential-process'?"),
+        (["xyzzy"], "No such command 'xyzzy'."),
+        (["status", "--jsno"], "Did you mean '--json'?"),
+        (["wait", "--timeout", "soon"], "'soon' is not a valid float"),
+        (["wait", "my-rol"], "no role keeps the profile 'my-rol'. Did you mean 'my-role'?"),
+        (["wait", "other"], "the role of 'other' is disabled; set enabled = true in the configuration"),
+        (["completion", "tcsh"], "'tcsh' is not one of"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_slip_of_the_finger_is_a_usage_error_with_the_nearest_word(user: Home, typed: list[str], advice: str) -> None:
+    result = user.assumed(*typed)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert advice in result.stderr
+
+
+CONFIGURED = ["run", "once", "check", "status", "refresh", "wait"]
+
+
+@pytest.mark.parametrize("command", CONFIGURED)
+def test_every_problem_of_the_configuration_is_said_at_once(user: Home, command: str) -> None:
+    user.config.write_text('[[roles]]\nprofile = "a"\nrole_arm = "x"\nduration_seconds = 5\n')
+    result = user.assumed(command)
+    assert (result.returncode, result.stdout) == (2, "")
+    lines = [line for line in result.stderr.splitlines() if line.startswith(f"assumed: {user.config}:")]
+    assert any("role_arm" in line for line in lines)
+    assert any("duration_seconds" in line for line in lines)
+
+
+@pytest.mark.parametrize("command", CONFIGURED)
+def test_no_configuration_at_all_is_said_with_the_smallest_useful_one(user: Home, command: str) -> None:
+    user.config.unlink()
+    result = user.assumed(command)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "[[roles]]" in result.stderr
+
+
+def test_a_configuration_that_is_named_but_missing_is_not_replaced_by_another(user: Home) -> None:
+    named = user.assumed("check", "--config", "nowhere.toml")
+    by_environment = user.assumed("check", ASSUMED_CONFIG="nowhere.toml")
+    for result in (named, by_environment):
+        assert result.returncode == 2
+        assert "nowhere.toml: does not exist" in result.stderr
+
+
+def test_the_status_without_a_daemon_shows_the_disk_and_exits_3(user: Home) -> None:
+    result = user.assumed("status")
+    assert result.returncode == 3
+    assert result.stderr == "assumed: the daemon is not running; start it with `assumed run`\n"
+    assert re.search(r"^my-role +pending ", result.stdout, re.MULTILINE)
+    assert re.search(r"^other +disabled ", result.stdout, re.MULTILINE)
+
+
+def test_the_status_as_json_is_a_document_and_nothing_else(user: Home) -> None:
+    result = user.assumed("status", "--json")
+    document = json.loads(result.stdout)
+    assert document["daemon"] is None
+    assert [(role["profile"], role["state"], role["delivered"]) for role in document["roles"]] == [
+        ("my-role", "pending", False),
+        ("other", "pending", False),
+    ]
+
+
+def test_refresh_without_a_daemon_exits_3(user: Home) -> None:
+    result = user.assumed("refresh", "my-role")
+    assert (result.returncode, result.stdout) == (3, "")
+    assert "start it with: assumed run" in result.stderr
+
+
+def test_wait_gives_up_in_time_with_a_sentence_for_each_role(user: Home) -> None:
+    begin = time.monotonic()
+    result = user.assumed("wait", "--timeout", "0.3")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert time.monotonic() - begin < 5
+    assert result.stderr.splitlines() == [
+        "assumed: my-role: it has no session in the credentials file",
+        "assumed: the daemon is not running; start it with `assumed run`",
+    ]
+
+
+def test_check_finds_nothing_wrong_with_a_right_configuration(user: Home) -> None:
+    result = user.assumed("check")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.splitlines()[0] == f"✓ {user.config}: 1 role to keep, no mistake"
+
+
+def test_check_says_what_hides_the_kept_profile_and_exits_1(user: Home) -> None:
+    """SDKs prefer a role_arn in ~/.aws/config to the keys that we write."""
+    user.aws_config.write_text(
+        "[profile my-role]\nrole_arn = arn:aws:iam::123456789012:role/X\nsource_profile = default\n"
+    )
+    result = user.assumed("check")
+    assert result.returncode == 1
+    assert re.search(r"^✗ .*my-role", result.stdout, re.MULTILINE)
+    assert re.search(r"^    → ", result.stdout, re.MULTILINE)
+
+
+def test_check_as_json_is_for_scripts(user: Home) -> None:
+    good = json.loads(user.assumed("check", "--json").stdout)
+    assert good["config"] == str(user.config)
+    assert good["problems"] == []
+    assert all(set(finding) == {"severity", "subject", "message", "advice"} for finding in good["findings"])
+    user.config.write_text("[[roles]]\n")
+    bad = user.assumed("check", "--json")
+    assert bad.returncode == 2
+    assert len(json.loads(bad.stdout)["problems"]) >= 2
+
+
+def test_a_reader_that_leaves_early_is_no_error(user: Home) -> None:
+    """`assumed status --json | head -1` with a reader that has gone before the first byte."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as broken:
+        result = subprocess.run(
+            [sys.executable, "-m", "assumed", "status", "--json"],
+            env=user.environment(),
+            stdout=broken,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+def terminal_run(user: Home, *arguments: str, interrupt: bool = False, **more: str) -> tuple[int, str]:
+    """Run a command on a terminal of its own; with `interrupt`, press Ctrl-C after its first output."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "assumed", *arguments],
+        env=user.environment(**{"TERM": "xterm", "COLUMNS": "80", "LINES": "24", **more}),
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+    )
+    os.close(follower)
+    output = b""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if not select.select([leader], [], [], 0.1)[0]:
+            continue
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:  # the other side has been closed
+            break
+        output += piece
+        if interrupt and b"my-role" in output:
+            process.send_signal(2)
+            interrupt = False
+    os.close(leader)
+    return process.wait(10), output.decode()
+
+
+COLOUR = re.compile(r"\x1b\[\d+m")
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"NO_COLOR": ""}, True)],
+    ids=str,
+)
+def test_colour_is_for_terminals_that_want_it(user: Home, variables: dict[str, str], coloured: bool) -> None:
+    status, output = terminal_run(user, "status", **variables)
+    assert status == 3
+    assert bool(COLOUR.search(output)) is coloured
+
+
+def test_there_is_no_colour_in_a_pipe(user: Home) -> None:
+    assert "\x1b" not in user.assumed("status", TERM="xterm").stdout
+
+
+def test_watching_redraws_from_the_corner_and_ends_quietly_with_ctrl_c(user: Home) -> None:
+    status, output = terminal_run(user, "status", "--watch", interrupt=True)
+    assert status == 130
+    assert "Traceback" not in output
+    assert output.startswith("\x1b[2J\x1b[H")
+    assert max(len(re.sub(r"\x1b\[\d*[A-Za-z]", "", line)) for line in output.splitlines()) <= 82
+
+
+def test_watching_on_a_dumb_terminal_adds_blocks(user: Home) -> None:
+    status, output = terminal_run(user, "status", "--watch", interrupt=True, TERM="dumb")
+    assert status == 130
+    assert "\x1b" not in output
+    assert re.match(r"\d\d:\d\d:\d\d\r\n", output)
+
+
+def test_an_encoding_without_blocks_gets_ascii(user: Home) -> None:
+    result = user.assumed("status", PYTHONIOENCODING="ascii", COLUMNS="80")
+    assert result.returncode == 3
+    assert "----------" in result.stdout
+    assert result.stdout.isascii()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_of_a_shell_asks_assumed(user: Home, shell: str) -> None:
+    result = user.assumed("completion", shell)
+    assert result.returncode == 0
+    assert f"_ASSUMED_COMPLETE={shell}_complete" in result.stdout
+
+
+def completed(user: Home, words: str, **more: str) -> list[str]:
+    """What bash offers for the last of `words`."""
+    count = str(len(words.split(" ")) - 1)
+    result = user.assumed(_ASSUMED_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=count, **more)
+    assert (result.returncode, result.stderr) == (0, "")
+    return [line.partition(",")[2] for line in result.stdout.splitlines()]
+
+
+def test_commands_options_and_profiles_complete(user: Home) -> None:
+    assert completed(user, "assumed st") == ["status"]
+    assert completed(user, "assumed ") == list(COMMANDS)
+    assert completed(user, "assumed status --w") == ["--watch"]
+    assert completed(user, "assumed refresh my") == ["my-role"]
+    assert completed(user, "assumed wait ") == ["my-role", "other"]
+    assert completed(user, "assumed credential-process o") == ["other"]
+
+
+def test_completion_keeps_silent_about_a_bad_configuration(user: Home) -> None:
+    user.config.write_text("nonsense")
+    assert completed(user, "assumed refresh ") == [""]
+
+
+def test_help_imports_no_command(user: Home) -> None:
+    code = (
+        "import sys; sys.argv = ['assumed', '--help']\n"
+        "from assumed.cli import main\n"
+        "main()\n"
+        "print(*[name for name in sys.modules if name.startswith(('assumed.', 'boto'))], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    assert set(result.stderr.split()) == {
+        "assumed.cli",
+        "assumed.cli.app",
+        "assumed.core",
+        "assumed.core.errors",
+        "assumed.core.model",
+    }
