@@ -132,7 +132,6 @@ class Temp:
 
     def read_back(self) -> bytes:
         """What the file holds, read anew."""
-        os.lseek(self._fd, 0, os.SEEK_SET)
         return read_all(self._fd)
 
     def publish(self) -> bool:
@@ -154,13 +153,13 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def read_all(fd: int) -> bytes:
-    """From where the descriptor stands to the end."""
-    size = max(os.fstat(fd).st_size, 0)
+    """The whole file, wherever the descriptor stands."""
     parts: list[bytes] = []
-    while part := os.read(fd, size + 1):
+    done = 0
+    while part := os.pread(fd, max(os.fstat(fd).st_size - done, 0) + 1, done):
         parts.append(part)
-        size = max(size - len(part), 65536)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        done += len(part)
+    return b"".join(parts)
 
 
 def sweep(path: Path, name: str | None = None) -> int:

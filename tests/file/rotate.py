@@ -1,4 +1,4 @@
-"""Rotates every profile of a file until stdin is closed, as a process of its own. Prints how many generations it wrote."""
+"""Rotates every profile of a file until stdin is closed, as a process of its own. Prints how often it wrote."""
 
 from __future__ import annotations
 

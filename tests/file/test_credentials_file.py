@@ -348,6 +348,49 @@ def test_a_file_that_changes_all_the_time_is_left_alone(
     assert "p" not in botocore_reads(path)
 
 
+def test_a_program_that_had_the_file_open_when_it_was_replaced_loses_nothing(file: CredentialsFile, path: Path) -> None:
+    """What it writes goes into the replaced file, which has no name any more."""
+    path.write_bytes(MINE)
+    put(file, "p")
+    with path.open("ab") as editor:
+        result = put(file, "p", generation=2)
+        assert file.signature() == result.signature
+        editor.write(b"[edited]\nx = 1\n")
+    assert file.signature() != result.signature
+    assert b"[edited]" in file.read()
+    result = put(file, "p", generation=2)
+    assert result.written
+    assert file.signature() == result.signature
+    found = botocore_reads(path)
+    assert list(found) == ["mine", "p", "edited"]
+    assert found["p"]["aws_session_token"] == "token-canary-2"
+
+
+def test_a_lost_edit_that_never_becomes_whole_is_given_up(file: CredentialsFile, path: Path, seconds: Seconds) -> None:
+    path.write_bytes(MINE)
+    put(file, "p")
+    with path.open("r+b") as editor:
+        put(file, "p", generation=2)
+        editor.truncate(0)
+    with pytest.raises(FileUnsettled):
+        put(file, "p", generation=3)
+    seconds.now += 1.0
+    put(file, "p", generation=3)
+    assert list(botocore_reads(path)) == ["mine", "p"]
+    assert botocore_reads(path)["p"]["aws_session_token"] == "token-canary-3"
+
+
+def test_a_lost_edit_is_not_brought_back_over_a_newer_file(file: CredentialsFile, path: Path) -> None:
+    path.write_bytes(MINE)
+    put(file, "p")
+    with path.open("ab") as editor:
+        put(file, "p", generation=2)
+        path.write_bytes(path.read_bytes() + b"[newer]\nx = 1\n")
+        editor.write(b"[older]\nx = 1\n")
+    put(file, "p", generation=3)
+    assert list(botocore_reads(path)) == ["mine", "p", "newer"]
+
+
 # --- the lock and the leftovers ---------------------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """Every system call of a write fails once: the old file or the new one is there, no temporary file, and a sentence.
 
-strace makes the calls of a real process fail; for the calls that Python's own start makes as well (openat, read),
+strace makes the calls of a real process fail; for the calls that Python's own start makes as well (openat, pread64),
 `-P` counts only those on the file's directory.
 """
 
@@ -33,7 +33,7 @@ FAULTS = {
     "the file system is read-only": ("openat:error=EROFS:when=3", "read-only"),
     "no descriptor is left": ("openat:error=EMFILE:when=1", "too many files are open"),
     "the file may not be read": ("openat:error=EACCES:when=2", "permission is denied"),
-    "the read breaks": ("read:error=EIO:when=1", "disk reports an error"),
+    "the read breaks": ("pread64:error=EIO:when=1", "disk reports an error"),
     "the disk loses what was written": ("write:retval=7:when=1", "the disk did not give back"),
     "the mode cannot be set": ("fchmod:error=EPERM:when=1", "does not permit"),
 }
@@ -64,7 +64,7 @@ def write_under(path: Path, inject: str) -> str:
     call = inject.partition(":")[0]
     command = ["strace", "-f", "-qq", "-o", str(path.parents[1] / "trace"), "-e", f"trace={call}"]
     command += ["-e", f"inject={inject}"]
-    if call in ("openat", "read"):
+    if call in ("openat", "pread64"):
         command += ["-P", str(path.parent), "-P", str(path)]
     command += [sys.executable, "-m", "file.write_once", str(path), str(path.parents[1] / "state"), "2"]
     environ = {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -93,7 +93,7 @@ def test_an_error_after_the_rename_is_published_but_not_durable(path: Path) -> N
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("call", ["openat:3", "fchmod:1", "write:1", "fsync:1", "read:1", "/rename:1", "fsync:2"])
+@pytest.mark.parametrize("call", ["openat:3", "fchmod:1", "write:1", "fsync:1", "pread64:1", "/rename:1", "fsync:2"])
 def test_a_kill_at_any_point_leaves_the_old_file_or_the_new_one(call: str, path: Path) -> None:
     old, new = path.read_bytes(), merged(path.read_bytes(), keys("p", 2))
     name, when = call.split(":")

@@ -48,8 +48,8 @@ class Refusal:
     advice: str
 
 
-class Unfit(Exception):  # noqa: N818 - it becomes a Refusal and never leaves the merge
-    """This section cannot be kept."""
+class Unfit(Exception):
+    """This section cannot be kept. Becomes a Refusal; never leaves the merge."""
 
     def __init__(self, reason: str, advice: str) -> None:
         self.reason = reason

@@ -1,15 +1,14 @@
 """The credentials file on the disk: read when it is whole, merged, replaced in one step.
 
-A rename never shows a reader half a file (an in-place writer spoiled 90 % of the reads in the same test), but it
-does not help against what *we* read: the AWS CLI truncates the file and then writes it, and whoever reads in that
-instant and publishes what he saw has deleted every other profile. Hence the signature before and after the read,
-and again before the rename, and the guard against profiles that are suddenly missing (reliability F4).
+A rename never shows a reader half a file (an in-place writer spoiled 90 % of the reads in the same test), but other
+programs write in place and take no lock. Three things keep their edits: the signature is compared before the rename,
+profiles that are suddenly missing are waited for, and the replaced file is kept open, for what a program that had it
+open writes into it afterwards is merged next.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import stat
@@ -20,22 +19,11 @@ from pathlib import Path
 
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.profiles import KeptProfile, Merge, Refusal, merge, misread
-from assumed.files import Temp, directory, explained, make_missing_dirs, make_private_dir, read_all, sweep
+from assumed.files import Temp, directory, explained, make_missing_dirs, make_private_dir, sweep
+from assumed.snapshot import SETTLE_SECONDS, Signature, Snapshot, look, take
 
 _TRIES = 3
 _LOCK_SECONDS = 5.0
-_SETTLE_SECONDS = 1.0
-_LARGEST = 64 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """What changes when somebody writes the file."""
-
-    dev: int
-    ino: int
-    size: int
-    mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +38,20 @@ class WriteResult:
     durable: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Replaced:
+    """The file whose place ours has taken: a program that had it open may not have written yet."""
+
+    old: Snapshot
+    ours: Signature | None
+    names: frozenset[str]
+    """Its profiles when we read it."""
+
+    def has_lost_edit(self, now: Signature | None) -> bool:
+        """Whether it was written since; `now` is what stands in its place: when that is not ours, it is newer."""
+        return now == self.ours and self.old.look() != self.old.signature
+
+
 class CredentialsFile:
     """One credentials file. Every method raises FileRefused, as a sentence, for what the system does not allow."""
 
@@ -62,6 +64,7 @@ class CredentialsFile:
         """Profiles at the last read or write; None before the first."""
         self._missed: dict[str, float] = {}
         """Profile that was there at an earlier read → since when it is missing."""
+        self._replaced: _Replaced | None = None
 
     @property
     def real_path(self) -> Path:
@@ -72,23 +75,41 @@ class CredentialsFile:
         return real
 
     def signature(self) -> Signature | None:
-        """The file's signature now, None when there is none: a hint whether anybody has written it."""
+        """Changes when another program has written the file, or the one that we replaced. None when there is none.
+
+        Takes microseconds: a heartbeat can afford it.
+        """
         real = self.real_path
         with explained("look at", real):
             try:
-                return _signature(os.stat(real))
+                with directory(real.parent) as dir_fd:
+                    now = look(dir_fd, real.name)
             except FileNotFoundError:
                 return None
+            replaced = self._replaced
+            return replaced.old.look() if replaced and replaced.has_lost_edit(now) else now
 
     def read(self) -> bytes:
-        """The file's bytes, of one instant; b"" when there is none. Raises FileUnsettled while it is being written."""
+        """The file's bytes, of one instant; b"" when there is none. Raises FileUnsettled while it is being written.
+
+        When another program has written the file that we replaced, those bytes: the next `write` merges them.
+        """
         real = self.real_path
         with explained("read", real):
             try:
                 with directory(real.parent) as dir_fd:
-                    return _read(dir_fd, real)[1]
+                    standing = take(dir_fd, real)
             except FileNotFoundError:
                 return b""
+            found = self._lost_edit(standing) or standing
+            return found.text if found else b""
+
+    def _lost_edit(self, standing: Snapshot | None) -> Snapshot | None:
+        """What another program has written into the file that we replaced, if nobody has written ours since."""
+        replaced = self._replaced
+        if replaced is None or not replaced.has_lost_edit(standing.signature if standing else None):
+            return None
+        return replaced.old.again()
 
     def sweep(self) -> int:
         """Removes what killed writers left beside the file; returns how many files that were."""
@@ -108,7 +129,7 @@ class CredentialsFile:
                 result = self._try(self.real_path, kept, config_id, remove_orphans)
                 if result is not None:
                     return result
-        raise FileUnsettled(f"another program keeps writing {self.path}", _SETTLE_SECONDS)
+        raise FileUnsettled(f"another program keeps writing {self.path}", SETTLE_SECONDS)
 
     def _try(self, real: Path, kept: Sequence[KeptProfile], config_id: str, remove_orphans: bool) -> WriteResult | None:
         """One round; None when the file changed between reading and replacing."""
@@ -116,45 +137,63 @@ class CredentialsFile:
             make_missing_dirs(real.parent)
             dir_fd = stack.enter_context(directory(real.parent))
             _check_directory(dir_fd, real.parent)
-            found, text = _read(dir_fd, real)
-            merged = self._settled(found, lambda: merge(text, kept, config_id, remove_orphans))
-            before = _signature(found) if found else None
-            if merged.text is text:
+            standing = take(dir_fd, real)
+            lost = self._lost_edit(standing)
+            source = lost or standing
+            text = source.text if source else b""
+            merged = self._settled(source, lost is not None, lambda: merge(text, kept, config_id, remove_orphans))
+            if merged is None:
+                return None
+            before = standing.signature if standing else None
+            if merged.text is text and lost is None:
                 return WriteResult(False, merged.adopted, merged.refused, merged.removed, before)
             temp = stack.enter_context(Temp(dir_fd, real.name))
-            temp.write(merged.text, mode=stat.S_IMODE(found.st_mode) & 0o700 if found else 0o600)
+            temp.write(merged.text, mode=stat.S_IMODE(standing.status.st_mode) & 0o700 if standing else 0o600)
             if temp.read_back() != merged.text:
                 raise FileRefused(f"{real}: the disk did not give back what was written", "Check the disk")
             if profile := misread(merged):
                 raise FileRefused(f"[{profile}] would not read back as it was meant", "Please report it as a bug")
-            if _look(dir_fd, real.name) != before:
+            if look(dir_fd, real.name) != before:
                 return None
             durable = temp.publish()
+            after = look(dir_fd, real.name)
+            self._replaced = _Replaced(standing, after, merged.before) if standing else None
             self._seen = merged.after
             self._missed.clear()
-            return WriteResult(True, merged.adopted, merged.refused, merged.removed, _look(dir_fd, real.name), durable)
+            return WriteResult(True, merged.adopted, merged.refused, merged.removed, after, durable)
 
-    def _settled(self, found: os.stat_result | None, merge_it: Callable[[], Merge]) -> Merge:
+    def _settled(self, source: Snapshot | None, lost: bool, merge_it: Callable[[], Merge]) -> Merge | None:
         """The merge, unless the file looks as if another program was in the middle of writing it.
 
         That is: a profile seen earlier is missing, or the file cannot be read any more, and not yet for a second.
-        A file that is empty at the very first read counts as well: nobody keeps one.
+        A file that is empty at the very first read counts as well: nobody keeps one. None when a lost edit never
+        became whole, and is given up: the file that stands is.
         """
-        lost = {""} if self._seen is None and found is not None and found.st_size == 0 else set()
-        seen = self._seen or frozenset()
+        seen = self._replaced.names if lost and self._replaced else self._seen
+        expected = seen or frozenset()
+        refused: FileRefused | None = None
+        missing: frozenset[str] = frozenset()
         try:
             merged = merge_it()
-        except FileRefused:
-            self._wait_for({"", *seen} if seen else set())
-            raise
-        self._wait_for(lost | (seen - merged.before))
+            missing = expected - merged.before
+        except FileRefused as refusal:
+            refused = refusal
+            missing = expected | {""} if expected else missing
+        if seen is None and source is not None and not source.text:
+            missing |= {""}
+        self._wait_for(missing)
+        if lost and missing:
+            self._replaced = None
+            return None
+        if refused is not None:
+            raise refused
         self._seen = merged.before
         return merged
 
-    def _wait_for(self, missing: set[str]) -> None:
+    def _wait_for(self, missing: frozenset[str]) -> None:
         now = self._monotonic()
         self._missed = {name: self._missed.get(name, now) for name in missing}
-        wait = max((since + _SETTLE_SECONDS - now for since in self._missed.values()), default=0.0)
+        wait = max((since + SETTLE_SECONDS - now for since in self._missed.values()), default=0.0)
         if wait > 0:
             raise FileUnsettled(f"profiles are suddenly missing in {self.path}, as if it was being written", wait)
 
@@ -186,48 +225,6 @@ def _try_lock(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _signature(found: os.stat_result) -> Signature:
-    return Signature(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-def _look(dir_fd: int, name: str) -> Signature | None:
-    try:
-        return _signature(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
-    except FileNotFoundError:
-        return None
-
-
-def _read(dir_fd: int, real: Path) -> tuple[os.stat_result | None, bytes]:
-    """The file's status and bytes of one instant; (None, b"") when there is none."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not make us wait
-    for _ in range(_TRIES):
-        try:
-            fd = os.open(real.name, flags, dir_fd=dir_fd)
-        except FileNotFoundError:
-            return None, b""
-        try:
-            before = os.fstat(fd)
-            _check_file(before, real)
-            text = read_all(fd)
-            after = os.fstat(fd)
-        finally:
-            os.close(fd)
-        if _signature(before) == _signature(after) and len(text) == after.st_size:
-            return after, text
-    raise FileUnsettled(f"another program is writing {real}", _SETTLE_SECONDS)
-
-
-def _check_file(found: os.stat_result, real: Path) -> None:
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "")
-    if not stat.S_ISREG(found.st_mode):
-        raise FileRefused(f"{real} is no plain file (a pipe, a socket or a device)", "Put a plain file in its place")
-    if found.st_uid != os.geteuid():
-        raise FileRefused(f"{real} belongs to another user", "Run assumed as that user; it rewrites only its own files")
-    if found.st_size > _LARGEST:
-        raise FileRefused(f"{real} is larger than {_LARGEST >> 20} MiB", "That is no credentials file: check the path")
 
 
 def _check_directory(dir_fd: int, path: Path) -> None:
