@@ -1,0 +1,139 @@
+"""Thirty days of a laptop's life in seconds: outages, suspends, clock steps; real keeper and scheduler."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from freezegun import freeze_time
+
+from .world import World
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+NAMES = ("a", "b", "c", "child")
+TOML = "\n".join(
+    [
+        'credentials_file = "credentials"',
+        '[defaults]\nregion = "us-west-2"\nsource_profile = "default"',
+        *(f'[[roles]]\nprofile = "{n}"\nrole_arn = "arn:aws:iam::123456789012:role/{n}"' for n in "abc"),
+        '[[roles]]\nprofile = "child"\nsource_profile = "a"\nrole_arn = "arn:aws:iam::123456789012:role/child"',
+    ]
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A machine with four kept roles, one of them chained, all of them fresh."""
+    with freeze_time("2026-11-24", tick=False) as frozen:
+        world = World(frozen, tmp_path, TOML)
+        world.run(1)
+        assert min(map(world.left, NAMES)) > 3500
+        yield world
+
+
+def least_left(world: World, seconds: float) -> float:
+    """The least true life that any reader saw in any profile while so much time passed."""
+    seen = [world.left(name) for name in NAMES]
+
+    def look() -> None:
+        seen.extend(world.left(name) for name in NAMES)
+
+    world.run(seconds, look)
+    look()
+    return min(seen)
+
+
+def calls_since(world: World, boot: float) -> int:
+    """How often STS was asked since then."""
+    return sum(1 for at, _, _ in world.calls if at >= boot)
+
+
+def test_a_quiet_day_leaves_a_third_of_every_session_and_asks_twice_an_hour(world: World) -> None:
+    """Promise 1 and promise 8, in the steady state."""
+    assert least_left(world, DAY) >= 0.35 * HOUR
+    assert len(NAMES) * 24 / 0.6 - len(NAMES) <= len(world.calls) <= len(NAMES) * (24 / 0.5 + 1)
+    assert {level for level, _ in world.events} == {"info"}
+
+
+def test_an_outage_of_twenty_minutes_is_not_noticed(world: World) -> None:
+    """Promise 6, begun at any of twelve moments of the sessions' lives; and one role asks for all."""
+    for _ in range(12):
+        world.run(17 * MINUTE)
+        began, world.down = world.boot, True
+        assert least_left(world, 20 * MINUTE) > 0
+        assert calls_since(world, began) <= 20 * MINUTE / 45 + 12
+        world.down = False
+        assert least_left(world, HOUR) > 0
+
+
+@pytest.mark.parametrize("hours", [2, 10])
+def test_the_end_of_a_long_outage_is_noticed_within_a_minute(world: World, hours: int) -> None:
+    """However long it was, and however many calls have failed."""
+    world.down = True
+    world.run(hours * HOUR)
+    assert max(map(world.left, NAMES)) <= 0
+    world.down = False
+    world.run(MINUTE)
+    assert min(map(world.left, NAMES)) > 3500
+
+
+@pytest.mark.parametrize("asleep", [5 * MINUTE, 50 * MINUTE, 8 * HOUR, 30 * DAY])
+def test_after_a_suspend_every_due_role_is_renewed_within_thirty_seconds(world: World, asleep: float) -> None:
+    """Promise 7. APScheduler's own wait stands still in a suspend, and its default would drop the late jobs."""
+    for phase in range(8):
+        world.run(phase * 7 * MINUTE)
+        world.suspend(asleep)
+        world.run(30)
+        assert min(map(world.left, NAMES)) > 0.35 * HOUR
+
+
+@pytest.mark.parametrize("step", [-24 * HOUR, -HOUR, -5 * MINUTE, 5 * MINUTE, HOUR, 24 * HOUR])
+def test_a_step_of_the_wall_clock_never_stops_the_renewals(world: World, step: float) -> None:
+    """Promise 7: a scheduler that waits for the wall clock would be dead for an hour after a step of −1 h."""
+    for phase in range(6):
+        world.run(phase * 7 * MINUTE)
+        world.step(step)
+        assert least_left(world, 2 * HOUR) >= 0.35 * HOUR - 30
+        world.step(-step)
+
+
+def test_a_denied_role_disturbs_nobody_and_is_asked_every_ten_minutes_at_most(world: World) -> None:
+    """Promise 4 and promise 8."""
+    world.denied.add("b")
+    world.run(2 * HOUR)
+    began = world.boot
+    assert world.left("b") <= 0
+    least = []
+    world.run(6 * HOUR, lambda: least.extend(world.left(name) for name in ("a", "c", "child")))
+    assert min(least) >= 0.35 * HOUR
+    assert sum(1 for at, name, _ in world.calls if name == "b" and at >= began) <= 6 * 6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_thirty_days_of_a_laptops_life(world: World, seed: int) -> None:
+    """Ten days a seed, three seeds: whatever comes, awake readers are never without a session for long."""
+    chance = random.Random(seed)
+    end = world.boot + 10 * DAY
+    while world.boot < end:
+        assert least_left(world, chance.uniform(MINUTE, 5 * HOUR)) > 0
+        match chance.choice(["suspend", "step", "outage", "long outage"]):
+            case "suspend":
+                world.suspend(chance.uniform(MINUTE, 14 * HOUR))
+                world.run(30)
+            case "step":
+                world.step(chance.uniform(-DAY, DAY))
+                world.run(30)
+            case "outage":
+                world.down = True
+                assert least_left(world, chance.uniform(MINUTE, 20 * MINUTE)) > 0
+                world.down = False
+                world.run(MINUTE)
+            case "long outage":
+                world.down = True
+                world.run(chance.uniform(HOUR, 6 * HOUR))
+                world.down = False
+                world.run(MINUTE)
+        assert min(map(world.left, NAMES)) > 0
+        assert ("error", "role.renewal_crashed") not in world.events
