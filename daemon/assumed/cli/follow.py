@@ -103,8 +103,7 @@ def _only_wait(roles: Iterable[Role]) -> bool:
 
 def _outcome(before: Role, now: Role, document: dict[str, Any]) -> str | None:
     """What became of a role since `before`: None while nothing has."""
-    # A session only loses life until a renewal: whole-second instants would not tell two of one second apart.
-    if (now["left_seconds"] or 0.0) > (before["left_seconds"] or 0.0):
+    if _is_renewed(before, now):
         if now["delivered"]:
             return RENEWED
         file = document["credentials_file"]
@@ -113,3 +112,15 @@ def _outcome(before: Role, now: Role, document: dict[str, Any]) -> str | None:
     if now["last_error"] and (now["failures"], now["last_error"]) != (before["failures"], before["last_error"]):
         return explanation(now)
     return None
+
+
+def _is_renewed(before: Role, now: Role) -> bool:
+    """Whether there is another session than before.
+
+    Instants are whole seconds and cannot tell two sessions of one second apart, but life only dwindles until a
+    renewal; and life alone cannot either, where STS grants a second less than before.
+    """
+    if now["issued_at"] is None:
+        return False
+    instants = ("issued_at", "expiration")
+    return any(now[key] != before[key] for key in instants) or now["left_seconds"] > before["left_seconds"]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import click
 
 from assumed.core.errors import NotRunning
-from assumed.edge.store import iso
 
 from .app import FAILING, OK, config_option, say
 from .follow import RENEWED, Progress, follow
-from .health import Role, explanation, trouble
+from .health import explanation, trouble
 from .place import Place, locate
 
 
@@ -49,8 +47,7 @@ Outcome = tuple[list[str], list[tuple[str, str]]]
 
 def _by_daemon(place: Place) -> Outcome:
     before = place.ask({"command": "status"})
-    accepted = place.ask({"command": "refresh", "profiles": [], "due_only": True})["accepted"]
-    due = [role["profile"] for role in before["roles"] if role["profile"] in accepted and _is_due(role)]
+    due = place.ask({"command": "refresh", "profiles": [], "due_only": True})["accepted"]
     with Progress(len(due), "Renewing") as progress:
         failed = follow(place, before, due, progress)
     names = {profile for profile, _ in failed}
@@ -61,11 +58,6 @@ def _by_daemon(place: Place) -> Outcome:
         if trouble(role) and role["profile"] not in names
     ]
     return [profile for profile in due if profile not in names], failed
-
-
-def _is_due(role: Role) -> bool:
-    """Whether the daemon renews the role now: it is due, or it has failed, or it is about it already."""
-    return not role["next_renewal"] or role["next_renewal"] <= iso(time.time()) or role["failures"] > 0
 
 
 def _by_ourselves(place: Place, config_path: Path | None) -> Outcome:

@@ -1,0 +1,188 @@
+"""The commands beside a real daemon, against an STS of our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from world.daemon import Daemon, Home, role
+from world.fake_sts import FakeSts
+
+GOOD = "arn:aws:iam::123456789012:role/MyApp/Good"
+BAD = "arn:aws:iam::123456789012:role/MyApp/Bad"
+
+
+@pytest.fixture
+def sts() -> Iterator[FakeSts]:
+    with FakeSts() as server:
+        yield server
+
+
+@pytest.fixture
+def user(home: Path, sts: FakeSts) -> Home:
+    user = Home(home)
+    user.add_source(sts.source.access_key_id, sts.source.secret_access_key)
+    user.configure(role("good", GOOD), role("bad", BAD), role("off", GOOD, enabled=False))
+    return user
+
+
+@pytest.fixture
+def daemon(user: Home, sts: FakeSts) -> Iterator[Daemon]:
+    """A daemon that keeps `good`, and is denied `bad`."""
+    sts.rule(BAD, error="AccessDenied")
+    with Daemon(user, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
+        daemon.wait_until_fresh("good")
+        daemon.wait_until(lambda status: status["roles"][1]["state"] == "failing")
+        yield daemon
+
+
+def test_status_shows_both_roles_and_exits_with_their_health(user: Home, daemon: Daemon) -> None:
+    result = user.assumed("status")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert result.stdout.startswith(f"assumed 0.1.0 · pid {daemon.pid} · up ")
+    assert re.search(r"^good +fresh +█{9}\S  59m \d\ds  in 3\dm +keys$", result.stdout, re.MULTILINE)
+    assert re.search(r"^bad +failing +░{10} .* not written\n  AccessDenied: ", result.stdout, re.MULTILINE)
+    assert re.search(r"^off +disabled ", result.stdout, re.MULTILINE)
+
+
+def test_a_healthy_daemon_exits_0_and_its_bad_edit_is_shown(user: Home, sts: FakeSts) -> None:
+    with Daemon(user, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
+        daemon.wait_until_fresh("good", "bad")
+        assert user.assumed("status").returncode == 0
+        user.config.write_text("nonsense")
+        daemon.wait_until(lambda status: status["daemon"]["config_error"])
+        result = user.assumed("status")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "The configuration has an error; the last good one goes on:" in result.stdout
+        assert user.assumed("wait", "good").returncode == 0
+        assert user.assumed("refresh", "good").returncode == 0
+
+
+def test_refresh_renews_what_is_fresh_and_waits_until_it_is_written(user: Home, daemon: Daemon, sts: FakeSts) -> None:
+    result = user.assumed("refresh", "good")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == "good: renewed\n"
+    profile = user.profile("good")
+    assert profile is not None
+    assert profile["aws_access_key_id"] == sts.calls_for(GOOD)[-1].issued
+    assert len(sts.calls_for(GOOD)) == 2
+
+
+def test_refresh_of_a_role_that_is_denied_says_why_and_exits_1(user: Home, daemon: Daemon) -> None:
+    for _ in range(2):
+        result = user.assumed("refresh", "bad")
+        assert result.returncode == 1
+        assert re.search(r"^assumed: bad: AccessDenied: ", result.stderr, re.MULTILINE)
+
+
+def test_refresh_without_a_wait_returns_at_once(user: Home, daemon: Daemon, sts: FakeSts) -> None:
+    sts.rule(GOOD, latency=3.0)
+    begin = time.monotonic()
+    assert user.assumed("refresh", "good", "--no-wait").returncode == 0
+    assert time.monotonic() - begin < 2.5
+
+
+@pytest.mark.parametrize(
+    ("profile", "advice"), [("goood", "Did you mean 'good'?"), ("off", "set enabled = true in the configuration")]
+)
+def test_refresh_of_what_is_not_kept_is_a_usage_error(user: Home, daemon: Daemon, profile: str, advice: str) -> None:
+    result = user.assumed("refresh", profile)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert advice in result.stderr
+
+
+def test_wait_returns_when_the_named_roles_are_served_and_names_those_that_are_not(user: Home, daemon: Daemon) -> None:
+    served = user.assumed("wait", "good")
+    assert (served.returncode, served.stdout, served.stderr) == (0, "", "")
+    result = user.assumed("wait", "--timeout", "0.2")
+    assert result.returncode == 1
+    assert result.stderr.startswith("assumed: bad: AccessDenied: ")
+
+
+def test_wait_outlasts_a_daemon_that_starts_later(user: Home, sts: FakeSts) -> None:
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "assumed", "wait", "good", "--timeout", "30"], env=user.environment()
+    )
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(1.0)
+        with Daemon(user, AWS_ENDPOINT_URL_STS=sts.url):
+            assert waiting.wait(20) == 0
+    finally:
+        waiting.kill()
+        waiting.wait()
+
+
+def test_once_beside_a_daemon_lets_it_do_the_work(user: Home, daemon: Daemon, sts: FakeSts) -> None:
+    result = user.assumed("once", "--json")
+    assert result.returncode == 1
+    document = json.loads(result.stdout)
+    assert document["renewed"] == []
+    assert [failure["profile"] for failure in document["failed"]] == ["bad"]
+    assert len(sts.calls_for(GOOD)) == 1
+
+
+def test_once_alone_renews_what_is_due_and_a_second_time_nothing(user: Home, sts: FakeSts) -> None:
+    result = user.assumed("once", AWS_ENDPOINT_URL_STS=sts.url)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert sorted(result.stderr.splitlines()) == ["bad: renewed", "good: renewed"]
+    again = user.assumed("once", "--json", AWS_ENDPOINT_URL_STS=sts.url)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert json.loads(again.stdout) == {"renewed": [], "failed": []}
+    assert len(sts.calls) == 2
+
+
+def test_once_alone_says_why_a_role_failed(user: Home, sts: FakeSts) -> None:
+    sts.rule(BAD, error="AccessDenied")
+    result = user.assumed("once", "--json", AWS_ENDPOINT_URL_STS=sts.url)
+    assert result.returncode == 1
+    document = json.loads(result.stdout)
+    assert document["renewed"] == ["good"]
+    ((failure),) = document["failed"]
+    assert failure["profile"] == "bad"
+    assert "not authorized" in failure["reason"]
+
+
+def test_a_slow_refresh_shows_a_bar_on_a_terminal(user: Home, daemon: Daemon, sts: FakeSts) -> None:
+    sts.rule(GOOD, latency=2.0)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "assumed", "refresh", "good"],
+        env=user.environment(TERM="xterm"),
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    output = b""
+    while True:
+        try:
+            output += os.read(leader, 65536)
+        except OSError:  # the other side has been closed
+            break
+    os.close(leader)
+    assert process.wait(10) == 0
+    assert b"Renewing  [####" in output
+    assert b"1/1" in output
+
+
+def test_credential_process_brings_a_missing_session_back_through_the_daemon(user: Home, daemon: Daemon) -> None:
+    (user.state / "sessions" / "good.json").unlink()
+    result = user.assumed("credential-process", "good")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["AccountId"] == "123456789012"
+
+
+def test_a_second_instance_exits_4(user: Home, daemon: Daemon) -> None:
+    result = user.assumed("run")
+    assert (result.returncode, result.stdout) == (4, "")
+    assert f"pid {daemon.pid}" in result.stderr
