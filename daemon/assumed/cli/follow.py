@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -66,19 +67,37 @@ class Progress:
                 self._bar.update(self._done)
 
 
-def follow(place: Place, before: dict[str, Any], profiles: list[str], progress: Progress) -> list[tuple[str, str]]:
-    """Look until each of the profiles is renewed or has failed; the failures, each with a sentence.
+@dataclass(frozen=True, slots=True)
+class Before:
+    """How things stood before renewals were asked for."""
 
-    `before` is the status document from before they were asked for.
-    """
-    old = {role["profile"]: role for role in before["roles"]}
+    document: dict[str, Any]
+    keys: dict[str, str | None]
+    """Profile → the access key id of its stored session: that alone tells two sessions of one second apart."""
+
+
+def look(place: Place) -> Before:
+    """How things stand now. Raises NotRunning."""
+    document = place.ask({"command": "status"})
+    profiles = [role["profile"] for role in document["roles"]]
+    return Before(document, _stored_keys(place, profiles))
+
+
+def follow(place: Place, before: Before, profiles: list[str], progress: Progress) -> list[tuple[str, str]]:
+    """Look until each of the profiles is renewed or has failed; the failures, each with a sentence."""
+    old = {role["profile"]: role for role in before.document["roles"]}
     waiting, failures = set(profiles), []
     news = time.monotonic()
     while waiting:
+        keys = _stored_keys(place, waiting)  # before the document, which says whether they are delivered
         document = place.ask({"command": "status"})
         roles = {role["profile"]: role for role in document["roles"] if role["profile"] in waiting}
         outcomes = dict.fromkeys(waiting - roles.keys(), "is no longer configured")
-        outcomes |= {name: outcome for name, role in roles.items() if (outcome := _outcome(old[name], role, document))}
+        for name, role in roles.items():
+            renewed = keys[name] not in (None, before.keys.get(name))
+            outcome = _if_renewed(role, document) if renewed else _if_failed(old.get(name), role)
+            if outcome:
+                outcomes[name] = outcome
         if not outcomes and (_only_wait(roles.values()) or time.monotonic() - news > PATIENCE):
             outcomes = {profile: role.get("waits") or "no answer yet" for profile, role in roles.items()}
         for profile, outcome in outcomes.items():
@@ -93,6 +112,14 @@ def follow(place: Place, before: dict[str, Any], profiles: list[str], progress: 
     return failures
 
 
+def _stored_keys(place: Place, profiles: Iterable[str]) -> dict[str, str | None]:
+    from assumed.edge.store import Store
+
+    store = Store(place.state_dir)
+    sessions = {profile: store.load(profile) for profile in profiles}
+    return {profile: session.access_key_id if session else None for profile, session in sessions.items()}
+
+
 RENEWED = "renewed"
 
 
@@ -101,26 +128,18 @@ def _only_wait(roles: Iterable[Role]) -> bool:
     return all(str(role.get("waits")).startswith("waits for ") for role in roles)
 
 
-def _outcome(before: Role, now: Role, document: dict[str, Any]) -> str | None:
-    """What became of a role since `before`: None while nothing has."""
-    if _is_renewed(before, now):
-        if now["delivered"]:
-            return RENEWED
-        file = document["credentials_file"]
-        reason = explanation(now) if now["last_error"] else file["error"]
-        return f"renewed, but not written: {reason}" if reason else None
-    if now["last_error"] and (now["failures"], now["last_error"]) != (before["failures"], before["last_error"]):
-        return explanation(now)
-    return None
+def _if_renewed(role: Role, document: dict[str, Any]) -> str | None:
+    """What to say of a renewed role: None while its session has still to be written."""
+    if role["delivered"]:
+        return RENEWED
+    reason = explanation(role) if role["last_error"] else document["credentials_file"]["error"]
+    return f"renewed, but not written: {reason}" if reason else None
 
 
-def _is_renewed(before: Role, now: Role) -> bool:
-    """Whether there is another session than before.
-
-    Instants are whole seconds and cannot tell two sessions of one second apart, but life only dwindles until a
-    renewal; and life alone cannot either, where STS grants a second less than before.
-    """
-    if now["issued_at"] is None:
-        return False
-    instants = ("issued_at", "expiration")
-    return any(now[key] != before[key] for key in instants) or now["left_seconds"] > before["left_seconds"]
+def _if_failed(before: Role | None, now: Role) -> str | None:
+    """What to say of a role that has failed since `before`: None while nothing has come of it."""
+    if now["last_error"] is None:
+        return None
+    if before and (now["failures"], now["last_error"]) == (before["failures"], before["last_error"]):
+        return None
+    return explanation(now)

@@ -10,7 +10,7 @@ import click
 from assumed.core.errors import NotRunning
 
 from .app import FAILING, OK, config_option, say
-from .follow import RENEWED, Progress, follow
+from .follow import RENEWED, Progress, follow, look
 from .health import explanation, trouble
 from .place import Place, locate
 
@@ -46,7 +46,7 @@ Outcome = tuple[list[str], list[tuple[str, str]]]
 
 
 def _by_daemon(place: Place) -> Outcome:
-    before = place.ask({"command": "status"})
+    before = look(place)
     due = place.ask({"command": "refresh", "profiles": [], "due_only": True})["accepted"]
     with Progress(len(due), "Renewing") as progress:
         failed = follow(place, before, due, progress)

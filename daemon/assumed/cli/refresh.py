@@ -27,11 +27,11 @@ def refresh(config_path: Path | None, no_wait: bool, profiles: tuple[str, ...]) 
       assumed refresh
       assumed refresh my-role other-role
     """
-    from .follow import Progress, follow
+    from .follow import Progress, follow, look
 
     place = locate(config_path)
-    before = place.ask({"command": "status"})
-    require_kept(profiles, {role["profile"]: is_enabled(role) for role in before["roles"]})
+    before = look(place)
+    require_kept(profiles, {role["profile"]: is_enabled(role) for role in before.document["roles"]})
     accepted = place.ask({"command": "refresh", "profiles": list(profiles)})["accepted"]
     if no_wait:
         return OK
