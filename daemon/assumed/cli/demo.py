@@ -64,7 +64,7 @@ def demo(seconds: int | None, port: int) -> int:
             return 128 + signal.SIGINT
         show.begin()
         _watch(show, stop, seconds)
-        return _conclude(show, seconds)
+        return _conclude(show, None if stop.is_set() else seconds)
 
 
 def session_seconds(seconds: int | None) -> int:
@@ -94,10 +94,13 @@ def _keep_reading(show: Show, ended: threading.Event) -> None:
 
 
 def _conclude(show: Show, seconds: int | None) -> int:
-    """The summary; FAILING, with the reason, when a role was never renewed or a read failed."""
+    """The summary; FAILING, with the reason, when a role was never renewed or a read failed.
+
+    `seconds`: after which the demo ended by itself, or None.
+    """
     unrenewed = show.summary()
     if unrenewed:
-        longer = f"; `assumed demo --seconds {max(20, 2 * (seconds or 10))}` gives it time" if seconds else ""
+        longer = f"; `assumed demo --seconds {max(20, 2 * seconds)}` gives it time" if seconds else ""
         click.echo(f"assumed: not renewed yet: {', '.join(unrenewed)}{longer}", err=True)
         return FAILING
     return FAILING if show.failed_reads else OK

@@ -87,7 +87,7 @@ class Show:
         lines = [
             "",
             f"{len(renewals)} roles kept for {time.monotonic() - self._begun:.0f} s, in sessions of {self._life} s:",
-            *(f"  {profile:<10} renewed {_times(count)}" for profile, count in renewals.items()),
+            *(f"  {profile:<10} {_times(count)}" for profile, count in renewals.items()),
             f"{reads} listings through the kept profiles: {reads - len(failed)} went well, {len(failed)} failed",
             *(f"  {read.profile}: {read.error}" for read in failed[:3]),
         ]
@@ -151,7 +151,7 @@ def _beside_python(tool: str) -> str | None:
 
 
 def _times(count: int) -> str:
-    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+    return {0: "never renewed", 1: "renewed once", 2: "renewed twice"}.get(count, f"renewed {count} times")
 
 
 def _clock(posix: float) -> str:
