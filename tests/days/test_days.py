@@ -111,6 +111,20 @@ def test_a_denied_role_disturbs_nobody_and_is_asked_every_ten_minutes_at_most(wo
     assert sum(1 for at, name, _ in world.calls if name == "b" and at >= began) <= 6 * 6
 
 
+@pytest.mark.parametrize("what", ["suspend", "step"])
+def test_a_resume_or_a_step_resets_every_backoff(world: World, what: str) -> None:
+    """Promise 8: who opens the lid after mending a policy does not wait for the rest of ten minutes."""
+    world.denied.add("b")
+    world.run(3 * HOUR)
+    world.denied.clear()
+    world.run(MINUTE)
+    began = world.boot
+    world.suspend(40) if what == "suspend" else world.step(-DAY)
+    world.run(30)
+    assert [name for at, name, _ in world.calls if at > began and name == "b"]
+    assert world.left("b") > 3500
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_thirty_days_of_a_laptops_life(world: World, seed: int) -> None:
     """Ten days a seed, three seeds: whatever comes, awake readers are never without a session for long."""
