@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from assumed.core.errors import RenewalFailed
+from assumed.core.errors import FileRefused, RenewalFailed
 from assumed.core.model import FailureKind, Instant, Role, Session
 from assumed.edge.aws.sources import Resolved
 from assumed.edge.aws.sts import Order
@@ -136,6 +136,15 @@ class Renewals:
         if is_down and not was_down:
             desk.ports.say("warning", "source.down", source=role.source(), message=words.DOWN)
 
+    def refused(self, message: Look) -> None:
+        """A job found that its role is not due (any more). In a domain that is down, time alone may have made
+        another role the probe: nobody would plan that one, and all would wait for it until the next heartbeat."""
+        desk = self._desk
+        with desk.lock:
+            role = desk.book.roles.get(message.profile)
+            if role is not None:
+                desk.touch(desk.book.peers(role) if desk.book.is_down(role.profile) else [role.profile])
+
     def resolved(self, message: Resolved) -> None:
         """A source can sign now, or could not be resolved."""
         desk, failure = self._desk, message.failure
@@ -170,7 +179,7 @@ class Renewals:
     def _save(self, session: Session) -> None:
         try:
             self._desk.ports.store.save(session)
-        except OSError as error:
+        except FileRefused as error:
             # It is in memory, and the credentials file may lie on a disk that has room.
             self._desk.ports.say("error", "session.not_stored", profile=session.profile, message=str(error))
 

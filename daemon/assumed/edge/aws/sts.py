@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore import exceptions as boto
 from botocore.config import Config as ClientConfig
+from botocore.parsers import ResponseParserError
 
 from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Instant, Role, Session
@@ -93,10 +94,14 @@ def assume(client: Any, order: Order, now: Callable[[], Instant]) -> Answer:
 
 def _ask(client: Any, order: Order, seconds: int, now: Callable[[], Instant]) -> Answer:
     role = order.role
-    if role.web_identity_token_file is not None:
-        response = client.assume_role_with_web_identity(**_web_identity_request(role, seconds))
-    else:
-        response = client.assume_role(**_request(role, seconds))
+    web_identity = role.web_identity_token_file is not None
+    request = _web_identity_request(role, seconds) if web_identity else _request(role, seconds)
+    call = client.assume_role_with_web_identity if web_identity else client.assume_role
+    try:
+        response = call(**request)
+    except (ResponseParserError, LookupError):
+        # Half an answer, or a portal's page with status 200: botocore's parser looks in it for what is not there.
+        raise _useless("what answered is not STS, or its answer was cut off (a proxy, a sign-in page?)") from None
     received = now()
     return _answer(response, order, seconds, received)
 

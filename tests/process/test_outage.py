@@ -1,0 +1,77 @@
+"""STS cannot be reached: sessions stay, one role asks for all, and the end of the outage is noticed within seconds."""
+
+from __future__ import annotations
+
+import time
+
+from process.kit import arn, key_of
+from world.daemon import Daemon, Home, role
+from world.fake_sts import FakeSts
+from world.waiting import eventually
+
+PROFILES = [f"role-{n}" for n in range(8)]
+
+
+def test_an_outage_takes_no_session_away_and_ends_for_all_roles_within_seconds(
+    sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """Longer than half a session, so that every renewal falls into it."""
+    sts.rule("*", session_seconds=10)
+    aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
+    daemon.start().wait_until_fresh(*PROFILES)
+    before = {name: key_of(aws_home, name) for name in PROFILES}
+
+    sts.outage(True)
+    failing = daemon.wait_until(
+        lambda status: sum(1 for entry in status["roles"] if entry["last_error"]) >= 1, within=8
+    )
+    assert any("network" in entry["last_error"]["advice"] for entry in failing["roles"] if entry["last_error"])
+    time.sleep(2)  # the outage itself has this length
+    assert {name: key_of(aws_home, name) for name in PROFILES} == before
+    tried = len(daemon.events("role.renewal_failed"))
+    assert tried <= len(PROFILES) + 4, "one role probes for all of them once the first burst has failed"
+
+    sts.outage(False)
+    ended = time.monotonic()
+    daemon.wait_until(
+        lambda status: (
+            all(entry["state"] == "fresh" for entry in status["roles"])
+            and all(key_of(aws_home, name) != before[name] for name in PROFILES)
+        )
+    )
+    assert time.monotonic() - ended < 6
+
+
+def test_a_daemon_that_starts_in_an_outage_waits_for_its_end(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """It is up at once, says why it has nothing, asks with one role, and then keeps all of them."""
+    aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
+    sts.outage(True)
+    daemon.start()
+    daemon.wait_until(lambda status: any(entry["last_error"] for entry in status["roles"]))
+    assert aws_home.profile("role-0") is None
+    sts.outage(False)
+    daemon.wait_until_fresh(*PROFILES, within=10)
+
+
+def test_connections_that_are_cut_are_asked_again(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """A reset, half an answer and a hotel's portal are none of them a refusal."""
+    aws_home.configure(*(role(name, arn(name)) for name in ("reset", "half", "portal", "healthy")))
+    sts.rule(arn("reset"), fault="reset", times=1)
+    sts.rule(arn("half"), fault="half", times=1)
+    sts.rule(arn("portal"), fault="garbage", times=1)
+    daemon.start().wait_until_fresh("reset", "half", "portal", "healthy", within=10)
+    eventually(lambda: len(daemon.events("role.renewal_failed")) >= 3, 2)
+    assert {event["kind"] for event in daemon.events("role.renewal_failed")} == {"transient"}
+
+
+def test_a_role_that_comes_due_while_its_source_is_down_does_not_stop_the_probing(
+    sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """Who probes changes with time alone: the old probe hands over to the new one instead of both waiting."""
+    aws_home.configure(role("healthy", arn("healthy")))
+    daemon.start().wait_until_fresh("healthy")
+    for name in ("late-1", "late-2"):
+        sts.rule(arn(name), error="InternalFailure", times=1)
+    aws_home.configure(*(role(name, arn(name)) for name in ("healthy", "late-1", "late-2")))
+    daemon.wait_until(lambda status: sum(1 for entry in status["roles"] if entry["last_error"]) == 2)
+    daemon.wait_until_fresh("healthy", "late-1", "late-2", within=8)
