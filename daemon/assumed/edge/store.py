@@ -14,7 +14,7 @@ from typing import Any
 
 from assumed.core.model import Instant, Session
 from assumed.core.names import safe_name
-from assumed.files import make_private_dir, write_atomic
+from assumed.files import explained, make_private_dir, sweep, write_atomic
 
 EARLY_SECONDS = 60.0
 EARLY_SHARE = 0.05
@@ -31,7 +31,10 @@ def iso(wall: float) -> str:
 
 
 class Store:
-    """Sessions on disk in the `credential_process` format, each with the facts that it was obtained by."""
+    """Sessions on disk in the `credential_process` format, each with the facts that it was obtained by.
+
+    What changes something raises FileRefused where the system does not allow it.
+    """
 
     def __init__(self, directory: Path) -> None:
         """Make the directory (0700) where it does not exist."""
@@ -46,7 +49,8 @@ class Store:
         return self.directory / "config.last-good.toml"
 
     def save(self, session: Session) -> None:
-        """Write one session, atomically, 0600."""
+        """Write one session, atomically, 0600; the directory is made again if somebody has tidied it away."""
+        make_private_dir(self._sessions)
         write_atomic(self._path(session.profile), json.dumps(_document(session), indent=1).encode() + b"\n")
 
     def load(self, profile: str) -> Session | None:
@@ -59,19 +63,29 @@ class Store:
 
     def forget(self, profile: str) -> None:
         """Remove a session, so that `credential-process` cannot hand it out any more."""
-        self._path(profile).unlink(missing_ok=True)
+        path = self._path(profile)
+        with explained("remove", path):
+            path.unlink(missing_ok=True)
 
     def prune(self, keep: set[str]) -> None:
-        """Remove the sessions of profiles that are no longer configured, and leftovers of a crash."""
+        """Remove the sessions of profiles that are no longer configured."""
         names = {f"{safe_name(profile)}.json" for profile in keep}
-        for path in self._sessions.iterdir():
-            if path.name not in names:
-                path.unlink(missing_ok=True)
+        with explained("tidy", self._sessions):
+            for path in self._sessions.glob("*.json"):
+                if path.name not in names:
+                    path.unlink(missing_ok=True)
+
+    def sweep(self) -> int:
+        """Remove what killed writers left; returns how many files that were."""
+        return sweep(self.directory) + sweep(self._sessions)
 
     def keep_config(self, text: str) -> None:
         """Remember a configuration that worked."""
         data = text.encode()
-        if not self.last_good.exists() or self.last_good.read_bytes() != data:
+        make_private_dir(self.directory)
+        with explained("read", self.last_good):
+            known = self.last_good.read_bytes() if self.last_good.exists() else None
+        if known != data:
             write_atomic(self.last_good, data)
 
     def _path(self, profile: str) -> Path:

@@ -191,12 +191,10 @@ class Book:
         """Make a role due now, whatever its backoff says."""
         self.states[profile] = replace(self.states[profile], forced=True)
 
-    def withdrawn(self) -> list[str]:
-        """The credentials file no longer shows any session that had to go. Returns whose those were."""
-        freed = [profile for profile, state in self.states.items() if state.withdrawing]
-        for profile in freed:
+    def withdrawn(self, profiles: Iterable[str]) -> None:
+        """No reader finds these roles' old session any more: new ones may be asked for."""
+        for profile in profiles:
             self.states[profile] = replace(self.states[profile], withdrawing=False)
-        return freed
 
     def is_down(self, profile: str) -> bool:
         """Whether the role's source is held to be down."""

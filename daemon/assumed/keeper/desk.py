@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from assumed.core.errors import FileRefused
 from assumed.core.model import Role
 
 from .awsfiles import AwsFiles
@@ -39,3 +40,12 @@ class Desk:
     def roots(self) -> list[Role]:
         """The enabled roles whose source lies outside."""
         return [role for role in self.watch.running.enabled() if role.parent is None]
+
+    def forget(self, profile: str) -> bool:
+        """Remove a stored session. False when it could not be: `credential-process` may still hand it out."""
+        try:
+            self.ports.store.forget(profile)
+        except FileRefused as error:
+            self.ports.say("error", "session.not_removed", profile=profile, message=str(error))
+            return False
+        return True

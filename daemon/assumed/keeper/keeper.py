@@ -14,6 +14,7 @@ from assumed.core.model import Instant
 from assumed.edge.aws.sources import Resolved
 
 from . import words
+from .delivery import RETRY
 from .desk import Desk
 from .lookout import Lookout
 from .messages import Hint, Look, Message, NotRenewed, Refresh, Reload, Renewed, Stop
@@ -111,7 +112,7 @@ class Keeper:
             case Refresh():
                 self.renewals.refresh(message)
             case Look():
-                self.desk.touch([message.profile])
+                self.renewals.refused(message)
             case Hint():
                 self.lookout.look_at_what_changed(self.desk.ports.now())
             case Reload():
@@ -154,7 +155,13 @@ class Keeper:
         if not written:
             return
         with desk.lock:
-            desk.touch(desk.book.withdrawn())
+            leaving = [profile for profile, state in desk.book.states.items() if state.withdrawing]
+        gone = [profile for profile in leaving if desk.forget(profile)]
+        if gone != leaving:
+            desk.delivery.due_at = desk.ports.now().boot + RETRY
+        with desk.lock:
+            desk.book.withdrawn(gone)
+            desk.touch(gone)
 
     def _mind_readiness(self, now: Instant) -> None:
         if self.is_ready:

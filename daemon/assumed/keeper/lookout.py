@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from assumed.core.errors import FileRefused
 from assumed.core.model import Instant
 
 from . import words
@@ -43,7 +44,7 @@ class Lookout:
         if desk.book.restore(session):
             desk.ports.say("info", "role.restored", profile=profile, left_seconds=round(session.left(now)))
             return
-        desk.ports.store.forget(profile)
+        desk.forget(profile)
         desk.ports.say("info", "role.withdrawn", profile=profile, message=words.ANOTHER_ROLE)
 
     def next_look(self) -> float | None:
@@ -81,7 +82,7 @@ class Lookout:
             self._sources_changed(now)
         if self._prune_at is not None and now.boot >= self._prune_at:
             self._prune_at = None
-            desk.ports.store.prune(set(desk.book.roles))
+            self._tidy()
             desk.delivery.orphans = True
             desk.delivery.want(now.boot)
 
@@ -99,9 +100,21 @@ class Lookout:
         self._look_at_sources()
         self._configure(now)
         if not edit.leaving:
-            desk.ports.store.keep_config(edit.config.text)
+            self._remember(edit.config.text)
             self._prune_at = now.boot
         desk.delivery.want(now.boot, at_once=True)
+
+    def _tidy(self) -> None:
+        try:
+            self._desk.ports.store.prune(set(self._desk.book.roles))
+        except FileRefused as error:
+            self._desk.ports.say("error", "session.not_removed", message=str(error))
+
+    def _remember(self, text: str) -> None:
+        try:
+            self._desk.ports.store.keep_config(text)
+        except FileRefused as error:
+            self._desk.ports.say("error", "config.not_remembered", message=error.message, advice=error.advice)
 
     def _sources_changed(self, now: Instant) -> None:
         """A source that resolves to something else is read anew, and its roles' failures are forgotten."""
@@ -128,7 +141,7 @@ class Lookout:
             gone = set(desk.book.roles) - {role.profile for role in roles}
             withdrawn = desk.book.configure(roles, desk.files.endpoints(desk.roots()))
         for profile in [*withdrawn, *gone]:
-            desk.ports.store.forget(profile)
+            desk.forget(profile)
             desk.ports.timetable.drop(profile)
         for profile in withdrawn:
             desk.ports.say("info", "role.withdrawn", profile=profile, message=words.ANOTHER_ROLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ from types import FrameType
 
 from assumed.config import Config, find, read
 from assumed.config.places import default_credentials_file, resolve
-from assumed.core.errors import ConfigError, NotRunning
+from assumed.core.errors import ConfigError, FileRefused, NotRunning
 from assumed.edge import logs, notify
 from assumed.edge.control import ControlServer, socket_path
 from assumed.edge.lock import InstanceLock
@@ -53,8 +54,8 @@ def once(config_path: Path | None, progress: Progress) -> int:
     logs.configure("error", config.log_format, sys.stderr)
     with _kept_for_us(config) as directory:
         assembly = assemble(config, directory, inherited)
-        assembly.store.keep_config(config.text)
-        assembly.file.sweep()
+        _remember(assembly, config)
+        _sweep(assembly)
         try:
             return 0 if one_round(assembly, progress) else 1
         finally:
@@ -107,10 +108,10 @@ def _keep(config: Config, error: ConfigError | None, directory: Path, inherited:
         keeper.desk.watch.error = error
         say("error", "config.rejected", problems=error.problems, message="the last good configuration goes on")
     else:
-        assembly.store.keep_config(config.text)
+        _remember(assembly, config)
     for finding in collisions(config, os.environ):
         say("warning", "profile.shadowed", subject=finding.subject, message=finding.message, advice=finding.advice)
-    swept = assembly.file.sweep()
+    swept = _sweep(assembly)
     if swept:
         say("info", "file.swept", count=swept, message="leftovers of an earlier crash have been removed")
     control = ControlServer(socket_path(directory), lambda request: answer(assembly, request))
@@ -126,6 +127,21 @@ def _keep(config: Config, error: ConfigError | None, directory: Path, inherited:
         restore()
     say("info", "daemon.stopped", signal=signal.Signals(stopped_by).name)
     return 0
+
+
+def _sweep(assembly: Assembly) -> int:
+    """Remove what killed writers left behind. A file that cannot be looked at now is said by the first write."""
+    swept = assembly.store.sweep()
+    with contextlib.suppress(FileRefused):
+        swept += assembly.file.sweep()
+    return swept
+
+
+def _remember(assembly: Assembly, config: Config) -> None:
+    try:
+        assembly.store.keep_config(config.text)
+    except FileRefused as error:
+        say("error", "config.not_remembered", message=error.message, advice=error.advice)
 
 
 def _stop(assembly: Assembly, control: ControlServer) -> None:

@@ -1,0 +1,189 @@
+"""kill -9 at any moment, and twenty at once: never a torn file, never two keepers, nothing asked for again in vain."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from botocore.configloader import raw_config_parse
+
+from assumed.edge.credentials_file import CredentialsFile
+from process.kit import arn, key_of, temporaries
+from world.daemon import Daemon, Home, role
+from world.fake_sts import SOURCE_KEY, FakeSts
+from world.waiting import eventually
+
+PROFILES = [f"role-{n}" for n in range(6)]
+MANY = 20
+
+
+def whole(home: Home, sts: FakeSts) -> None:
+    """The file can be read, the user's part is there, every kept profile holds the keys of one session."""
+    sections = raw_config_parse(str(home.credentials))
+    assert sections["default"]["aws_access_key_id"] == SOURCE_KEY
+    for profile in PROFILES:
+        section = sections.get(profile, {})
+        if "aws_access_key_id" in section:
+            key = sts.key(section["aws_access_key_id"])
+            assert section["aws_secret_access_key"] == key.secret_access_key
+            assert section["aws_session_token"] == key.session_token
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_daemon_leaves_a_whole_file_and_its_successor_goes_on(
+    seed: int, sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """Six kills at moments drawn from the first second, with sessions so short that there is always a write near."""
+    moments = random.Random(seed)
+    sts.rule("*", session_seconds=2)
+    aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
+    for _ in range(6):
+        daemon.start(answering=False)
+        time.sleep(moments.uniform(0.15, 0.9))  # the moment of the kill is what is tested
+        daemon.kill9()
+        whole(aws_home, sts)
+    daemon.start().wait_until_fresh(*PROFILES)
+    assert temporaries(aws_home.path) == []
+    assert daemon.stop() == 0
+    whole(aws_home, sts)
+
+
+def test_a_kill_in_the_middle_of_a_write_leaves_no_temporary_file_behind_the_next_start(
+    sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """What a killed writer leaves beside the file holds secrets: it goes at the next start."""
+    aws_home.configure(role("a", arn("a")))
+    daemon.start().wait_until_fresh("a")
+    pid = daemon.pid
+    daemon.kill9()
+    left = [
+        aws_home.credentials.with_name(f".credentials.assumed.{pid}.0123456789abcdef.tmp"),
+        aws_home.state / "sessions" / f".a.json.assumed.{pid}.0123456789abcdef.tmp",
+        aws_home.state / f".config.last-good.toml.assumed.{pid}.0123456789abcdef.tmp",
+    ]
+    for path in left:
+        path.write_text("half a secret")
+    daemon.start().wait_until_fresh("a")
+    eventually(lambda: temporaries(aws_home.path) == [], 8, saying=str(temporaries(aws_home.path)))
+
+
+def test_a_restart_asks_for_nothing_that_is_still_good(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """900 s sessions, a kill and an orderly stop: not one call more."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
+    daemon.start().wait_until_fresh(*PROFILES)
+    keys = {name: key_of(aws_home, name) for name in PROFILES}
+    for end in (daemon.kill9, daemon.stop):
+        end()
+        daemon.start().wait_until_fresh(*PROFILES)
+    assert {name: key_of(aws_home, name) for name in PROFILES} == keys
+    assert len(sts.calls) == len(PROFILES)
+
+
+def test_a_restart_puts_back_what_was_lost_from_the_file_meanwhile(
+    sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """The stored session is delivered again, without asking STS."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("a", arn("a")))
+    daemon.start().wait_until_fresh("a")
+    key = key_of(aws_home, "a")
+    daemon.stop()
+    aws_home.credentials.unlink()
+    aws_home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
+    daemon.start().wait_until_fresh("a")
+    assert key_of(aws_home, "a") == key
+    assert len(sts.calls) == 1
+
+
+def test_a_damaged_store_costs_one_call_and_nothing_else(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """A session file cut in half counts as none."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("a", arn("a")), role("b", arn("b")))
+    daemon.start().wait_until_fresh("a", "b")
+    daemon.kill9()
+    stored = aws_home.state / "sessions" / "a.json"
+    stored.write_bytes(stored.read_bytes()[:200])
+    daemon.start().wait_until_fresh("a", "b")
+    assert [call.role_arn for call in sts.calls[2:]] == [arn("a")]
+
+
+def _starts(home: Home, url: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "assumed", "run"],
+        env=home.environment(AWS_ENDPOINT_URL_STS=url),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def test_of_twenty_started_at_once_one_keeps_the_file(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """The others exit with status 4 and name it; when it is killed, the next one takes over at once."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("a", arn("a")))
+    started = [_starts(aws_home, sts.url) for _ in range(MANY)]
+    try:
+        eventually(lambda: sum(1 for p in started if p.poll() is not None) >= MANY - 1, 40)
+        running = [p for p in started if p.poll() is None]
+        assert len(running) == 1
+        winner = running[0].pid
+        eventually(lambda: daemon.ask("ping")["pid"] == winner, 5)
+        losers = [p for p in started if p.pid != winner]
+        assert {p.returncode for p in losers} == {4}
+        said = {p.communicate()[1].decode() for p in losers}
+        assert all("already keeps" in words for words in said), said
+        eventually(lambda: key_of(aws_home, "a"), 5)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+            assert process.stderr is not None
+            process.stderr.close()
+    began = time.monotonic()
+    daemon.start()
+    assert time.monotonic() - began < 5
+    daemon.wait_until_fresh("a")
+    assert len(sts.calls) == 1
+
+
+def test_the_lock_names_the_process_that_holds_it(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """`assumed once` beside the daemon is refused like a second daemon, and neither harms the first."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("a", arn("a")))
+    daemon.start().wait_until_fresh("a")
+    second = aws_home.assumed("run", AWS_ENDPOINT_URL_STS=sts.url)
+    assert second.returncode == 4
+    assert f"pid {daemon.pid}" in second.stderr
+    assert daemon.ask("ping")["pid"] == daemon.pid
+
+
+def test_a_lock_file_of_a_dead_daemon_is_no_obstacle(aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
+    """Nor are its socket and the pid inside, even when that pid belongs to somebody else now."""
+    aws_home.configure(role("a", arn("a")))
+    daemon.start()
+    daemon.kill9()
+    (aws_home.state / "lock").write_text(f"{os.getpid()}\n")
+    assert (aws_home.state / "control.sock").exists()
+    daemon.start().wait_until_fresh("a")
+    assert CredentialsFile(aws_home.credentials, aws_home.state).sweep() == 0
+
+
+def test_the_state_directory_may_be_emptied_while_the_daemon_runs(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """A tidy person removes `assumed/`: the profiles stay fresh, and SIGTERM still ends it in order."""
+    aws_home.configure(role("a", arn("a")))
+    daemon.start().wait_until_fresh("a")
+    for path in sorted(Path(aws_home.state).rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    aws_home.state.rmdir()
+    key = key_of(aws_home, "a")
+    eventually(lambda: key_of(aws_home, "a") not in ("", key), 8)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait_for_exit() == 0
