@@ -190,7 +190,7 @@ REFUSED = {
     "somebody's credential_process": (b"[p]\ncredential_process = /bin/mine\n", "credential_process"),
     "a role_arn": (b"[p]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = q\n", "role_arn, source_profile"),
     "sso": (FOREIGN_SESSION + b"sso_session = corp\n", "sso_session"),
-    "a credential over several lines": (FOREIGN_SESSION + b"  canary-more\n", "line 5"),
+    "a credential over several lines": (FOREIGN_SESSION + b"  canary-more\n", "under aws_session_token"),
     "a leaking [DEFAULT] token": (b"[DEFAULT]\naws_security_token = canary\n[p]\n", r"\[DEFAULT\]"),
 }
 

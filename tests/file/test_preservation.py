@@ -10,6 +10,7 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from assumed.core.errors import FileRefused
+from assumed.core.ini import decode, scan
 from assumed.core.profiles import KeptProfile, merge, misread
 from file.kit import CONFIG, botocore_reads, keys, no_session, process
 
@@ -142,6 +143,9 @@ def _merge(text: bytes, kept: list[KeptProfile]) -> bytes | None:
     except FileRefused:
         return None
     assert misread(result) is None
+    anew = scan(decode(result.text))
+    assert (result.document.parts, result.document.carriage) == (anew.parts, anew.carriage)
+    assert merge(result.text, kept, CONFIG, remove_orphans=True, known=result).text is result.text
     return result.text
 
 

@@ -25,40 +25,66 @@ _PLAIN_KEY = re.compile(r"[a-z0-9_.-]{1,32}")
 _SEPARATOR = re.compile(r"[=:]")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Section:
-    """One `[name]` and the lines under it. Numbers are indices of lines, from 0."""
+    """One `[name]` with the lines under it, up to the next header. Lines are counted from the header, which is 0."""
 
     name: str
-    start: int
-    """The header's line."""
-    end: int
-    """The line after the section's last: the next header, or the number of lines."""
-    keys: dict[str, int] = field(default_factory=dict)
+    text: str = field(repr=False)
+    """All of its lines, with no newline after the last."""
+    keys: dict[str, int]
     """Key in lower case → its line."""
-    tails: dict[str, int] = field(default_factory=dict)
+    tails: dict[str, int]
     """Key → the last of its continuation lines; only for keys that have one."""
 
     def last(self) -> int:
         """The last line that says something: of the last key, or the header."""
         if not self.keys:
-            return self.start
+            return 0
         key, line = next(reversed(self.keys.items()))
         return self.tails.get(key, line)
 
+    def values(self) -> dict[str, str]:
+        """Key → what stands behind its `=`; of a value that goes on over several lines, the first."""
+        lines = self.text.split("\n")
+        return {key: _SEPARATOR.split(lines[number], maxsplit=1)[1].strip() for key, number in self.keys.items()}
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    """A file that botocore can read."""
+    """A file that botocore can read, cut before each header: its pieces, joined by newlines, are the file."""
 
-    lines: list[str]
-    """Without their `\\n` (a `\\r` before it stays); the last is empty when the file ends in a newline."""
-    sections: dict[str, Section]
-    """Every section but `[DEFAULT]`, in the order of the file."""
-    defaults: frozenset[str]
+    preamble: str | None = field(repr=False)
+    """What stands before the first header; None when nothing does, not even an empty line."""
+    parts: tuple[Section, ...]
+    """In the order of the file; `[DEFAULT]` is among them, perhaps twice."""
+    carriage: str
+    """What a line ends in before its newline: `\r` or nothing, as the first line does. The last line has it, too,
+    as if a newline followed."""
+    sections: dict[str, Section] = field(init=False)
+    """Name → section, for every one but `[DEFAULT]`."""
+    defaults: frozenset[str] = field(init=False)
     """Keys of `[DEFAULT]`."""
-    default_spans: list[tuple[int, int]]
-    """First line and line after the last of each `[DEFAULT]`: that one may come twice."""
+
+    def __post_init__(self) -> None:
+        """Builds the two indexes."""
+        named = {part.name: part for part in self.parts if part.name != DEFAULTS}
+        object.__setattr__(self, "sections", named)
+        leaking = (part.keys for part in self.parts if part.name == DEFAULTS) if len(named) < len(self.parts) else ()
+        object.__setattr__(self, "defaults", frozenset().union(*leaking))
+
+    def text(self) -> str:
+        """The file."""
+        pieces = [part.text for part in self.parts]
+        if self.preamble is not None:
+            pieces.insert(0, self.preamble)
+        return "\n".join(pieces).removesuffix(self.carriage)
+
+    def line(self, section: Section, number: int) -> int:
+        """The number, from 1, of a section's line in the file."""
+        before = [self.preamble] if self.preamble is not None else []
+        before += [part.text for part in self.parts[: self.parts.index(section)]]
+        return sum(text.count("\n") + 1 for text in before) + number + 1
 
 
 def decode(data: bytes) -> str:
@@ -85,61 +111,74 @@ def scan(text: str) -> Document:
     Follows `RawConfigParser._read`. A line whose text before the `=` was met before takes the short way, so that
     5,000 profiles take some milliseconds.
     """
-    lines = text.split("\n")
-    sections: dict[str, Section] = {}
-    default_sections: list[Section] = []
-    defaults: dict[str, int] = {}
+    carriage = carriage_of(text)
+    lines = (text + carriage).split("\n")
+    starts: list[int] = []
+    found: list[tuple[str, dict[str, int], dict[str, int]]] = []
+    names: set[str] = set()
+    defaults: set[str] = set()
     met: dict[str, str] = {}
-    section: Section | None = None
     keys: dict[str, int] = {}
+    tails: dict[str, int] = {}
     key: str | None = None
+    start = -1
     depth = 0
 
     for number, line in enumerate(lines):
         before, equals, _ = line.partition("=")
-        if equals and (known := met.get(before)) is not None and section is not None:
+        if equals and (known := met.get(before)) is not None and start >= 0:
             key, depth = known, 0
         else:
             said = line.strip()
             if not said or said[0] in "#;":
                 continue
             indent = len(line) - len(line.lstrip())
-            if key is not None and section is not None and indent > depth:
-                _continue(lines, number, section, lines[keys[key]], key)
+            if key is not None and indent > depth:
+                tails[key] = number - start
+                _check_nested(number, line, lines[start + keys[key]], key)
                 continue
             depth, key = indent, None
             if said[0] == "[" and (close := said.rfind("]")) > 1:
-                if section is not None:
-                    section.end = number
-                section = _open(number, said[1:close], sections)
-                keys = section.keys
-                if section.name == DEFAULTS:
-                    keys = defaults
-                    default_sections.append(section)
+                name = said[1:close]
+                if name in names and name != DEFAULTS:
+                    raise _twice(number, f"opens [{name}] a second time")
+                names.add(name)
+                keys, tails, start = {}, {}, number
+                found.append((name, keys, tails))
+                starts.append(number)
                 continue
-            if section is None:
+            if start < 0:
                 raise _refused(number, "stands before the first [profile]", "move it under a profile or delete it")
             key = _key(number, said)
             if indent == 0 and equals and before[0] != "[" and ":" not in before:
                 met[before] = key
-        if key in keys:
-            raise _twice(number, f"sets {_shown(key)} a second time in [{section.name}]")
-        keys[key] = number
+        if key in keys or (found[-1][0] == DEFAULTS and key in defaults):
+            raise _twice(number, f"sets {_shown(key)} a second time in [{found[-1][0]}]")
+        keys[key] = number - start
+        if found[-1][0] == DEFAULTS:
+            defaults.add(key)
 
-    if section is not None:
-        section.end = len(lines)
-    spans = [(default.start, default.end) for default in default_sections]
-    return Document(lines, sections, frozenset(defaults), spans)
+    ends = [*starts, len(lines)][1:]
+    parts = tuple(
+        Section(name, "\n".join(lines[start:end]), keys, tails)
+        for (name, keys, tails), start, end in zip(found, starts, ends, strict=True)
+    )
+    first = starts[0] if starts else len(lines)
+    return Document("\n".join(lines[:first]) if first else None, parts, carriage)
 
 
-def _open(number: int, name: str, sections: dict[str, Section]) -> Section:
-    section = Section(name, number, number)
-    if name == DEFAULTS:
-        return section
-    if name in sections:
-        raise _twice(number, f"opens [{name}] a second time")
-    sections[name] = section
-    return section
+def carriage_of(text: str) -> str:
+    """What new lines of a file should end in before their newline: what its first line does."""
+    end = text.find("\n")
+    return "\r" if end > 0 and text[end - 1] == "\r" else ""
+
+
+def section_of(text: str) -> Section:
+    """The section whose lines these are, header first. Raises FileRefused as `scan`, ValueError unless it is one."""
+    (part,) = scan(text).parts
+    if not text.startswith("["):
+        raise ValueError("lines before the section's header")
+    return Section(part.name, text, part.keys, part.tails)
 
 
 def check_columns(document: Document) -> None:
@@ -148,9 +187,11 @@ def check_columns(document: Document) -> None:
     The AWS CLI does not find such a header and appends a second one, which kills the file for botocore; Java and
     Rust read it as a continuation of the value above.
     """
-    for section in document.sections.values():
-        if not document.lines[section.start].startswith("["):
-            raise _refused(section.start, "is an indented [profile]", "move its [ to the beginning of the line")
+    for part in document.parts:
+        if not part.text.startswith("["):
+            raise _refused(
+                document.line(part, 0) - 1, "is an indented [profile]", "move its [ to the beginning of the line"
+            )
 
 
 def _key(number: int, said: str) -> str:
@@ -163,11 +204,10 @@ def _key(number: int, said: str) -> str:
     return key
 
 
-def _continue(lines: list[str], number: int, section: Section, opening: str, key: str) -> None:
-    """A line that is indented deeper than the key above it belongs to that key's value."""
-    section.tails[key] = number
-    nested = _SEPARATOR.split(opening.strip(), maxsplit=1)[1] == ""  # `s3 =`: botocore parses what is under it too
-    if nested and any("=" not in part for part in lines[number].splitlines() if part.strip()):
+def _check_nested(number: int, line: str, opening: str, key: str) -> None:
+    """Of a key with nothing behind its `=` (`s3 =`), botocore parses the indented lines under it, too."""
+    nested = _SEPARATOR.split(opening.strip(), maxsplit=1)[1] == ""
+    if nested and any("=" not in part for part in line.splitlines() if part.strip()):
         raise _refused(number, f"is under {_shown(key)} but not key = value", "mend it, delete it or put # before it")
 
 

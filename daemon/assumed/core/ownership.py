@@ -60,10 +60,10 @@ def check_hands_off(section: Section, values: Mapping[str, str], session: Sessio
     """Raises Unfit where a line that we would replace is worth more than ours, or is more than a line."""
     long = MANAGED_KEYS & section.tails.keys()
     if long:
-        line = min(section.tails[key] for key in long) + 1
+        key = min(long, key=lambda key: section.tails[key])
         raise Unfit(
-            f"line {line} of the credentials file is indented, which makes it a part of the key above it",
-            f"Move the text of line {line} to the line's beginning, or delete it",
+            f"in [{section.name}] the line under {key} is indented, which makes it a part of that key's value",
+            "Move its text to the beginning of the line, or delete it",
         )
     key_id = values.get("aws_access_key_id", "")
     token = values.get("aws_session_token") or values.get("aws_security_token")
@@ -78,8 +78,8 @@ def check_hands_off(section: Section, values: Mapping[str, str], session: Sessio
 
 
 def check_preferred(section: Section) -> None:
-    preferred = sorted(PREFERRED_KEYS & section.keys.keys())
-    if preferred:
+    if not PREFERRED_KEYS.isdisjoint(section.keys):
+        preferred = sorted(PREFERRED_KEYS & section.keys.keys())
         raise Unfit(
             f"[{section.name}] has {', '.join(preferred)}, which SDKs follow instead of our keys",
             "Take it out of that section, or keep the role under another profile name",
@@ -102,6 +102,8 @@ def check_adoptable(section: Section, values: Mapping[str, str]) -> None:
 
 def check_defaults(deliver: Deliver, defaults: frozenset[str]) -> None:
     """botocore reads the keys of `[DEFAULT]` in every profile that lacks them."""
+    if not defaults:
+        return
     harmful = PREFERRED_KEYS | ({"aws_security_token"} if deliver == "keys" else STATIC_KEYS)
     leaking = sorted(harmful & defaults)
     if leaking:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import configparser
 from collections.abc import Iterable
 
-from .ini import Document, decode, scan
+from .ini import DEFAULTS, Document, decode, scan
 
 Values = dict[str, str]
 """Key in lower case → value; a nested block (`s3 =` and lines under it) is its text, newline first, as it stands."""
@@ -20,7 +20,7 @@ def read_sections(text: bytes, names: Iterable[str]) -> dict[str, Values | None]
     Raises FileRefused where botocore would refuse the file: then no reader gets anything.
     """
     document = scan(decode(text))
-    return {name: _values(document, name) for name in names}
+    return {name: values_of(document, name) for name in names}
 
 
 def read_section(text: bytes, name: str) -> Values | None:
@@ -28,11 +28,15 @@ def read_section(text: bytes, name: str) -> Values | None:
     return read_sections(text, [name])[name]
 
 
-def _values(document: Document, name: str) -> Values | None:
+def values_of(document: Document, name: str) -> Values | None:
+    """One section of a document that is known to be readable."""
     section = document.sections.get(name)
     if section is None:
         return None
     parser = configparser.RawConfigParser()
-    for start, end in (*document.default_spans, (section.start, section.end)):
-        parser.read_string("\n".join(document.lines[start:end]))
+    if document.defaults:
+        for part in document.parts:
+            if part.name == DEFAULTS:
+                parser.read_string(part.text)
+    parser.read_string(section.text)
     return dict(parser.items(name))

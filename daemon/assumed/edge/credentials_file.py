@@ -65,6 +65,8 @@ class CredentialsFile:
         self._missed: dict[str, float] = {}
         """Profile that was there at an earlier read → since when it is missing."""
         self._replaced: _Replaced | None = None
+        self._known: Merge | None = None
+        """The last one: what has not changed since need not be scanned again."""
 
     @property
     def real_path(self) -> Path:
@@ -141,11 +143,14 @@ class CredentialsFile:
             lost = self._lost_edit(standing)
             source = lost or standing
             text = source.text if source else b""
-            merged = self._settled(source, lost is not None, lambda: merge(text, kept, config_id, remove_orphans))
+            merged = self._settled(
+                source, lost is not None, lambda: merge(text, kept, config_id, remove_orphans, self._known)
+            )
             if merged is None:
                 return None
             before = standing.signature if standing else None
             if merged.text is text and lost is None:
+                self._known = merged
                 return WriteResult(False, merged.adopted, merged.refused, merged.removed, before)
             temp = stack.enter_context(Temp(dir_fd, real.name))
             temp.write(merged.text, mode=stat.S_IMODE(standing.status.st_mode) & 0o700 if standing else 0o600)
@@ -158,7 +163,8 @@ class CredentialsFile:
             durable = temp.publish()
             after = look(dir_fd, real.name)
             self._replaced = _Replaced(standing, after, merged.before) if standing else None
-            self._seen = merged.after
+            self._seen = frozenset(merged.document.sections)
+            self._known = merged
             self._missed.clear()
             return WriteResult(True, merged.adopted, merged.refused, merged.removed, after, durable)
 

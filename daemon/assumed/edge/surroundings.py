@@ -26,7 +26,6 @@ __all__ = ["Finding", "collisions", "inspect"]
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 _LARGEST = 64 << 20
-_SEPARATOR = re.compile("[=:]")
 
 
 def inspect(config: Config, environ: Mapping[str, str], *, now: float | None = None) -> list[Finding]:
@@ -43,7 +42,7 @@ def inspect(config: Config, environ: Mapping[str, str], *, now: float | None = N
     found += _sections(config, real, data)
     found += claims(config, aws_config, _shown_config(environ))
     if document is not None and not broken:  # what cannot be read must not look as if it was missing
-        credentials = {name: _values(document, name) for name in document.sections}
+        credentials = {name: document.sections[name].values() for name in document.sections}
         found += leaks(real, document.defaults)
         found += sources(config, credentials, aws_config, environ)
         found += chosen_profile(config, {*credentials, *aws_config}, environ)
@@ -74,7 +73,7 @@ def _aws_config(environ: Mapping[str, str], broken: list[Finding]) -> Profiles:
     if document is None:
         return {}
     named = ((_config_name(section), section) for section in document.sections)
-    return {name: _values(document, section) for name, section in named if name is not None}
+    return {name: document.sections[section].values() for name, section in named if name is not None}
 
 
 def _read(path: Path, broken: list[Finding]) -> bytes:
@@ -105,12 +104,6 @@ def _scan(path: Path, data: bytes, broken: list[Finding]) -> Document | None:
     except FileRefused as refused:
         broken.append(Finding("error", str(path), refused.message, refused.advice))
         return None
-
-
-def _values(document: Document, name: str) -> dict[str, str]:
-    lines = document.lines
-    keys = document.sections[name].keys
-    return {key: _SEPARATOR.split(lines[number], maxsplit=1)[1].strip() for key, number in keys.items()}
 
 
 def _config_name(section: str) -> str | None:
