@@ -38,7 +38,7 @@ class FakeSts:
     def __init__(self, port: int = 0, clock: Callable[[], float] | None = None) -> None:
         self._port = port
         self._heard = threading.Condition()
-        self._authority = Authority(clock or (lambda: time.time()))  # noqa: PLW0108  (looked up late: it may be frozen)
+        self._authority = Authority(clock or (lambda: time.time()))
         self._rules = Rules()
         self._server = StsServer(self._authority, self._rules, self._hear)
         self._loop = asyncio.new_event_loop()

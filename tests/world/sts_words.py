@@ -50,7 +50,7 @@ ERRORS: dict[str, tuple[int, str]] = {
 }
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """STS says no. `message` None takes AWS's usual words for the code."""
 
     def __init__(self, code: str, message: str | None = None, status: int | None = None) -> None:
