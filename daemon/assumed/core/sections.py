@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from .edits import Edits
 from .ini import Section
@@ -18,8 +19,6 @@ _VALUE = re.compile(r"[!$-:<-~][!-~]*")
 """Printable ASCII without spaces, and no quote, # or ; at the front: read alike by every SDK."""
 _COMMAND = re.compile(r'["/][ -~]*[!-~]')
 _WORDS = re.compile(r"[!-~]+( [!-~]+)*")
-_TIME = "%04d-%02d-%02dT%02d:%02d:%02dZ"
-"""The one form of an instant that every SDK reads (aws-contract §3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +165,16 @@ def wanted_of(role: KeptProfile) -> dict[str, str]:
         wanted["aws_secret_access_key"] = session.secret_access_key
         wanted["aws_session_token"] = session.session_token
     if session is not None:
-        wanted["x_security_token_expires"] = _TIME % time.gmtime(session.expiration)[:6]
+        wanted["x_security_token_expires"] = _instant(int(session.expiration))
         if role.deliver == "keys" and session.principal_arn:
             wanted["x_principal_arn"] = session.principal_arn
     return wanted
+
+
+@lru_cache(maxsize=8192)
+def _instant(seconds: int) -> str:
+    """The one form that every SDK reads (aws-contract §3.1). Kept, for every write asks for those of all sessions."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _check_values(wanted: Mapping[str, str]) -> None:

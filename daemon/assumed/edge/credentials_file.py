@@ -20,7 +20,7 @@ from pathlib import Path
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.profiles import KeptProfile, Merge, Refusal, merge, misread
 from assumed.files import Temp, directory, explained, make_missing_dirs, make_private_dir, sweep
-from assumed.snapshot import SETTLE_SECONDS, Signature, Snapshot, look, take
+from assumed.files.snapshot import SETTLE_SECONDS, Signature, Snapshot, look, take
 
 _TRIES = 3
 _LOCK_SECONDS = 5.0

@@ -15,8 +15,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from .core.errors import FileRefused, FileUnsettled
-from .files import read_all
+from assumed.core.errors import FileRefused, FileUnsettled
+from assumed.files import read_all
 
 SETTLE_SECONDS = 1.0
 """For so long another program is given to finish: the AWS CLI needs a millisecond."""

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .core.errors import FileRefused
+from assumed.core.errors import FileRefused
 
 _TEMP = re.compile(r"\.(?P<name>.+)\.assumed\.(?P<pid>[0-9]{1,10})\.[0-9a-f]{16}\.tmp")
 _STALE_SECONDS = 60.0
