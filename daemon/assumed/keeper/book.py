@@ -37,6 +37,8 @@ class Book:
         self.domains: dict[str, Domain] = {}
         self.identities: dict[str, str] = {}
         self.requests: dict[str, str] = {}
+        self._flying: set[str] = set()
+        """Profiles with a call in flight: a role that leaves and comes back meanwhile must not have two."""
 
     def view(self, now: Instant) -> View:
         """What the core may look at."""
@@ -71,7 +73,7 @@ class Book:
         self._fingerprint(endpoints)
         withdrawn: list[str] = []
         for profile, role in self.roles.items():
-            state = self.states.get(profile, RoleState())
+            state = self.states.get(profile) or RoleState(in_flight=profile in self._flying)
             if old.get(profile) != role:
                 state = forgiven(state)
             if state.session is not None and state.session.identity != self.identities[profile]:
@@ -101,9 +103,10 @@ class Book:
         return self.identities[profile]
 
     def restore(self, session: Session) -> bool:
-        """Take over a session from the disk; False when it is not what its role says now, or has ended."""
+        """Take over a session from the disk; False when it is not what its role says now: then it has to go first."""
         profile = session.profile
         if session.identity != self.identities.get(profile):
+            self.states[profile] = replace(self.states[profile], withdrawing=True)
             return False
         self.states[profile] = replace(self.states[profile], session=session)
         return True
@@ -112,6 +115,7 @@ class Book:
         """Mark a role's renewal as in flight; False when it is not due (any more) or another one is in flight."""
         if profile not in self.roles or self.decide(profile, now).due_in > CLAIM_TOLERANCE:
             return False
+        self._flying.add(profile)
         self.states[profile] = replace(self.states[profile], in_flight=True, tried=now)
         return True
 
@@ -121,6 +125,7 @@ class Book:
 
     def released(self, profile: str) -> None:
         """The renewal in flight has ended without a result that concerns anybody."""
+        self._flying.discard(profile)
         if profile in self.states:
             self.states[profile] = replace(self.states[profile], in_flight=False)
 
@@ -128,6 +133,7 @@ class Book:
         """Record a renewal. Returns the profiles whose plan it changes."""
         profile = session.profile
         role = self.roles[profile]
+        self._flying.discard(profile)
         self.states[profile] = after_success(self.states[profile], session)
         touched = {profile, *self.children(profile)}
         domain = self.domains.pop(role.domain(), None)
@@ -142,6 +148,7 @@ class Book:
     def failed(self, profile: str, error: RenewalFailed, started: Instant, now: Instant) -> set[str]:
         """Record a failed renewal. Returns the profiles whose plan it changes."""
         role = self.roles[profile]
+        self._flying.discard(profile)
         failure = Failure(error.kind, error.code, error.message, error.advice, now)
         self.states[profile] = after_failure(self.states[profile], failure)
         before = self.domains.get(role.domain())
