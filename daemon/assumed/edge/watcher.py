@@ -6,11 +6,13 @@ handler that raises kills the observer's thread. So the handler does one thing t
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
+from watchdog.observers.api import ObservedWatch
 
 CHANGES = {"created", "modified", "moved", "deleted", "closed"}
 
@@ -31,7 +33,8 @@ class Watcher:
     def __init__(self, hint: Callable[[], None]) -> None:
         self._handler = _Hint(hint)
         self._observer = Observer()
-        self._watched: set[Path] = set()
+        self._watched: dict[Path, tuple[ObservedWatch, tuple[int, int]]] = {}
+        """Directory → its watch and the inode that it is on."""
         self.problem = ""
         """Why watching does not work, in words; empty while it does. Polling goes on either way."""
 
@@ -40,19 +43,33 @@ class Watcher:
         self._observer.start()
 
     def watch(self, files: Iterable[Path]) -> None:
-        """Watch the directories of `files` and of what they point to; those that do not exist are left out."""
-        wanted = {d for f in files for d in (f.parent.resolve(), f.resolve().parent) if d.is_dir()}
-        for directory in wanted - self._watched:
+        """Watch the directories of `files` and of what they point to; those that do not exist are left out.
+
+        To be called often: a link may lead elsewhere by now, and a watch dies with its directory, silently, even
+        when there is a new one of that name.
+        """
+        wanted = {d: i for f in files for d in (f.parent.resolve(), f.resolve().parent) if (i := _inode(d))}
+        for directory in [d for d, (_, inode) in self._watched.items() if wanted.get(d) != inode]:
+            self._observer.unschedule(self._watched.pop(directory)[0])
+        for directory in wanted.keys() - self._watched.keys():
             try:
-                self._observer.schedule(self._handler, str(directory), recursive=False)
+                watch = self._observer.schedule(self._handler, str(directory), recursive=False)
             except OSError as error:
                 reason = error.strerror or error
                 self.problem = f"cannot watch {directory}: {reason}; it is looked at every 30 s instead"
                 continue
-            self._watched.add(directory)
+            self._watched[directory] = watch, wanted[directory]
 
     def stop(self) -> None:
         """Stop and join the threads."""
         self._observer.stop()
         if self._observer.is_alive():
             self._observer.join(5)
+
+
+def _inode(directory: Path) -> tuple[int, int] | None:
+    try:
+        status = directory.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None

@@ -55,7 +55,6 @@ class Lookout:
     def look_around(self, now: Instant) -> None:
         """The heartbeat's look at everything."""
         desk = self._desk
-        desk.ports.watch()
         self.look_at_what_changed(now)
         if any(source.token_files for source in desk.files.sources.values()):
             self._sources_at = now.boot
@@ -64,6 +63,8 @@ class Lookout:
     def look_at_what_changed(self, now: Instant) -> None:
         """The cheap look, also after every hint: has another program written one of our files?"""
         desk = self._desk
+        # First of all: what happens from here on is hinted at, also where a link has just come to lead elsewhere.
+        desk.ports.watch()
         desk.watch.look(now.boot)
         foreign = desk.delivery.look(desk.book.roles.values(), desk.book.states, now.boot)
         look = look_of(desk.files.config_file)
@@ -89,6 +90,7 @@ class Lookout:
     def reload(self, now: Instant, at_once: bool = False) -> None:
         """Read the configuration; a bad one changes nothing but what status says (promise 10)."""
         desk = self._desk
+        desk.ports.watch()
         before, error = desk.watch.running, desk.watch.error
         edit = desk.watch.settle(now.boot, at_once)
         if desk.watch.error is not None and desk.watch.error is not error:

@@ -1,0 +1,328 @@
+"""The configuration is edited while the daemon runs, in every way that editors and machines edit files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from process.kit import arn, key_of
+from world.daemon import DEFAULTS, Daemon, Home, role
+from world.fake_sts import FakeSts
+from world.waiting import eventually
+
+SOON = 1.5
+"""Seconds in which a good edit is to take effect: promise 10."""
+SLACK = 2.0
+"""Seconds more for a busy machine: the median of all styles is held to SOON apart."""
+
+
+def text(*profiles: str) -> str:
+    return "\n".join([DEFAULTS, *(role(name, arn(name)) for name in profiles)])
+
+
+@pytest.fixture
+def running(sts: FakeSts, aws_home: Home, daemon: Daemon) -> Daemon:
+    """A daemon that keeps `kept` and `also`, whose sessions are fresh for the length of a test."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("kept", arn("kept")), role("also", arn("also")))
+    daemon.start().wait_until_fresh("kept", "also")
+    return daemon
+
+
+def rename_away(path: Path, new: str) -> None:
+    """vim with backupcopy=no, emacs: the old file becomes config.toml~, a new one is written."""
+    path.rename(path.with_name(path.name + "~"))
+    path.write_text(new)
+    path.with_name(path.name + "~").unlink()
+
+
+def in_two_parts(path: Path, new: str) -> None:
+    """nano, VS Code: truncate and write, with an instant of half a file that is valid TOML."""
+    with path.open("w") as file:
+        head, middle, tail = new.partition("\n\n[[roles]]")
+        file.write(head)
+        file.flush()
+        time.sleep(0.05)  # the gap is what is tested
+        file.write(middle + tail)
+
+
+def atomic(path: Path, new: str) -> None:
+    """A temporary file beside it, renamed over it."""
+    temp = path.with_name(".config.toml.swp-new")
+    temp.write_text(new)
+    temp.replace(path)
+
+
+def from_elsewhere(path: Path, new: str) -> None:
+    """mv from another directory."""
+    temp = path.parent.parent / "elsewhere.toml"
+    temp.write_text(new)
+    temp.replace(path)
+
+
+def copied_over(path: Path, new: str) -> None:
+    """cp new config.toml."""
+    temp = path.parent.parent / "elsewhere.toml"
+    temp.write_text(new)
+    shutil.copyfile(temp, path)
+    temp.unlink()
+
+
+def appended(path: Path, new: str) -> None:
+    """cat >> config.toml."""
+    with path.open("a") as file:
+        file.write("\n" + new[new.index('[[roles]]\nprofile = "new"') :])
+
+
+def sed(path: Path, new: str) -> None:
+    """sed -i: a temporary file, renamed."""
+    entry = role("new", arn("new")).replace("\n", "\\n")
+    subprocess.run(["sed", "-i", f"$ a {entry}", str(path)], check=True)
+    assert tomllib.loads(path.read_text()) == tomllib.loads(new)
+
+
+def removed_and_written(path: Path, new: str) -> None:
+    """rm, and a new file after a moment."""
+    path.unlink()
+    time.sleep(0.1)  # the gap is what is tested
+    path.write_text(new)
+
+
+def link_swapped(path: Path, new: str) -> None:
+    """ln -sfn: the file has become a link to another one."""
+    target = path.parent.parent / "elsewhere.toml"
+    target.write_text(new)
+    link = path.with_name("link.tmp")
+    link.symlink_to(target)
+    link.replace(path)
+
+
+def real_vim(path: Path, new: str) -> None:
+    """vim itself, with the user's part played by ex commands."""
+    if shutil.which("vim") is None:
+        pytest.skip("vim is not installed")
+    addition = path.parent.parent / "addition"
+    addition.write_text(role("new", arn("new")))
+    keys = ["--cmd", "set backupskip=", "-c", f"$r {addition}", "-c", "wq"]
+    subprocess.run(
+        ["vim", "-es", "-N", "-u", "NONE", *keys, str(path)], check=True, stdin=subprocess.DEVNULL, timeout=20
+    )
+    assert tomllib.loads(path.read_text()) == tomllib.loads(new)
+
+
+STYLES = [
+    rename_away,
+    in_two_parts,
+    atomic,
+    from_elsewhere,
+    copied_over,
+    appended,
+    sed,
+    removed_and_written,
+    link_swapped,
+    real_vim,
+]
+
+
+@pytest.mark.parametrize("edit", STYLES, ids=lambda edit: edit.__name__)
+def test_an_edit_takes_effect_however_it_is_saved(
+    edit: Callable[[Path, str], None], aws_home: Home, running: Daemon, sts: FakeSts
+) -> None:
+    """The new profile is there within 1.5 s (and what a busy machine takes); no kept one is asked for again."""
+    edit(aws_home.config, text("kept", "also", "new"))
+    began = time.monotonic()
+    eventually(lambda: key_of(aws_home, "new"), SOON + SLACK)
+    took = time.monotonic() - began
+    assert took < SOON + SLACK
+    running.wait_until_fresh("kept", "also", "new")
+    assert len(sts.calls) == 3, "unchanged roles cost no call"
+    assert running.status()["daemon"]["config_error"] is None
+
+
+def test_several_edits_in_a_row_take_a_second_and_a_half_at_most(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
+    """The median of five saves in one daemon's life."""
+    took = []
+    names = ["kept", "also"]
+    for n in range(5):
+        names.append(f"new-{n}")
+        atomic(aws_home.config, text(*names))
+        began = time.monotonic()
+        eventually(lambda n=n: key_of(aws_home, f"new-{n}"), 5)  # type: ignore[misc]
+        took.append(time.monotonic() - began)
+    assert sorted(took)[2] < SOON, took
+    assert len(sts.calls) == 7
+
+
+def test_a_kubernetes_swap_takes_effect(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """config.toml → ..data/config.toml, and ..data is swapped by a rename: twice, each in a new directory."""
+    sts.rule("*", session_seconds=900)
+    directory = aws_home.config.parent
+    directory.mkdir(parents=True)
+
+    def version(number: int, *profiles: str) -> None:
+        data = directory / f"..2026_{number}"
+        data.mkdir()
+        (data / "config.toml").write_text(text(*profiles))
+        link = directory / "..data_tmp"
+        link.symlink_to(data.name)
+        link.replace(directory / "..data")
+
+    version(1, "kept")
+    aws_home.config.symlink_to("..data/config.toml")
+    daemon.start().wait_until_fresh("kept")
+    for number, profiles in ((2, ("kept", "new-2")), (3, ("kept", "new-2", "new-3"))):
+        version(number, *profiles)
+        eventually(lambda last=profiles[-1]: key_of(aws_home, last), SOON + SLACK)  # type: ignore[misc]
+    assert len(sts.calls) == 3
+
+
+def test_the_file_behind_a_link_is_followed_also_after_the_link_was_changed(aws_home: Home, running: Daemon) -> None:
+    """A dotfiles repository: inotify sees nothing in the link's own directory when the target is edited."""
+    link_swapped(aws_home.config, text("kept", "also", "new-1"))
+    eventually(lambda: key_of(aws_home, "new-1"), SOON + SLACK)
+    target = aws_home.config.resolve()
+    assert target.parent != aws_home.config.parent
+    target.write_text(text("kept", "also", "new-1", "new-2"))
+    eventually(lambda: key_of(aws_home, "new-2"), SOON + SLACK)
+    assert running.status()["daemon"]["config_error"] is None
+
+
+def test_a_directory_that_was_made_anew_is_read_at_the_latest_by_sighup(aws_home: Home, running: Daemon) -> None:
+    """An inotify watch dies with its directory; SIGHUP, and the heartbeat, look all the same."""
+    shutil.rmtree(aws_home.config.parent)
+    aws_home.config.parent.mkdir()
+    aws_home.config.write_text(text("kept", "also", "new"))
+    running.signal(signal.SIGHUP)
+    eventually(lambda: key_of(aws_home, "new"), SOON + SLACK)
+    aws_home.config.write_text(text("kept", "also", "new", "newer"))
+    eventually(lambda: key_of(aws_home, "newer"), SOON + SLACK, saying="the new directory is watched")
+
+
+def cut_off(path: Path) -> None:
+    path.write_text(path.read_text()[:-30])
+
+
+def emptied(path: Path) -> None:
+    path.write_text("")
+
+
+def without_roles(path: Path) -> None:
+    path.write_text(DEFAULTS)
+
+
+def unknown_key(path: Path) -> None:
+    path.write_text(path.read_text() + "\nexternalid = 'typo'\n")
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def made_a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def made_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def binary(path: Path) -> None:
+    path.write_bytes(b"\x00\xff\xfe" * 1000)
+
+
+def a_dangling_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere.toml")
+
+
+def huge(path: Path) -> None:
+    with path.open("w") as file:
+        file.truncate(100 << 20)
+
+
+BAD = [
+    (cut_off, "config.toml"),
+    (emptied, "roles"),
+    (without_roles, "there are no roles"),
+    (unknown_key, "external_id"),
+    (deleted, "config.toml"),
+    (made_a_directory, "directory"),
+    (made_a_pipe, "config.toml"),
+    (binary, "config.toml"),
+    (a_dangling_link, "config.toml"),
+    (huge, "config.toml"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "said"), BAD, ids=[spoil.__name__ for spoil, _ in BAD])
+def test_a_bad_edit_changes_nothing_but_the_status(
+    spoil: Callable[[Path], None], said: str, aws_home: Home, running: Daemon
+) -> None:
+    """The last good configuration goes on; status says what is wrong; mending the file ends it."""
+    keys = {name: key_of(aws_home, name) for name in ("kept", "also")}
+    spoil(aws_home.config)
+    status = running.wait_until(lambda status: status["daemon"]["config_error"], within=5)
+    assert said in status["daemon"]["config_error"]
+    assert [entry["state"] for entry in status["roles"]] == ["fresh", "fresh"]
+    assert {name: key_of(aws_home, name) for name in keys} == keys
+    if aws_home.config.is_dir():
+        aws_home.config.rmdir()
+    atomic(aws_home.config, text("kept", "also", "new"))
+    running.wait_until(lambda status: not status["daemon"]["config_error"], within=5)
+    eventually(lambda: key_of(aws_home, "new"), SOON + SLACK)
+    assert key_of(aws_home, "kept") == keys["kept"]
+
+
+def test_a_bad_edit_outlives_a_restart(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
+    """The last good configuration goes on also after kill -9, with the same sessions."""
+    cut_off(aws_home.config)
+    running.wait_until(lambda status: status["daemon"]["config_error"], within=5)
+    running.kill9()
+    status = running.start().wait_until_fresh("kept", "also")
+    assert status["daemon"]["config_error"]
+    assert len(sts.calls) == 2
+
+
+def test_a_removed_role_takes_its_keys_along_once_the_removal_is_sure(aws_home: Home, running: Daemon) -> None:
+    """About 5 s: half-written TOML is often valid TOML. The other role and the user's own profile stay."""
+    atomic(aws_home.config, text("kept"))
+    began = time.monotonic()
+    running.wait_until(lambda status: len(status["roles"]) == 1, within=12)
+    eventually(lambda: aws_home.profile("also") is None, 3)
+    assert time.monotonic() - began > 4
+    assert key_of(aws_home, "kept")
+    assert aws_home.profile("default")
+    assert [path.name for path in (aws_home.state / "sessions").iterdir()] == ["kept.json"]
+
+
+def test_a_removal_that_is_taken_back_within_seconds_never_happened(
+    aws_home: Home, running: Daemon, sts: FakeSts
+) -> None:
+    """An editor that saves in two steps, a git checkout there and back."""
+    key = key_of(aws_home, "also")
+    atomic(aws_home.config, text("kept"))
+    running.wait_until(lambda _: bool(running.events("config.loaded")))
+    atomic(aws_home.config, text("kept", "also"))
+    atomic(aws_home.config, text("kept", "also", "new"))
+    eventually(lambda: key_of(aws_home, "new"), 5)
+    time.sleep(5.5)  # as long as the removal would have taken
+    assert key_of(aws_home, "also") == key
+    assert len(sts.calls) == 3
+
+
+def test_a_disabled_role_takes_its_keys_along(aws_home: Home, running: Daemon) -> None:
+    """`enabled = false` is said by a person, not by half a file: it takes effect at once."""
+    aws_home.configure(role("kept", arn("kept")), role("also", arn("also"), enabled=False))
+    eventually(lambda: aws_home.profile("also") is None, 9)
+    assert running.role("also")["enabled"] is False
+    assert running.role("kept")["state"] == "fresh"
