@@ -302,7 +302,7 @@ def test_a_running_daemon_is_asked_once_and_its_session_handed_out(
 
     requests = answering(renew)
     assert answer_of(run(written_command(store)))["AccessKeyId"] == "ASIARENEWED"
-    assert requests == [{"command": "refresh", "profiles": [PROFILE]}]
+    assert requests == [{"command": "look", "profiles": [PROFILE]}]
 
 
 def test_a_session_with_life_left_is_handed_out_without_asking(store: Store, answering: Any) -> None:

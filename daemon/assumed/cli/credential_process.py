@@ -232,7 +232,7 @@ def socket_path(state: str) -> str:
 
 
 def _ask_daemon(path: str, profile: str) -> bool:
-    """Ask the daemon to renew the profile; whether it will. The session itself comes by its file."""
+    """Have the daemon look at the profile; whether it keeps it. The session itself comes by its file."""
     from _socket import AF_UNIX, SOCK_STREAM, socket  # `import socket` costs 10 ms: selectors, enum
 
     deadline = time.monotonic() + DAEMON_PATIENCE
@@ -240,7 +240,7 @@ def _ask_daemon(path: str, profile: str) -> bool:
     try:
         connection.settimeout(DAEMON_PATIENCE)
         connection.connect(path)
-        connection.sendall(f'{{"command": "refresh", "profiles": [{_quoted(profile)}]}}\n'.encode())
+        connection.sendall(f'{{"command": "look", "profiles": [{_quoted(profile)}]}}\n'.encode())
         while not reply.endswith(b"\n") and (left := deadline - time.monotonic()) > 0:
             connection.settimeout(left)
             piece = connection.recv(65536)

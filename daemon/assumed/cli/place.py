@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,6 @@ from assumed.core.errors import AssumedError, ConfigError, NotRunning
 
 if TYPE_CHECKING:
     from assumed.config import Config
-
-CREDENTIALS_FILE = re.compile(r"""^\s*credentials_file\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +61,7 @@ def configuration(config_path: Path | None) -> Config:
 def locate(config_path: Path | None) -> Place:
     """The place of a configuration. A bad edit must not hide the daemon that goes on with the last good one."""
     from assumed.config import find, host_facts, load, read
+    from assumed.config.places import named_credentials_file
     from assumed.edge.store import state_dir
 
     text = ""
@@ -73,18 +71,5 @@ def locate(config_path: Path | None) -> Place:
         text = read(path)
         config = load(text, path, os.environ, host=host_facts())
     except ConfigError as error:
-        return Place(state_dir(_named_credentials_file(text, path)), None, error)
+        return Place(state_dir(named_credentials_file(text, path, os.environ)), None, error)
     return Place(state_dir(config.credentials_file), config, None)
-
-
-def _named_credentials_file(text: str, path: Path) -> Path:
-    """The credentials file that an unusable configuration seems to name, else the usual one."""
-    from assumed.config.places import default_credentials_file, resolve
-
-    named = CREDENTIALS_FILE.search(text)
-    try:
-        if named:
-            return resolve(named[2], path.parent, os.environ)
-        return default_credentials_file(os.environ)
-    except ValueError as error:
-        raise ConfigError([f"the credentials file: {error}"]) from None

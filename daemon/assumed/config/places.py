@@ -19,6 +19,9 @@ from .report import escape
 LARGEST = 1 << 20
 """Bytes. A thousand roles take about 200 kB; more than this is some other file."""
 
+CREDENTIALS_FILE = re.compile(r"""^\s*credentials_file\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
+"""Found in text that is not TOML (yet)."""
+
 SMALLEST_USEFUL = """\
 [[roles]]
 profile = "my-role"
@@ -127,6 +130,19 @@ def _aws_file(variable: str, usual: str, environ: Mapping[str, str]) -> Path:
     if not named.startswith(("~", "/")):
         raise ValueError("is a relative path, which means another file in every directory; make it absolute")
     return resolve(named, Path("/"), environ)
+
+
+def named_credentials_file(text: str, path: Path, environ: Mapping[str, str]) -> Path:
+    """The credentials file that `text` names, even where the rest of it cannot be used; else the usual one.
+
+    Beside it lies what a bad edit must not hide: the last good configuration, and a running daemon's socket.
+    Raises `ConfigError` where that cannot be told.
+    """
+    named = CREDENTIALS_FILE.search(text)
+    try:
+        return resolve(named[2], path.parent, environ) if named else default_credentials_file(environ)
+    except ValueError as error:
+        raise ConfigError([f"{path}: credentials_file {error}"]) from None
 
 
 def _expand(value: str, environ: Mapping[str, str]) -> str:

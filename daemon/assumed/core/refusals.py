@@ -79,7 +79,7 @@ def advice_for(kind: FailureKind, code: str, role: Role, offset: float) -> str:
         case FailureKind.MISCONFIGURED:
             return "correct the role in the configuration; until then it is asked again once an hour"
         case _:
-            return "it is tried again by itself; the session in use stays"
+            return "it is tried again by itself"
 
 
 def _denied_advice(role: Role, source: str) -> str:

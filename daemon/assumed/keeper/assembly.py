@@ -33,7 +33,7 @@ from .book import Book
 from .delivery import Delivery
 from .desk import Desk
 from .keeper import Keeper
-from .messages import Hint, Message, Refresh, Reload
+from .messages import Hint, Look, Message, Refresh, Reload
 from .ports import Ports
 from .reload import ConfigWatch
 
@@ -150,10 +150,23 @@ def answer(assembly: Assembly, request: Request) -> Reply:
         case "reload":
             desk.inbox.put(Reload())
             return {"accepted": True}
+        case "look":
+            return look(desk, [str(p) for p in request.get("profiles", [])])
         case "refresh":
             return refresh(desk, [str(p) for p in request.get("profiles", [])], bool(request.get("due_only")))
         case other:
             return {"error": f"unknown command {other!r}; this is assumed {__version__}"}
+
+
+def look(desk: Desk, wanted: list[str]) -> Reply:
+    """A reader wants these profiles. They are renewed if they are due, at the pace of their backoff.
+
+    An SDK asks again for every request it signs: were each of them a `refresh`, a denied role would be a storm.
+    """
+    known = [profile for profile in wanted if profile in desk.book.roles]
+    for profile in known:
+        desk.inbox.put(Look(profile))
+    return {"accepted": known}
 
 
 def refresh(desk: Desk, wanted: list[str], due_only: bool) -> Reply:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from assumed.config import Config, find, read
-from assumed.config.places import default_credentials_file, resolve
+from assumed.config.places import named_credentials_file
 from assumed.core.errors import ConfigError, FileRefused, NotRunning
 from assumed.edge import logs, notify
 from assumed.edge.control import ControlServer, socket_path
@@ -26,7 +25,6 @@ from .assembly import Assembly, answer, assemble, parser_of, say, take_shell_var
 from .messages import Reload, Stop
 from .once import Progress, one_round
 
-CREDENTIALS_FILE = re.compile(r"""^\s*credentials_file\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -86,19 +84,10 @@ def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]
         text = read(path)
         return parse(text), None
     except ConfigError as error:
-        last_good = state_dir(_credentials_file(text, path)) / "config.last-good.toml"
+        last_good = state_dir(named_credentials_file(text, path, os.environ)) / "config.last-good.toml"
         if not last_good.exists():
             raise
         return parse(read(last_good)), error
-
-
-def _credentials_file(text: str, path: Path) -> Path:
-    """The credentials file that a bad configuration seems to name: its state directory holds the last good one."""
-    named = CREDENTIALS_FILE.search(text)
-    try:
-        return resolve(named[2], path.parent, os.environ) if named else default_credentials_file(os.environ)
-    except ValueError as error:
-        raise ConfigError([f"credentials_file: {error}"]) from None
 
 
 def _keep(config: Config, error: ConfigError | None, directory: Path, inherited: dict[str, str]) -> int:
