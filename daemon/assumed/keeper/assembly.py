@@ -33,7 +33,7 @@ from .book import Book
 from .delivery import Delivery
 from .desk import Desk
 from .keeper import Keeper
-from .messages import Hint, Look, Message, Refresh, Reload
+from .messages import Hint, Message, Refresh, Reload, Wanted
 from .ports import Ports
 from .reload import ConfigWatch
 
@@ -165,7 +165,7 @@ def look(desk: Desk, wanted: list[str]) -> Reply:
     """
     known = [profile for profile in wanted if profile in desk.book.roles]
     for profile in known:
-        desk.inbox.put(Look(profile))
+        desk.inbox.put(Wanted(profile))
     return {"accepted": known}
 
 

@@ -17,7 +17,7 @@ from . import words
 from .delivery import RETRY
 from .desk import Desk
 from .lookout import Lookout
-from .messages import Hint, Look, Message, NotRenewed, Refresh, Reload, Renewed, Stop
+from .messages import Hint, Look, Message, NotRenewed, Refresh, Reload, Renewed, Stop, Wanted
 from .renewals import Renewals
 
 BEAT = 30.0
@@ -113,6 +113,8 @@ class Keeper:
                 self.renewals.refresh(message)
             case Look():
                 self.renewals.refused(message)
+            case Wanted():
+                self.renewals.wanted(message)
             case Hint():
                 self.lookout.look_at_what_changed(self.desk.ports.now())
             case Reload():

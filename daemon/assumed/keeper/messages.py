@@ -33,6 +33,13 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A reader did not find a session that is fit to be handed out."""
+
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hint:
     """Something happened in a watched directory."""
 
@@ -56,4 +63,4 @@ class Stop:
     signal: int
 
 
-Message = Renewed | NotRenewed | Look | Resolved | Hint | Refresh | Reload | Stop
+Message = Renewed | NotRenewed | Look | Wanted | Resolved | Hint | Refresh | Reload | Stop

@@ -11,7 +11,7 @@ from assumed.edge.aws.sts import Order
 
 from . import words
 from .desk import Desk
-from .messages import Look, NotRenewed, Refresh, Renewed
+from .messages import Look, NotRenewed, Refresh, Renewed, Wanted
 
 SKEW = 60.0
 """Seconds by which the local clock may be off before a person is told (STS refuses at 15 min)."""
@@ -166,6 +166,15 @@ class Renewals:
                     desk.delivery.forgive(profile)
                     desk.touch([profile])
         desk.delivery.want(desk.ports.now().boot)
+
+    def wanted(self, message: Wanted) -> None:
+        """A reader waits for a session: see that the store has it, and that it is renewed if it is due."""
+        desk, profile = self._desk, message.profile
+        with desk.lock:
+            state = desk.book.states.get(profile)
+        if state is not None and state.session is not None and desk.ports.store.load(profile) != state.session:
+            self._save(state.session)
+        desk.touch([profile])
 
     def _is_stale(self, order: Order) -> bool:
         """The role has become another one while STS was being asked: the answer concerns nobody."""
