@@ -49,8 +49,9 @@ class Role:
         return f"profile:{self.source_profile}"
 
     def domain(self) -> str:
-        """What fails as one: the source, at one regional endpoint."""
-        return f"{self.source()}@{self.region or 'default'}"
+        """What fails as one: the source, at one regional endpoint; with an MFA code and without are two."""
+        code = " with MFA" if self.mfa_serial else ""
+        return f"{self.source()}@{self.region or 'default'}{code}"
 
 
 def identity_of(role: Role, endpoint: str | None, parent_identity: str | None) -> str:

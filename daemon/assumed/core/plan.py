@@ -114,11 +114,11 @@ def _blocked_by_parent(view: View, role: Role) -> Decision | None:
     if role.parent is None:
         return None
     parent = view.states.get(role.parent)
-    if parent is None or parent.session is None:
-        return Decision("waiting_for_parent", f"waits for {role.parent}, which signs for it", NEVER)
-    if parent.session.left(view.now) <= parent.session.life * PARENT_MIN_LEFT:
-        return Decision("waiting_for_parent", f"waits for {role.parent}, whose session has ended", NEVER)
-    return None
+    session = parent.session if parent else None
+    if session is not None and session.left(view.now) > session.life * PARENT_MIN_LEFT:
+        return None
+    fails = f", but fails ({parent.failure.code})" if parent and parent.failure else ""
+    return Decision("waiting_for_parent", f"waits for {role.parent}, which signs for it{fails}", NEVER)
 
 
 def _held_or_probe(view: View, role: Role, wanted: Decision, domain: Domain) -> Decision:

@@ -108,7 +108,7 @@ def assemble(config: Config, directory: Path, inherited: dict[str, str]) -> Asse
     sources = Sources(config.credentials_file, inherited, clock.now, inbox.put)
 
     def look_after_directories() -> None:
-        watcher.watch([config.path, config.credentials_file, files.config_file])
+        watcher.watch([config.path, config.credentials_file, *files.beside()])
 
     ports = Ports(
         now=clock.now,

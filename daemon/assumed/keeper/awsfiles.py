@@ -59,6 +59,7 @@ class AwsFiles:
     sources: dict[str, SourceProfile] = field(default_factory=dict)
     """Source name → its profile, for the sources that are profiles."""
     _prints: dict[str, str] = field(default_factory=dict)
+    _tokens: list[Path] = field(default_factory=list)
     _config: Sections | None = None
 
     def look(self, roots: Iterable[Role]) -> set[str]:
@@ -67,6 +68,7 @@ class AwsFiles:
         A source that was there and cannot be found now keeps its facts: another program may be in the middle of
         writing, and an endpoint that is missing for an instant would look like a changed identity.
         """
+        roots = list(roots)
         credentials = Sections(self.credentials_file)
         self._config = Sections(self.config_file)
         changed: set[str] = set()
@@ -81,7 +83,12 @@ class AwsFiles:
             if self._prints.get(name) != now:
                 changed.add(name)
                 self._prints[name] = now
+        self._tokens = sorted({token for role in roots for token in self._tokens_of(role)})
         return changed
+
+    def beside(self) -> list[Path]:
+        """What else than the credentials file may change a source: AWS's config, and tokens that others renew."""
+        return [self.config_file, *self._tokens]
 
     def endpoints(self, roots: Iterable[Role]) -> dict[str, str | None]:
         """Source name → its explicitly configured endpoint of STS."""
@@ -99,12 +106,19 @@ class AwsFiles:
         return None if "region" in own else role.region
 
     def _fingerprint(self, role: Role) -> str:
+        looks = [look_of(token) for token in self._tokens_of(role)]
         if role.source_profile is not None:
-            profile = self.sources[role.source()]
-            return fingerprint(profile, [look_of(Path(f).expanduser()) for f in profile.token_files])
+            return fingerprint(self.sources[role.source()], looks)
         if role.web_identity_token_file is not None:
-            return str(look_of(Path(role.web_identity_token_file)))
+            return str(looks)
         return str(sorted(self.inherited.items())) if role.credential_source == "Environment" else ""
+
+
+    def _tokens_of(self, role: Role) -> list[Path]:
+        if role.web_identity_token_file is not None:
+            return [Path(role.web_identity_token_file)]
+        profile = self.sources.get(role.source())
+        return [Path(token).expanduser() for token in profile.token_files] if profile else []
 
 
 def look_of(path: Path) -> list[int]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from assumed.core.errors import RenewalFailed
-from assumed.core.model import Decision, Failure, Instant, Role, Session, identity_of, request_of
+from assumed.core.model import Decision, Failure, FailureKind, Instant, Role, Session, identity_of, request_of
 from assumed.core.plan import (
     SHARED,
     Domain,
@@ -23,6 +23,8 @@ from assumed.core.plan import (
     forgiven,
 )
 
+YOUNG_SECONDS, YOUNG_SHARE = 60.0, 0.1
+"""A kept session younger than this is not renewed because STS refuses it for a child: the next would fare no better."""
 CLAIM_TOLERANCE = 0.25
 """Seconds by which a job may fire early and still count as due: two clocks are read, not one."""
 
@@ -135,15 +137,32 @@ class Book:
         role = self.roles[profile]
         self._flying.discard(profile)
         self.states[profile] = after_success(self.states[profile], session)
-        touched = {profile, *self.children(profile)}
+        children = self.children(profile)
+        # Their source has changed: what STS said of the old session is nothing to wait for.
+        self.forgive(child for child in children if self._failed_with(child, SHARED))
+        touched = {profile, *children}
         domain = self.domains.pop(role.domain(), None)
         if domain is None or not domain.down():
             return touched
         for peer in self.peers(role):
-            failure = self.states[peer].failure
-            if failure is not None and failure.kind in SHARED:
+            if self._failed_with(peer, SHARED):
                 self.states[peer] = forgiven(self.states[peer])
         return touched | set(self.peers(role))
+
+    def _failed_with(self, profile: str, kinds: frozenset[FailureKind]) -> bool:
+        failure = self.states[profile].failure
+        return failure is not None and failure.kind in kinds
+
+    def mistrust(self, parent: str, now: Instant) -> bool:
+        """STS does not accept the session of `parent`, which signs for another role: have it renewed, unless it has
+        only just been. Returns whether its plan has changed."""
+        state = self.states[parent]
+        if state.session is None or state.failure is not None:
+            return False
+        if now.since(state.session.received) < min(YOUNG_SECONDS, state.session.life * YOUNG_SHARE):
+            return False
+        self.force(parent)
+        return True
 
     def failed(self, profile: str, error: RenewalFailed, started: Instant, now: Instant) -> set[str]:
         """Record a failed renewal. Returns the profiles whose plan it changes."""

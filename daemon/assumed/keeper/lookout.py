@@ -21,7 +21,7 @@ class Lookout:
         self._desk = desk
         self._sources_at: float | None = None
         self._prune_at: float | None = None
-        self._config_look: list[int] = []
+        self._looks: list[list[int]] = []
 
     def open(self, now: Instant) -> None:
         """Take over what the disk holds, so that a restart assumes nothing again that is still good."""
@@ -56,8 +56,6 @@ class Lookout:
         """The heartbeat's look at everything."""
         desk = self._desk
         self.look_at_what_changed(now)
-        if any(source.token_files for source in desk.files.sources.values()):
-            self._sources_at = now.boot
         desk.touch(desk.book.roles)
 
     def look_at_what_changed(self, now: Instant) -> None:
@@ -67,9 +65,9 @@ class Lookout:
         desk.ports.watch()
         desk.watch.look(now.boot)
         foreign = desk.delivery.look(desk.book.roles.values(), desk.book.states, now.boot)
-        look = look_of(desk.files.config_file)
-        if foreign or look != self._config_look:
-            self._config_look = look
+        looks = [look_of(path) for path in desk.files.beside()]
+        if foreign or looks != self._looks:
+            self._looks = looks
             self._sources_at = now.boot + QUIET
 
     def settle(self, now: Instant) -> None:
@@ -132,8 +130,9 @@ class Lookout:
 
     def _look_at_sources(self) -> set[str]:
         desk = self._desk
-        self._config_look = look_of(desk.files.config_file)
-        return desk.files.look(desk.roots())
+        changed = desk.files.look(desk.roots())
+        self._looks = [look_of(path) for path in desk.files.beside()]
+        return changed
 
     def _configure(self, now: Instant) -> None:
         """Hand configuration and endpoints to the book; what they no longer mean loses its session (promise 5)."""

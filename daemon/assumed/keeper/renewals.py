@@ -197,6 +197,5 @@ class Renewals:
         desk = self._desk
         if role.parent is None:
             desk.ports.sources.forget(role.source())
-        elif desk.book.states[role.parent].failure is None:
-            desk.book.force(role.parent)
+        elif desk.book.mistrust(role.parent, desk.ports.now()):
             desk.touch([role.parent])

@@ -20,7 +20,7 @@ from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
 from assumed.core.source import SourceProfile
 
-from .sts import CLIENT_CONFIG
+from .sts import CLIENT_CONFIG, no_region
 
 NEEDS_LOGIN = (
     "SSOError",
@@ -114,12 +114,7 @@ class Chain:
                 aws_session_token=keys.session_token if keys else None,
             )
         except boto.NoRegionError:
-            raise RenewalFailed(
-                FailureKind.MISCONFIGURED,
-                "NoRegion",
-                f"no region for {self._root.source()}",
-                'set region in the configuration, e.g. region = "us-east-1"',
-            ) from None
+            raise no_region(self._root.source()) from None
         except (boto.BotoCoreError, ValueError) as error:
             raise RenewalFailed(
                 FailureKind.MISCONFIGURED, type(error).__name__, str(error), "correct the region or the endpoint"

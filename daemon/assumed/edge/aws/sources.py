@@ -34,16 +34,6 @@ class Resolved:
 
 
 @dataclass(slots=True)
-class _Source:
-    chain: Chain | None = None
-    keys: Keys | None = None
-    resolved_at: float = 0.0
-    busy: threading.Thread | None = None
-    generation: int = 0
-    clients: dict[tuple[str | None, str], Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class _Attempt:
     """One resolution of one source: it ends once, in its answer or at its deadline."""
 
@@ -53,6 +43,18 @@ class _Attempt:
     generation: int
     chain: Chain | None
     ended: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(slots=True)
+class _Source:
+    chain: Chain | None = None
+    keys: Keys | None = None
+    resolved_at: float = 0.0
+    busy: threading.Thread | None = None
+    attempt: _Attempt | None = None
+    """The last one; while `busy` is alive it may have helper processes."""
+    generation: int = 0
+    clients: dict[tuple[str | None, str], Any] = field(default_factory=dict)
 
 
 class Sources:
@@ -101,7 +103,7 @@ class Sources:
             source = self._sources.setdefault(name, _Source())
             if source.busy is not None and source.busy.is_alive():
                 return False
-            attempt = _Attempt(name, root, profile, source.generation, source.chain)
+            attempt = source.attempt = _Attempt(name, root, profile, source.generation, source.chain)
             source.busy = threading.Thread(target=self._run, args=[attempt], name=f"source {name}", daemon=True)
             source.busy.start()
         return True
@@ -109,7 +111,7 @@ class Sources:
     def client(self, root: Role, role: Role, parent: Session | None) -> Any:
         """An STS client that signs for `role`: with its source's keys, or with those of the kept role above it.
 
-        Raises RenewalFailed when the source has been forgotten in the meantime.
+        Raises RenewalFailed when the source has been forgotten in the meantime, or would need a person's code.
         """
         with self._lock:
             source = self._sources.get(root.source())
@@ -118,6 +120,7 @@ class Sources:
                     FailureKind.TRANSIENT, "SourceChanged", f"{root.source()} has just changed", "it is read again"
                 )
             keys = Keys.of_session(parent) if parent is not None else source.keys
+            _refuse_without_a_code(role, keys)
             key_id = keys.access_key_id if keys else ""
             name = (role.region, f"{role.source()} {key_id}")
             client = source.clients.get(name)
@@ -132,9 +135,11 @@ class Sources:
     def close(self) -> None:
         """Kill every helper process that is still being waited for."""
         with self._lock:
-            chains = [s.chain for s in self._sources.values() if s.chain is not None]
+            chains = [s.chain for s in self._sources.values()]
+            chains += [s.attempt.chain for s in self._sources.values() if s.attempt is not None]
         for chain in chains:
-            chain.kill()
+            if chain is not None:
+                chain.kill()
 
     def _run(self, attempt: _Attempt) -> None:
         """The thread of one attempt."""
@@ -178,3 +183,17 @@ class Sources:
     def _report(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
         if attempt.ended.acquire(blocking=False):  # never released: only the first of the two ends is told
             self._post(Resolved(attempt.source, failure))
+
+
+def _refuse_without_a_code(role: Role, keys: Keys | None) -> None:
+    """Long-term keys carry no MFA code, and nobody is there to type one: STS could only deny the request."""
+    if role.mfa_serial is None or keys is None or keys.session_token is not None:
+        return
+    source = role.source().partition(":")[2]
+    raise RenewalFailed(
+        FailureKind.NEEDS_LOGIN,
+        "MFARequired",
+        f"{role.role_arn} demands a code of {role.mfa_serial}, and the keys of {source} carry none",
+        f"let {source} hold a session that was made with a code: aws sts get-session-token --token-code CODE "
+        f"--serial-number {role.mfa_serial}",
+    )

@@ -201,6 +201,8 @@ def _refusal(error: boto.ClientError, role: Role, now: Callable[[], Instant]) ->
 def _no_answer(error: boto.BotoCoreError, role: Role) -> RenewalFailed:
     """No refusal but no answer either: the network, a time-out, or a request that botocore itself rejects."""
     code = type(error).__name__
+    if isinstance(error, boto.NoRegionError):
+        return no_region(role.source())
     if isinstance(error, boto.ParamValidationError):
         kind = FailureKind.MISCONFIGURED
     elif isinstance(error, SOURCE_BROKEN):
@@ -213,3 +215,9 @@ def _no_answer(error: boto.BotoCoreError, role: Role) -> RenewalFailed:
     if kind is FailureKind.UNREACHABLE:
         advice = "check the network, VPN or proxy; it is tried again by itself and the session in use stays"
     return RenewalFailed(kind, code, str(error), advice)
+
+
+def no_region(source: str) -> RenewalFailed:
+    """Neither the role nor its source names a region, and AWS signs for one."""
+    advice = 'set region in the configuration, e.g. region = "us-east-1"'
+    return RenewalFailed(FailureKind.MISCONFIGURED, "NoRegion", f"no region for {source}", advice)
