@@ -103,17 +103,22 @@ LINES = st.one_of(st.sampled_from([*HEADERS, *NOTES, *KEYS, "region : us = eu"])
     st.lists(st.tuples(LINES, st.sampled_from(["\n", "\n", "\r\n", "\n\n"])), max_size=12), st.booleans(), st.booleans()
 )
 @example([("[a]", "\n"), ("[x = 1", "\n"), ("[x = 1]", "\n")], True, False)
+@example([(line, "\n") for line in ("[a]", "x = 1", "[b]", "  y = 4", "x = 1", " q = 1")], True, False)
 @example([("[a]", "\n"), ("s3 =", "\n"), (" a = 1\x0bb", "\n")], True, False)
 def test_the_scanner_agrees_with_botocore_on_any_text(lines: list[tuple[str, str]], ends: bool, headed: bool) -> None:
     text = "[a]\n" * headed + "".join(line + ending for line, ending in lines)
     data = (text if ends else text.rstrip("\r\n")).encode()
     expected = _botocore(data)
     try:
-        found = read_sections(data, scan(decode(data)).sections)
+        document = scan(decode(data))
+        found = read_sections(data, document.sections)
     except FileRefused:
         assert expected is None
     else:
+        assert expected is not None
         assert found == expected
+        keys = {name: section.keys.keys() | document.defaults for name, section in document.sections.items()}
+        assert keys == {name: values.keys() for name, values in expected.items()}
 
 
 def _botocore(data: bytes) -> dict[str, dict[str, str]] | None:

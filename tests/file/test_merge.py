@@ -141,6 +141,15 @@ def test_a_section_with_a_session_token_is_adopted_and_every_other_line_stays() 
     assert merge(result.text, [keys("p")], CONFIG, remove_orphans=True).adopted == ()
 
 
+def test_an_indented_section_is_adopted_at_its_own_depth() -> None:
+    """A line in the first column would swallow the indented one behind it, one deeper be swallowed."""
+    text = FOREIGN_SESSION.replace(b"aws", b"   aws") + b"   output = json\n  cli_pager =\n"
+    result = merge(text, [keys("p", region="x")], CONFIG, remove_orphans=True)
+    found = read_section(result.text, "p")
+    assert found == {**(read_section(merged(b"", keys("p", region="x")), "p") or {}), "output": "json", "cli_pager": ""}
+    assert result.text.endswith(b"   output = json\n  cli_pager =\n")
+
+
 def test_a_stale_security_token_never_survives_because_botocore_reads_it_first() -> None:
     text = merged(b"", keys("p")).replace(b"[p]\n", b"[p]\naws_security_token = canary-old\n")
     assert b"canary-old" not in merged(text, keys("p", 2))
