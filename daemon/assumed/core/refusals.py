@@ -26,6 +26,7 @@ KINDS: dict[str, FailureKind] = {
     "InvalidIdentityToken": FailureKind.SOURCE_DEAD,
     "IDPRejectedClaim": FailureKind.SOURCE_DEAD,
     "RequestExpired": FailureKind.CLOCK,
+    "RequestTimeTooSkewed": FailureKind.CLOCK,
     "Throttling": FailureKind.THROTTLED,
     "ThrottledException": FailureKind.THROTTLED,
     "RequestLimitExceeded": FailureKind.THROTTLED,
@@ -61,50 +62,83 @@ def kind_of(code: str, message: str, http_status: int | None) -> FailureKind:
 def too_long(code: str, message: str) -> bool:
     """Whether STS refused the length of the session alone (chaining cap, MaxSessionDuration)."""
     lowered = message.lower()
-    return code.startswith("ValidationError") and any(words in lowered for words in LENGTH_MESSAGES)
+    return code.startswith("Validation") and any(words in lowered for words in LENGTH_MESSAGES)
 
 
-def advice_for(kind: FailureKind, code: str, role: Role, offset: float) -> str:
-    """The next step in one sentence. `offset` is STS's clock minus ours, in seconds."""
-    source = role.source().partition(":")[2]
+def advice_for(kind: FailureKind, code: str, role: Role, offset: float | None) -> str:
+    """The next step in one sentence. `offset` is STS's clock minus ours in seconds, None where it did not say."""
     match kind:
         case FailureKind.DENIED:
-            return _denied_advice(role, source)
+            return _denied_advice(role)
         case FailureKind.CLOCK:
             return f"this machine's clock is {_off(offset)}; set it right (chrony, timedatectl set-ntp true)"
         case FailureKind.SOURCE_DEAD:
-            return _source_advice(code, role, source)
+            return _source_advice(code, role)
         case FailureKind.THROTTLED:
             return "AWS asks to go slower; it is tried again by itself"
         case FailureKind.MISCONFIGURED:
-            return "correct the role in the configuration; until then it is asked again once an hour"
+            return f"{_correction(code, role)}; until then it is asked again once an hour"
         case _:
             return "it is tried again by itself"
 
 
-def _denied_advice(role: Role, source: str) -> str:
+def _denied_advice(role: Role) -> str:
+    if role.web_identity_token_file is not None:
+        return (
+            f"check that the trust policy of {role.role_arn} allows sts:AssumeRoleWithWebIdentity to the issuer, "
+            f"audience and subject of the token in {role.web_identity_token_file}"
+        )
+    source = _signer(role)
+    actions = ["sts:AssumeRole"]
+    actions += ["sts:TagSession"] if role.tags else []
+    actions += ["sts:SetSourceIdentity"] if role.source_identity else []
     external = (
         "the external_id given is the one that its trust policy names"
         if role.external_id
         else "its trust policy asks for no external_id (none is configured)"
     )
     return (
-        f"check that {source} may sts:AssumeRole on {role.role_arn}, "
+        f"check that {source} may {' and '.join(actions)} on {role.role_arn}, "
         f"that the role's trust policy names {source}'s principal, and that {external}"
     )
 
 
-def _source_advice(code: str, role: Role, source: str) -> str:
+def _source_advice(code: str, role: Role) -> str:
+    source = _signer(role)
     if role.parent is not None:
         return f"the session of {role.parent}, which signs for it, is no longer accepted; it is renewed first"
     if role.web_identity_token_file is not None:
         return f"the token in {role.web_identity_token_file} is not accepted; have its issuer write a new one"
+    if role.credential_source == "Environment":
+        return "AWS does not accept the keys that the daemon was started with; start it again with keys that are good"
+    if role.credential_source is not None:
+        return f"AWS does not accept the keys of {source}; they are asked for anew"
     if code.startswith("ExpiredToken"):
         return f"the session of the source {source} has expired; log in again (aws sso login, or paste new keys)"
     if code.startswith("SignatureDoesNotMatch"):
         return f"the secret key of {source} is wrong; run: aws configure --profile {source}"
-    return f"AWS does not know the access key of {source} (deleted, inactive or mistyped); aws configure mends it"
+    return (
+        f"AWS does not know the access key of {source} (deleted, inactive or mistyped); "
+        f"run: aws configure --profile {source}"
+    )
 
 
-def _off(offset: float) -> str:
+def _correction(code: str, role: Role) -> str:
+    if code.startswith(("RegionDisabled", "OptInRequired")):
+        return f"activate STS in {role.region or 'that region'} in the account's IAM settings, or set another region"
+    if code.startswith("PackedPolicyTooLarge"):
+        return f"shorten policy, policy_arns or tags of {role.profile}"
+    return f"correct the role {role.profile} in the configuration"
+
+
+def _signer(role: Role) -> str:
+    """What signs, as a person calls it."""
+    if role.credential_source is not None:
+        return f"this machine's {role.credential_source}"
+    return role.source_profile or "default"
+
+
+def _off(offset: float | None) -> str:
+    if offset is None:
+        return "wrong"
     return f"{abs(offset):.0f} s {'behind' if offset > 0 else 'ahead of'} AWS's"

@@ -34,7 +34,7 @@ def read_source(profile: str, credentials: Section, config: Section, environ: Ma
     _gather_profile(profile, credentials, config, gathered)
     own = gathered.get(f"profile {profile}", {})
     files = [v["web_identity_token_file"] for v in gathered.values() if "web_identity_token_file" in v]
-    files += [_sso_cache(own)] if _sso_cache(own) else []
+    files += [cache for values in gathered.values() for cache in _login_caches(values)]
     mfa = next((v["mfa_serial"] for v in gathered.values() if "role_arn" in v and "mfa_serial" in v), None)
     return SourceProfile(
         exists=bool(own),
@@ -50,8 +50,8 @@ def _gather_profile(profile: str, credentials: Section, config: Section, into: d
     if name in into or len(into) >= MAX_LINKS:
         return
     # The credentials file wins, key by key, in every SDK (contract §1.3).
-    in_config = config("default" if profile == "default" else name) or {}
-    merged = {**in_config, **(credentials(profile) or {})}
+    in_config = config("default") if profile == "default" else None
+    merged = {**(in_config or config(name) or {}), **(credentials(profile) or {})}
     if not merged:
         return
     into[name] = merged
@@ -63,19 +63,24 @@ def _gather_profile(profile: str, credentials: Section, config: Section, into: d
         _gather_profile(merged["source_profile"], credentials, config, into)
 
 
-def _sso_cache(profile: Mapping[str, str]) -> str:
-    """The file in which the AWS CLI keeps the SSO token: it changes when a person logs in."""
-    key = profile.get("sso_session") or profile.get("sso_start_url")
-    if not key:
-        return ""
-    return f"~/.aws/sso/cache/{hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()}.json"
+def _login_caches(profile: Mapping[str, str]) -> list[str]:
+    """The files in which the AWS CLI keeps what `aws sso login` and `aws login` got: they change at a login."""
+    sso = profile.get("sso_session") or profile.get("sso_start_url")
+    caches = []
+    if sso:
+        caches.append(f"~/.aws/sso/cache/{hashlib.sha1(sso.encode(), usedforsecurity=False).hexdigest()}.json")
+    if "login_session" in profile:
+        digest = hashlib.sha256(profile["login_session"].strip().encode()).hexdigest()
+        caches.append(f"~/.aws/login/cache/{digest}.json")
+    return caches
 
 
 def endpoint_url(
     own: Mapping[str, str], gathered: Mapping[str, Mapping[str, str]], environ: Mapping[str, str]
 ) -> str | None:
     """The configured endpoint of STS, None for AWS's own. Order: AWS SDKs guide, "Service-specific endpoints"."""
-    ignore = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") or own.get("ignore_configured_endpoint_urls", "")
+    in_profile = own.get("ignore_configured_endpoint_urls", "")
+    ignore = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", in_profile)
     if ignore.lower() == "true":
         return None
     for variable in ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"):
@@ -84,9 +89,9 @@ def endpoint_url(
     services = gathered.get(f"services {own.get('services')}", {})
     for line in services.get("sts", "").splitlines():
         key, _, value = line.partition("=")
-        if key.strip() == "endpoint_url":
+        if key.strip() == "endpoint_url" and value.strip():
             return value.strip()
-    return own.get("endpoint_url")
+    return own.get("endpoint_url") or None
 
 
 def fingerprint(source: SourceProfile, *more: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,7 @@ class Sections:
         found = list(HEADER.finditer(self._text))
         ends = [match.start() for match in found[1:]] + [len(self._text)]
         self._spans = {
-            match.group(1).decode("utf-8", "replace"): (match.start(), end)
+            _plain(match.group(1).decode("utf-8", "replace")): (match.start(), end)
             for match, end in zip(found, ends, strict=False)
         }
 
@@ -43,9 +44,20 @@ class Sections:
         if span is None:
             return None
         try:
-            return read_section(self._text[slice(*span)], name)
+            text = self._text[slice(*span)]
+            return read_section(b"[section]" + text[text.index(b"]") + 1 :], "section")
         except FileRefused:
             return None
+
+
+def _plain(header: str) -> str:
+    """`profile "my team"` as botocore reads it: `profile my team`. Other headers stand for themselves."""
+    if not header.startswith(("profile", "sso-session", "services")):
+        return header
+    try:
+        return " ".join(shlex.split(header))
+    except ValueError:  # an open quote: botocore finds no profile there, either
+        return header
 
 
 @dataclass(slots=True)
@@ -72,8 +84,7 @@ class AwsFiles:
         credentials = Sections(self.credentials_file)
         self._config = Sections(self.config_file)
         changed: set[str] = set()
-        for role in roots:
-            name = role.source()
+        for name, role in {role.source(): role for role in roots}.items():
             if role.source_profile is not None:
                 seen = read_source(role.source_profile, credentials, self._config, self.environ)
                 known = self.sources.get(name)
@@ -102,8 +113,8 @@ class AwsFiles:
         """The region to write into a kept profile: none where `~/.aws/config` sets one for that name."""
         if role.region is None or self._config is None:
             return role.region
-        own = self._config("default" if role.profile == "default" else f"profile {role.profile}") or {}
-        return None if "region" in own else role.region
+        own = self._config(f"profile {role.profile}") or (self._config("default") if role.profile == "default" else {})
+        return None if "region" in (own or {}) else role.region
 
     def _fingerprint(self, role: Role) -> str:
         looks = [look_of(token) for token in self._tokens_of(role)]
@@ -112,7 +123,6 @@ class AwsFiles:
         if role.web_identity_token_file is not None:
             return str(looks)
         return str(sorted(self.inherited.items())) if role.credential_source == "Environment" else ""
-
 
     def _tokens_of(self, role: Role) -> list[Path]:
         if role.web_identity_token_file is not None:
