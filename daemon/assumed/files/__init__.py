@@ -121,23 +121,26 @@ class Temp:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.temp, dir_fd=self._dir_fd)
 
-    def write(self, data: bytes, mode: int = 0o600) -> None:
-        """Writes all of `data` and has it on the disk, not only on its way there. Raises OSError."""
+    def write(self, data: bytes, mode: int = 0o600, durable: bool = True) -> None:
+        """Writes all of `data` and, if `durable`, has it on the disk, not only on its way there. Raises OSError."""
         if stat.S_IMODE(os.fstat(self._fd).st_mode) != mode:
             os.fchmod(self._fd, mode)
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._fd, rest) :]
-        _flush(self._fd)
+        if durable:
+            _flush(self._fd)
 
     def read_back(self) -> bytes:
         """What the file holds, read anew."""
         return read_all(self._fd)
 
-    def publish(self) -> bool:
+    def publish(self, durable: bool = True) -> bool:
         """Renames it to its name. False: it stands there, but the directory was not flushed, a crash may undo it."""
         os.rename(self.temp, self._name, src_dir_fd=self._dir_fd, dst_dir_fd=self._dir_fd)
         self._published = True
+        if not durable:
+            return False
         try:
             os.fsync(self._dir_fd)
         except OSError:
@@ -145,11 +148,15 @@ class Temp:
         return True
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replaces `path` by `data`, 0600. Raises FileRefused; then the old file is there, and no temporary one."""
+def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
+    """Replaces `path` by `data`, 0600. Raises FileRefused; then the old file is there, and no temporary one.
+
+    Readers never find half of it either way. Not `durable`: a crash of the machine may leave the old file, the new
+    one or a damaged one; in return nobody waits for the disk.
+    """
     with explained("write", path), directory(path.parent) as dir_fd, Temp(dir_fd, path.name) as temp:
-        temp.write(data)
-        temp.publish()
+        temp.write(data, durable=durable)
+        temp.publish(durable)
 
 
 def read_all(fd: int) -> bytes:
