@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from assumed.core.errors import FileRefused, RenewalFailed
 from assumed.core.model import FailureKind, Instant, Role, Session
@@ -17,6 +18,15 @@ SKEW = 60.0
 """Seconds by which the local clock may be off before a person is told (STS refuses at 15 min)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One renewal in flight: what is asked for, the role at the top of its chain, and the session that signs it."""
+
+    order: Order
+    root: Role
+    parent: Session | None
+
+
 class Renewals:
     """`run` belongs to the scheduler's workers, everything else to the main thread."""
 
@@ -28,27 +38,36 @@ class Renewals:
 
     def run(self, profile: str) -> None:
         """The job of one role: claim it, ask STS, report. Never raises: a lost job would lose the role."""
+        call = self.begin(profile)
+        if call is not None:
+            self.finish(call)
+
+    def begin(self, profile: str) -> Call | None:
+        """Claim a role. None when there is nothing to ask for now (any more): its plan is then looked at again."""
         desk = self._desk
         if desk.stopping:
-            return
-        claimed = self._claim(profile)
-        if claimed is None:
+            return None
+        call = self._claim(profile)
+        if call is None:
             desk.inbox.put(Look(profile))
-            return
-        order, root, parent = claimed
+        return call
+
+    def finish(self, call: Call) -> None:
+        """Ask STS and report. Apart from `begin`, so that a simulated world can let time pass in between."""
+        desk, order = self._desk, call.order
         try:
-            client = desk.ports.sources.client(root, order.role, parent)
+            client = desk.ports.sources.client(call.root, order.role, call.parent)
             answer = desk.ports.ask(client, order, desk.ports.now)
         except RenewalFailed as failure:
             desk.inbox.put(NotRenewed(order, failure))
         except Exception as error:  # noqa: BLE001 - whatever it is, the role is tried again and a person can read it
-            desk.ports.say("error", "role.renewal_crashed", profile=profile, exc_info=error)
+            desk.ports.say("error", "role.renewal_crashed", profile=order.role.profile, exc_info=error)
             failed = RenewalFailed(FailureKind.TRANSIENT, type(error).__name__, "a fault in assumed", "see its log")
             desk.inbox.put(NotRenewed(order, failed))
         else:
             desk.inbox.put(Renewed(order, answer))
 
-    def _claim(self, profile: str) -> tuple[Order, Role, Session | None] | None:
+    def _claim(self, profile: str) -> Call | None:
         desk = self._desk
         with desk.lock:
             role = desk.book.roles.get(profile)
@@ -60,7 +79,7 @@ class Renewals:
                 return None
             parent = desk.book.states[role.parent].session if role.parent else None
             order = Order(role, desk.book.identities[profile], desk.book.requests[profile], now)
-            return order, root, parent
+            return Call(order, root, parent)
 
     # -- the plan ---------------------------------------------------------------------------------------------
 
