@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assumed.core.errors import ConfigError
+from assumed.core.errors import ConfigError, NotRunning
 
 from .app import FAILING, OK, USAGE, config_option
 from .place import configuration
@@ -19,11 +19,14 @@ from .render import Terminal, wrapped
 from .terminal import terminal_of, write
 
 if TYPE_CHECKING:
+    from assumed.config import Config
     from assumed.edge.surroundings import Finding
 
 MARKS = {"ok": ("✓", "ok", "32"), "warning": ("!", "warning", "33"), "error": ("✗", "error", "31")}
 """Severity → (sign, word where there are no such signs, colour)."""
 
+
+MOST_SECONDS_OFF = 60.0
 
 LONG_LINE = 10_000
 """Columns in a pipe: `grep` wants a finding on one line."""
@@ -53,7 +56,7 @@ def check(config_path: Path | None, as_json: bool) -> int:
         return USAGE
     from assumed.edge.surroundings import inspect
 
-    findings = inspect(config, os.environ)
+    findings = [*inspect(config, os.environ), *_clock(config)]
     if as_json:
         shown = [asdict(finding) for finding in findings]
         click.echo(json.dumps({"config": str(config.path), "problems": [], "findings": shown}, indent=2))
@@ -64,6 +67,24 @@ def check(config_path: Path | None, as_json: bool) -> int:
         for finding in findings:
             write(_lines(finding, terminal))
     return FAILING if any(finding.severity == "error" for finding in findings) else OK
+
+
+def _clock(config: Config) -> list[Finding]:
+    """Whether the clock is right, as a running daemon has seen it in AWS's answers."""
+    from assumed.edge.control import ask, socket_path
+    from assumed.edge.store import state_dir
+    from assumed.edge.surroundings import Finding
+
+    try:
+        daemon = ask(socket_path(state_dir(config.credentials_file)), {"command": "status"}).get("daemon") or {}
+    except NotRunning:
+        return []
+    offset = daemon.get("clock_offset_seconds")
+    if offset is None or abs(offset) <= MOST_SECONDS_OFF:
+        return []
+    direction = "behind" if offset > 0 else "ahead of"
+    message = f"is {abs(offset):.0f} s {direction} AWS's, which refuses what is signed 15 minutes off"
+    return [Finding("warning", "this machine's clock", message, "set it right (chrony, timedatectl set-ntp true)")]
 
 
 def _lines(finding: Finding, terminal: Terminal) -> list[str]:

@@ -26,13 +26,17 @@ class NotRunning(AssumedError):
 
 
 class RenewalFailed(AssumedError):
-    """STS or the source refused or did not answer. `kind` decides when to try again."""
+    """STS or the source refused or did not answer. `kind` decides when to try again.
 
-    def __init__(self, kind: FailureKind, code: str, message: str, advice: str) -> None:
+    `offset` is STS's clock minus ours in seconds, by the `Date` of a refusal; None where there was no answer.
+    """
+
+    def __init__(self, kind: FailureKind, code: str, message: str, advice: str, *, offset: float | None = None) -> None:
         self.kind = kind
         self.code = code
         self.message = message
         self.advice = advice
+        self.offset = offset
         super().__init__(f"{code}: {message}" if code else message)
 
 

@@ -190,7 +190,9 @@ def document(assembly: Assembly) -> status.Document:
         for role in config.roles
     ]
     return {
-        "daemon": status.daemon_document(__version__, keeper.started, config, desk.watch.error),
+        "daemon": status.daemon_document(
+            __version__, keeper.started, config, desk.watch.error, keeper.renewals.clock_offset
+        ),
         "roles": roles,
         "credentials_file": status.file_document(config, desk.delivery.written_at, desk.delivery.error or disk.error),
     }

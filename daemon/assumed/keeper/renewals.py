@@ -32,6 +32,8 @@ class Renewals:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self.clock_offset: float | None = None
+        """STS's clock minus ours in seconds, by its last answer (a refusal is one, too); None before the first."""
         self._skew_said = False
 
     # -- the worker's part ------------------------------------------------------------------------------------
@@ -131,7 +133,10 @@ class Renewals:
             desk.ports.say("warning", "role.length_capped", profile=role.profile, message=words.CAPPED)
         self._mind_skew(answer.offset)
 
-    def _mind_skew(self, offset: float) -> None:
+    def _mind_skew(self, offset: float | None) -> None:
+        if offset is None:
+            return
+        self.clock_offset = offset
         if abs(offset) > SKEW and not self._skew_said:
             self._desk.ports.say("warning", "clock.skewed", message=words.skewed(offset))
         self._skew_said = abs(offset) > SKEW
@@ -139,6 +144,7 @@ class Renewals:
     def not_renewed(self, message: NotRenewed) -> None:
         """A renewal has failed: record it; the session in use stays."""
         desk, role, failure = self._desk, message.order.role, message.failure
+        self._mind_skew(failure.offset)
         now = desk.ports.now()
         with desk.lock:
             if self._is_stale(message.order):

@@ -61,14 +61,17 @@ def offline(config: Config) -> Document:
     return {"daemon": None, "roles": roles, "credentials_file": file_document(config, None, disk.error)}
 
 
-def daemon_document(version: str, started: Instant, config: Config, error: ConfigError | None) -> Document:
-    """The daemon itself."""
+def daemon_document(
+    version: str, started: Instant, config: Config, error: ConfigError | None, clock_offset: float | None
+) -> Document:
+    """The daemon itself. `clock_offset` is STS's clock minus ours in seconds, None before its first answer."""
     return {
         "pid": os.getpid(),
         "version": version,
         "started_at": iso(started.wall),
         "config": str(config.path),
         "config_error": str(error) if error else None,
+        "clock_offset_seconds": None if clock_offset is None else round(clock_offset, 1),
     }
 
 

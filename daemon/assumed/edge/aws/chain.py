@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -20,24 +18,10 @@ from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
 from assumed.core.source import SourceProfile
 
+from .failures import helper_failure, needs_code, source_failure
+from .helper import Builder, Helper
 from .sts import CLIENT_CONFIG, no_region
 
-NEEDS_LOGIN = (
-    "SSOError",
-    "SSOTokenLoadError",
-    "UnauthorizedSSOTokenError",
-    "PendingAuthorizationExpiredError",
-    "TokenRetrievalError",
-    "LoginError",
-    "LoginRefreshRequired",
-    "RefreshWithMFAUnsupportedError",
-)
-NETWORK = (
-    boto.EndpointConnectionError,
-    boto.ConnectTimeoutError,
-    boto.ReadTimeoutError,
-    boto.ConnectionClosedError,
-)
 PROVIDER_OF = {"Ec2InstanceMetadata": "iam-role", "EcsContainer": "container-role"}
 
 # A source_profile names its credentials; falling through to the machine's own identity when it has none would
@@ -72,27 +56,30 @@ class Chain:
         """Build the session. Raises RenewalFailed when the source cannot work unattended."""
         self._root = root
         self._inherited = inherited
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._helpers: list[Helper] = []
+        self._killed = False
         if profile is not None:
             _refuse_what_needs_a_person(root, profile)
         try:
             self._session = _new_session(root.source_profile, credentials_file)
         except boto.BotoCoreError as error:
-            raise _source_failure(error, root) from None
+            raise source_failure(error, root) from None
         self._credentials: Any = None
 
     def keys(self) -> Keys | None:
         """The source's keys now; may take long. None for web identity, which signs nothing. Raises RenewalFailed."""
         if self._root.web_identity_token_file is not None:
             return None
+        self._helpers.clear()
+        self._killed = False
         try:
             if self._credentials is None:
                 self._credentials = self._load()
             frozen = self._credentials.get_frozen_credentials()
-        except boto.BotoCoreError as error:
-            raise _source_failure(error, self._root) from None
-        except (OSError, ValueError, RuntimeError, boto.ClientError) as error:
-            raise _source_failure(error, self._root) from None
+        except RenewalFailed:
+            raise
+        except Exception as error:  # noqa: BLE001 - providers raise whatever their helper's output leads them to
+            raise self._failure(error) from None
         refreshable = isinstance(self._credentials, boto_credentials.RefreshableCredentials)
         return Keys(frozen.access_key, frozen.secret_key, frozen.token, refreshable)
 
@@ -121,11 +108,19 @@ class Chain:
             ) from None
 
     def kill(self) -> None:
-        """Kill the helper processes that are still running, with all of their children."""
-        for child in self._children:
-            if child.poll() is None:
-                # start_new_session made the helper the leader of a group of its own
-                os.killpg(child.pid, signal.SIGKILL)
+        """Kill the helper processes that are still being waited for, with all of their children."""
+        self._killed = True
+        for helper in self._helpers:
+            helper.kill_all()
+
+    def _failure(self, error: Exception) -> RenewalFailed:
+        """What a provider's exception means. A helper's own words are left out: they may hold what it guards."""
+        helper = self._helpers[-1] if self._helpers else None
+        if helper is not None and helper.returncode:
+            return helper_failure(self._root, "HelperFailed", f"ended with status {helper.returncode}")
+        if helper is not None and isinstance(error, ValueError | TypeError | AttributeError | LookupError):
+            return helper_failure(self._root, "HelperOutput", "did not print the JSON object that AWS asks for")
+        return source_failure(error, self._root)
 
     def _load(self) -> Any:
         source = self._root.credential_source
@@ -153,37 +148,25 @@ class Chain:
 
     def _watch_children(self, resolver: Any) -> None:
         """Give every process provider a Popen that takes no input and can be killed at the deadline."""
-        builder = _Builder(self._session, self._popen)
+        builder = Builder(self._session, self._popen)
         for index, provider in enumerate(resolver.providers):
             if isinstance(provider, boto_credentials.ProcessProvider):
                 resolver.providers[index] = builder.process_provider(self._root.source_profile or "default")
             elif isinstance(provider, boto_credentials.AssumeRoleProvider):
                 # botocore offers no other way in
                 setattr(provider, "_profile_provider_builder", builder)  # noqa: B010 - unknown to its type stubs
+                setattr(provider, "_prompter", self._prompt)  # noqa: B010
 
-    def _popen(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
-        self._children = [c for c in self._children if c.poll() is None] + [child]
-        return child
+    def _popen(self, command: list[str], **options: Any) -> Helper:
+        helper = Helper(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+        self._helpers.append(helper)
+        if self._killed:
+            helper.kill_all()
+        return helper
 
-
-class _Builder(boto_credentials.ProfileProviderBuilder):
-    """botocore's builder of profile providers, with our Popen in its process providers."""
-
-    def __init__(self, session: Any, popen: Any) -> None:
-        super().__init__(session)
-        self._boto_session = session
-        self._popen = popen
-
-    def process_provider(self, profile: str) -> boto_credentials.ProcessProvider:
-        """A `credential_process` provider for `profile`."""
-        return self._create_process_provider(profile)
-
-    def _create_process_provider(self, profile_name: str) -> boto_credentials.ProcessProvider:
-        session = self._boto_session
-        return boto_credentials.ProcessProvider(
-            profile_name=profile_name, load_config=lambda: session.full_config, popen=self._popen
-        )
+    def _prompt(self, text: str) -> str:
+        # botocore would ask on the terminal: in a daemon nobody sees it (aws-vault #779, #888).
+        raise needs_code(self._root, text.removeprefix("Enter MFA code for ").rstrip(": "))
 
 
 def _new_session(profile: str | None, credentials_file: Path) -> Any:
@@ -211,26 +194,5 @@ def _environment_credentials(inherited: Mapping[str, str], root: Role) -> Any:
 
 
 def _refuse_what_needs_a_person(root: Role, profile: SourceProfile) -> None:
-    # botocore would prompt for the code on the terminal: in a daemon nobody sees it (aws-vault #779, #888).
     if profile.mfa_serial:
-        raise RenewalFailed(
-            FailureKind.NEEDS_LOGIN,
-            "MFARequired",
-            f"profile {root.source_profile} asks for the code of {profile.mfa_serial} each time",
-            "name a source that signs by itself, e.g. a profile with a session of `aws sts get-session-token`",
-        )
-
-
-def _source_failure(error: Exception, root: Role) -> RenewalFailed:
-    code = type(error).__name__
-    text = (str(error).strip().splitlines() or ["no reason given"])[0]
-    message = f"{root.source()}: {text}"
-    profile = root.source_profile or "default"
-    if code in NEEDS_LOGIN:
-        return RenewalFailed(FailureKind.NEEDS_LOGIN, code, message, f"run: aws sso login --profile {profile}")
-    if isinstance(error, boto.ProfileNotFound):
-        return RenewalFailed(FailureKind.SOURCE_DEAD, code, message, f"run: aws configure --profile {profile}")
-    if isinstance(error, NETWORK):
-        return RenewalFailed(FailureKind.UNREACHABLE, code, message, "check the network; it is tried again by itself")
-    advice = f"mend profile {profile}; try: aws sts get-caller-identity --profile {profile}"
-    return RenewalFailed(FailureKind.SOURCE_DEAD, code, message, advice)
+        raise needs_code(root, profile.mfa_serial)

@@ -42,6 +42,7 @@ class _Attempt:
     profile: SourceProfile | None
     generation: int
     chain: Chain | None
+    running: bool = True
     ended: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -50,11 +51,11 @@ class _Source:
     chain: Chain | None = None
     keys: Keys | None = None
     resolved_at: float = 0.0
-    busy: threading.Thread | None = None
     attempt: _Attempt | None = None
-    """The last one; while `busy` is alive it may have helper processes."""
+    """The last one; while it runs it may have helper processes."""
     generation: int = 0
-    clients: dict[tuple[str | None, str], Any] = field(default_factory=dict)
+    clients: dict[tuple[str | None, str], tuple[Keys | None, Any]] = field(default_factory=dict)
+    """(region, who signs) → the keys that the client signs with, and the client."""
 
 
 class Sources:
@@ -66,12 +67,16 @@ class Sources:
         inherited: Mapping[str, str],
         now: Callable[[], Instant],
         post: Callable[[Resolved], None],
+        *,
+        learned: Callable[[str, Keys], None] | None = None,
         deadline: float = DEADLINE,
     ) -> None:
+        """`learned` is told each source's keys as they come: the log must know what never to print."""
         self._credentials_file = credentials_file
         self._inherited = inherited
         self._now = now
         self._post = post
+        self._learned = learned
         self._deadline = deadline
         self._sources: dict[str, _Source] = {}
         self._lock = threading.Lock()
@@ -95,17 +100,20 @@ class Sources:
             source.chain, source.keys = None, None
             source.generation += 1
             source.clients.clear()
+            attempt = source.attempt
+        if attempt is not None and attempt.running and attempt.chain is not None:
+            attempt.chain.kill()  # a helper of the old settings must not keep the new ones waiting
 
     def resolve(self, root: Role, profile: SourceProfile | None) -> bool:
         """Begin to resolve `root`'s source; False while the last attempt still runs (one at a time each)."""
         name = root.source()
         with self._lock:
             source = self._sources.setdefault(name, _Source())
-            if source.busy is not None and source.busy.is_alive():
+            last = source.attempt
+            if last is not None and last.running and last.generation == source.generation:
                 return False
             attempt = source.attempt = _Attempt(name, root, profile, source.generation, source.chain)
-            source.busy = threading.Thread(target=self._run, args=[attempt], name=f"source {name}", daemon=True)
-            source.busy.start()
+        threading.Thread(target=self._run, args=[attempt], name=f"source {name}", daemon=True).start()
         return True
 
     def client(self, root: Role, role: Role, parent: Session | None) -> Any:
@@ -121,16 +129,12 @@ class Sources:
                 )
             keys = Keys.of_session(parent) if parent is not None else source.keys
             _refuse_without_a_code(role, keys)
-            key_id = keys.access_key_id if keys else ""
-            name = (role.region, f"{role.source()} {key_id}")
-            client = source.clients.get(name)
-            if client is None:
-                # Clients of keys that are gone are dropped with them: refreshed keys come every hour for years.
-                stale = [n for n in source.clients if n[0] == role.region and n[1].startswith(f"{role.source()} ")]
-                for old in stale:
-                    del source.clients[old]
-                client = source.clients[name] = source.chain.client(role.region, keys)
-            return client
+            name = (role.region, role.source())
+            known = source.clients.get(name)
+            if known is None or known[0] != keys:
+                # The client of keys that are gone goes with them: refreshed keys come every hour for years.
+                known = source.clients[name] = keys, source.chain.client(role.region, keys)
+            return known[1]
 
     def close(self) -> None:
         """Kill every helper process that is still being waited for."""
@@ -157,16 +161,25 @@ class Sources:
             )
         finally:
             timer.cancel()
-        self._report(attempt, failure)
+        self._end(attempt, failure)
 
     def _settle(self, attempt: _Attempt) -> None:
         if attempt.chain is None:
             attempt.chain = Chain(attempt.root, attempt.profile, self._credentials_file, self._inherited)
         keys = attempt.chain.keys()
+        if keys is not None and self._learned is not None:
+            self._learned(attempt.source, keys)
         with self._lock:
             source = self._sources[attempt.source]
             if source.generation == attempt.generation:
                 source.chain, source.keys, source.resolved_at = attempt.chain, keys, self._now().boot
+
+    def _end(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
+        """Report an attempt that has run to its end. One for settings of the past has failed nobody."""
+        with self._lock:
+            attempt.running = False
+            current = self._sources[attempt.source].generation == attempt.generation
+        self._report(attempt, failure if current else None)
 
     def _give_up(self, attempt: _Attempt) -> None:
         """The deadline has passed. The thread may live on; its late answer is welcome, but nobody waits for it."""

@@ -29,6 +29,9 @@ CLIENT_CONFIG = ClientConfig(connect_timeout=5, read_timeout=8, retries={"total_
 UNREACHABLE = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError, boto.SSLError)
 SOURCE_BROKEN = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
 
+NO_ANSWER = (ResponseParserError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
+"""What botocore's parser is led to by text that is not STS's: `Invalid timestamp` is a ValueError, and so on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -45,8 +48,8 @@ class Answer:
     """A session, with what a person should know about how it was obtained."""
 
     session: Session
-    offset: float
-    """STS's clock minus ours, in seconds, to within a second and the time of the call."""
+    offset: float | None
+    """STS's clock minus ours, in seconds, to within a second and the time of the call. None where it did not say."""
     capped: bool
     """Whether STS refused the length asked for and granted 3600 s instead."""
 
@@ -84,7 +87,7 @@ def assume(client: Any, order: Order, now: Callable[[], Instant]) -> Answer:
     try:
         return _ask(client, order, seconds, now)
     except boto.ClientError as error:
-        code, message = _code_and_message(error)
+        code, message = code_and_message(error)
         if not (too_long(code, message) and seconds > CHAINED_MAX):
             raise _refusal(error, order.role, now) from None
     except boto.BotoCoreError as error:
@@ -105,7 +108,7 @@ def _ask(client: Any, order: Order, seconds: int, now: Callable[[], Instant]) ->
     call = client.assume_role_with_web_identity if web_identity else client.assume_role
     try:
         response = call(**request)
-    except (ResponseParserError, LookupError):
+    except NO_ANSWER:
         # Half an answer, or a portal's page with status 200: botocore's parser looks in it for what is not there.
         raise _useless("what answered is not STS, or its answer was cut off (a proxy, a sign-in page?)") from None
     received = now()
@@ -155,7 +158,8 @@ def _answer(response: Mapping[str, Any], order: Order, seconds: int, received: I
         raise _useless("STS answered without a whole set of credentials")
     if not isinstance(expiration, datetime):
         raise _useless("STS answered without an expiration")
-    issued_at = _server_time(response) or received.wall
+    server = _server_time(response)
+    issued_at = received.wall if server is None else server
     # A local clock that is 30 min slow would add 30 min to the life if it were asked; STS's Date and the length
     # that we asked for are both upper bounds.
     life = min(expiration.timestamp() - issued_at, float(seconds))
@@ -170,11 +174,11 @@ def _answer(response: Mapping[str, Any], order: Order, seconds: int, received: I
         issued_at=issued_at,
         life=life,
         received=received,
-        principal_arn=user.get("Arn", order.role.role_arn),
+        principal_arn=user.get("Arn") or order.role.role_arn,
         identity=order.identity,
         request=order.request,
     )
-    return Answer(session, offset=issued_at - received.wall, capped=False)
+    return Answer(session, offset=None if server is None else server - received.wall, capped=False)
 
 
 def _useless(message: str) -> RenewalFailed:
@@ -186,22 +190,23 @@ def _server_time(response: Mapping[str, Any]) -> float | None:
     header = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     try:
         return parsedate_to_datetime(header).timestamp() if header else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
-def _code_and_message(error: boto.ClientError) -> tuple[str, str]:
+def code_and_message(error: boto.ClientError) -> tuple[str, str]:
+    """A refusal's code and words."""
     detail = error.response.get("Error", {})
     return str(detail.get("Code", "Unknown")), str(detail.get("Message", "")) or "no message"
 
 
 def _refusal(error: boto.ClientError, role: Role, now: Callable[[], Instant]) -> RenewalFailed:
-    code, message = _code_and_message(error)
+    code, message = code_and_message(error)
     metadata = error.response.get("ResponseMetadata", {})
     kind = kind_of(code, message, metadata.get("HTTPStatusCode"))
     server = _server_time(error.response)
-    offset = server - now().wall if server else 0.0
-    return RenewalFailed(kind, code, message, advice_for(kind, code, role, offset))
+    offset = None if server is None else server - now().wall
+    return RenewalFailed(kind, code, message, advice_for(kind, code, role, offset), offset=offset)
 
 
 def _no_answer(error: boto.BotoCoreError, role: Role) -> RenewalFailed:
@@ -217,9 +222,9 @@ def _no_answer(error: boto.BotoCoreError, role: Role) -> RenewalFailed:
         kind = FailureKind.UNREACHABLE
     else:
         kind = FailureKind.TRANSIENT
-    advice = advice_for(kind, code, role, 0.0)
+    advice = advice_for(kind, code, role, None)
     if kind is FailureKind.UNREACHABLE:
-        advice = "check the network, VPN or proxy; it is tried again by itself and the session in use stays"
+        advice = "check the network, VPN or proxy; it is tried again by itself"
     return RenewalFailed(kind, code, str(error), advice)
 
 
