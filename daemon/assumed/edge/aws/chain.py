@@ -12,7 +12,7 @@ from typing import Any
 from botocore import credentials as boto_credentials
 from botocore import exceptions as boto
 from botocore import session as boto_session
-from botocore.loaders import Loader, create_loader
+from botocore.loaders import Loader
 
 from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
@@ -20,6 +20,7 @@ from assumed.core.source import SourceProfile
 
 from .failures import helper_failure, needs_code, source_failure
 from .helper import Builder, Helper
+from .models import loader
 from .sts import CLIENT_CONFIG, no_region
 
 PROVIDER_OF = {"Ec2InstanceMetadata": "iam-role", "EcsContainer": "container-role"}
@@ -176,7 +177,7 @@ def _new_session(profile: str | None, credentials_file: Path) -> Any:
     session.set_config_variable("credentials_file", str(credentials_file))
     with _loader_lock:
         if _loader is None:
-            _loader = create_loader(session.get_config_variable("data_path"))
+            _loader = loader(session.get_config_variable("data_path"))
     session.register_component("data_loader", _loader)
     return session
 

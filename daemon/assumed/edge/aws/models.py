@@ -38,5 +38,5 @@ class _OurServices(Loader):
 
 def loader(data_path: str | None) -> Loader:
     """A loader as `botocore.loaders.create_loader` makes one. `data_path`: the variable AWS_DATA_PATH, as it is."""
-    places = data_path.split(os.pathsep) if data_path else []
-    return _OurServices(extra_search_paths=[os.path.expanduser(os.path.expandvars(place)) for place in places])
+    named = map(os.path.expandvars, data_path.split(os.pathsep) if data_path else ())
+    return _OurServices(extra_search_paths=[os.path.expanduser(place) for place in named])  # noqa: PTH111 (raises less)
