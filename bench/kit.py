@@ -125,7 +125,7 @@ def home_of(server: Sts, count: int) -> Iterator[Home]:
 def daemon_of(server: Sts, count: int) -> Iterator[Daemon]:
     """A daemon that has delivered `count` roles."""
     with home_of(server, count) as home, Daemon(home, AWS_ENDPOINT_URL_STS=server.url) as daemon:
-        daemon.wait_until_fresh(*names(count), within=60 + count / 10)
+        wait_for(lambda: delivered(home) == count, within=60 + count / 10, every=0.05)
         yield daemon
 
 

@@ -34,5 +34,5 @@ def _after_a_renewal(server: Sts, count: int) -> float:
     with daemon_of(server, count) as daemon:
         daemon.ask("refresh", profiles=[])
         wait_for(lambda: server.granted() >= before + 2 * count, within=60, every=0.1)
-        daemon.wait_until_fresh(*names(count))
+        daemon.wait_until_fresh(*names(count))  # a person looks at the status, too
         return resident_mb(daemon.pid)

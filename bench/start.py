@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 
-from .kit import LATENCY_MS, Sts, delivered, home_of, names, program, say, seconds_of, sts, wait_for
+from .kit import LATENCY_MS, Sts, delivered, home_of, interleaved, names, program, say, seconds_of, sts, wait_for
 from .rows import Row, Target
 
 WORKERS = 10
@@ -19,12 +20,10 @@ FLOOR = "import boto3; boto3.client('sts')"
 def rows(quick: bool) -> Iterator[Row]:
     """Start to all fresh, beside boto3's own start and beside a loop of the AWS CLI."""
     with sts() as server:
-        floors = [seconds_of([sys.executable, "-c", FLOOR], server.environment()) for _ in range(3 if quick else 7)]
-        client = statistics.median(floors)
         cli, calls = _aws_cli(server, 1 if quick else 3)
         for count, runs in ((1, 1), (10, 1)) if quick else ((1, 7), (10, 5), (100, 3), (1000, 1)):
             say(f"start to all fresh, {count} roles")
-            ours = statistics.median(_start(server, count) for _ in range(runs))
+            ours, client = interleaved(runs, partial(_start, server, count), partial(_client, server))
             floor = client + count * LATENCY_MS / 1000 / WORKERS
             figure = f"start to all fresh, {count} roles"
             note = f"STS answers after {LATENCY_MS:.0f} ms; at most 100 calls a second, as promised"
@@ -35,6 +34,10 @@ def rows(quick: bool) -> Iterator[Row]:
             loop = cli * count if cli else None
             note = f"the AWS CLI: {calls} calls were measured, and multiplied by the number of roles"
             yield Row("start", figure, "s", ours, "aws sts assume-role, N times", loop, goal, runs, note)
+
+
+def _client(server: Sts) -> float:
+    return seconds_of([sys.executable, "-c", FLOOR], server.environment())
 
 
 def _start(server: Sts, count: int) -> float:
