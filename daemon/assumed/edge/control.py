@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import select
 import socket
 import struct
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from assumed.core.errors import NotRunning
+from assumed.core.errors import FileRefused, NotRunning
+from assumed.files import explained
 
 MAX_REQUEST = 64 * 1024
 MAX_ANSWER = 16 * 1024 * 1024
 MAX_PATH = 100
 """Bytes: sun_path holds 108 on Linux and 104 on macOS, the final NUL included."""
 TIMEOUT = 2.0
+PATIENCE = 1.5
+"""Seconds for a client to say what it wants, less than it waits for its answer itself."""
+CLIENTS = 16
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
@@ -45,10 +52,12 @@ def ask(path: Path, request: Request, timeout: float = TIMEOUT) -> Answer:
             channel.settimeout(timeout)
             channel.connect(str(path))
             channel.sendall(json.dumps(request).encode() + b"\n")
-            answer = _read_line(channel, MAX_ANSWER)
-        return dict(json.loads(answer))
-    except (OSError, ValueError) as error:
+            answer = json.loads(_read_line(channel, MAX_ANSWER, timeout))
+    except (OSError, ValueError, RecursionError) as error:
         raise NotRunning(f"no assumed daemon answers on {path} ({error}); start it with: assumed run") from None
+    if not isinstance(answer, dict):
+        raise NotRunning(f"what answers on {path} is no assumed daemon; start it with: assumed run")
+    return answer
 
 
 def _is_ours(directory: Path) -> bool:
@@ -60,24 +69,37 @@ def _is_ours(directory: Path) -> bool:
 
 
 class ControlServer:
-    """Answers requests in a thread of its own through `answer`, which must be thread-safe and quick."""
+    """Answers each request in a thread of its own through `answer`, which must be thread-safe, quick and never raise.
+
+    One client that says nothing, or a letter every second, holds nobody else up; CLIENTS of them together do so for
+    PATIENCE seconds at most.
+    """
 
     def __init__(self, path: Path, answer: Callable[[Request], Answer]) -> None:
-        """Bind the socket 0600. The instance lock is held, so a socket that lies there is a dead one's."""
+        """Bind the socket 0600. The instance lock is held, so a socket that lies there is a dead one's.
+
+        Raises FileRefused where that cannot be done.
+        """
         self._path = path
         self._answer = answer
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        if not _is_ours(path.parent):
-            raise NotRunning(f"{path.parent} belongs to another user; remove it")
-        path.unlink(missing_ok=True)
-        mask = os.umask(0o177)
-        try:
-            self._socket.bind(str(path))
-        finally:
-            os.umask(mask)
+        self._slots = threading.BoundedSemaphore(CLIENTS)
+        with explained("listen on", path):
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            if not _is_ours(path.parent):
+                raise FileRefused(f"{path.parent} belongs to another user", "Remove it, or have its owner do so")
+            path.unlink(missing_ok=True)
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            mask = os.umask(0o177)
+            try:
+                self._socket.bind(str(path))
+            except OSError:
+                self._socket.close()
+                raise
+            finally:
+                os.umask(mask)
+            self._inode = path.lstat().st_ino
         self._socket.listen(64)
-        self._stopping = False
+        self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
 
     def start(self) -> None:
@@ -85,43 +107,45 @@ class ControlServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop answering and remove the socket."""
-        self._stopping = True
-        # shutdown wakes accept() on Linux, a connection of our own does so everywhere
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
-                channel.settimeout(TIMEOUT)
-                channel.connect(str(self._path))
-        except OSError as error:
-            self._socket.close()
-            raise NotRunning(f"the control socket {self._path} was gone before the daemon: {error}") from None
-        self._thread.join(TIMEOUT)
+        """Stop answering and remove the socket, unless it is another's by now."""
+        self._wake.close()  # which makes its other end readable
+        if self._thread.is_alive():
+            self._thread.join(TIMEOUT)
         self._socket.close()
-        self._path.unlink(missing_ok=True)
+        self._woken.close()
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.lstat().st_ino == self._inode:
+                self._path.unlink()
 
     def _serve(self) -> None:
         while True:
+            ready, _, _ = select.select([self._socket, self._woken], [], [])
+            if self._woken in ready:
+                return
             try:
                 channel, _ = self._socket.accept()
-            except OSError:
-                return
-            with channel:
-                if self._stopping:
-                    return
-                channel.settimeout(TIMEOUT)
-                self._one(channel)
+            except OSError:  # the client has gone again, or there are no descriptors left just now
+                time.sleep(0.01)
+                continue
+            if not self._slots.acquire(timeout=PATIENCE):
+                channel.close()
+                continue
+            threading.Thread(target=self._one, args=[channel], name="control client", daemon=True).start()
 
     def _one(self, channel: socket.socket) -> None:
         try:
-            if peer_uid(channel) not in {os.getuid(), 0}:
-                return
-            request = json.loads(_read_line(channel, MAX_REQUEST))
-            answer = self._answer(request) if isinstance(request, dict) else {"error": "a request is a JSON object"}
-            channel.sendall(json.dumps(answer).encode() + b"\n")
-        except ValueError:
-            channel.sendall(b'{"error": "a request is one line of JSON"}\n')
-        except OSError:
-            return  # the client went away; there is nobody left to tell
+            with channel, contextlib.suppress(OSError):  # the client went away: there is nobody left to tell
+                if peer_uid(channel) in {os.getuid(), 0}:
+                    channel.sendall(json.dumps(self._reply(channel)).encode() + b"\n")
+        finally:
+            self._slots.release()
+
+    def _reply(self, channel: socket.socket) -> Answer:
+        try:
+            request = json.loads(_read_line(channel, MAX_REQUEST, PATIENCE))
+        except (ValueError, RecursionError):
+            return {"error": "a request is one line of JSON"}
+        return self._answer(request) if isinstance(request, dict) else {"error": "a request is a JSON object"}
 
 
 def peer_uid(channel: socket.socket) -> int:
@@ -134,13 +158,17 @@ def peer_uid(channel: socket.socket) -> int:
     return int(uid)
 
 
-def _read_line(channel: socket.socket, limit: int) -> bytes:
+def _read_line(channel: socket.socket, limit: int, within: float) -> bytes:
+    """One line, or what comes before the end. Raises ValueError beyond `limit` bytes, OSError when time is up."""
     received = bytearray()
+    deadline = time.monotonic() + within
     while not received.endswith(b"\n"):
+        channel.settimeout(max(0.001, deadline - time.monotonic()))
         part = channel.recv(65536)
         if not part:
             break
         received += part
         if len(received) > limit:
             raise ValueError("too long")
+    channel.settimeout(within)
     return bytes(received)

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
 
 from assumed.core.errors import AlreadyRunning
+from assumed.files import explained
 
 
 class InstanceLock:
     """Holds `<state>/lock` until closed; the holder's pid stands inside, for the message alone."""
 
     def __init__(self, path: Path) -> None:
-        """Take the lock. Raises AlreadyRunning (exit status 4) when another process holds it."""
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        """Take the lock. Raises AlreadyRunning (exit status 4) when another process holds it, FileRefused when
+        there can be no lock."""
+        with explained("lock", path):
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                self._take(path)
+            except BaseException:
+                os.close(self._fd)
+                raise
+
+    def _take(self, path: Path) -> None:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(self._fd, 20).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._fd)
             raise AlreadyRunning(
                 f"another assumed (pid {holder}) already keeps the credentials file beside {path.parent}; "
                 "see `assumed status`"
             ) from None
         os.ftruncate(self._fd, 0)
-        os.write(self._fd, f"{os.getpid()}\n".encode())
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, only its message cannot name us
+            os.write(self._fd, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
         """Let go. The file stays: removing it would let two holders lock two different inodes."""

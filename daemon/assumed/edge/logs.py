@@ -2,34 +2,72 @@
 
 Two lessons are built in: structlog's documented production set-up puts frame locals, and so secrets, into the
 traceback (`dict_tracebacks`); and botocore at DEBUG logs STS's whole answer, so libraries stay at WARNING even
-when ours is DEBUG.
+when ours is DEBUG. What looks like a credential is taken out of every line, and the secrets that we know of
+(`guard`) are taken out whatever they look like.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import sys
+import threading
 import traceback
+from collections import deque
 from collections.abc import MutableMapping
 from typing import Any, TextIO
+from urllib.parse import quote
 
 import structlog
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 JOURNAL = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
-# What a credential looks like: an access key id, a 40-character secret, a long base64 token.
-KEY_ID = re.compile(r"\b(A[KS]IA[A-Z0-9]{8,124})\b")
-SECRET = re.compile(r"(?<![A-Za-z0-9/+=])(?:[A-Za-z0-9/+]{40}|[A-Za-z0-9/+=]{100,})(?![A-Za-z0-9/+=])")
+# What a credential looks like: an access key id, a 40-character secret, a long base64 token (of either alphabet; one
+# that begins with a slash is a path), a JSON web token. `=` may stand before a secret (`key=SECRET`), never in it.
+KEY_ID = re.compile(r"(?<![A-Za-z0-9])(A[KS]IA[A-Z0-9]{8,124})(?![A-Za-z0-9])")
+SECRET = re.compile(
+    r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"
+    r"|(?<![A-Za-z0-9/+_-])[A-Za-z0-9+_-][A-Za-z0-9/+=_-]{99,}"
+    r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?"
+)
+REDACTED = "[redacted]"
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What a terminal or a reader of lines would act on, and what no stream can write; line feeds and tabs are layout."""
+
+GUARDED_LEAST = 8
+"""Characters of a secret that is worth guarding: a shorter one would blot out words."""
+GUARDED_EACH = 4
+"""Secrets kept for each owner: two sessions' worth, for the old one is good until it ends."""
+
+_guarded: dict[str, deque[str]] = {}
+_guard_lock = threading.Lock()
 
 Event = MutableMapping[str, Any]
 
 
+def guard(owner: str, *secrets: str | None) -> None:
+    """Never print these again, for as long as `owner` (a role, a source) has no newer ones."""
+    with _guard_lock:
+        kept = _guarded.setdefault(owner, deque(maxlen=GUARDED_EACH))
+        kept.extend(s for s in secrets if s is not None and len(s) >= GUARDED_LEAST and s not in kept)
+
+
 def scrub(text: str) -> str:
-    """`text` without anything that looks like a credential; of a key id the last four characters stay."""
-    return SECRET.sub("[redacted]", KEY_ID.sub(lambda m: f"[key …{m.group(1)[-4:]}]", text))
+    """`text` on which nobody can act: no credential (of a key id the last four characters stay), no escape."""
+    for secret in _known_secrets():
+        if secret in text:
+            text = text.replace(secret, REDACTED)
+    text = SECRET.sub(REDACTED, KEY_ID.sub(lambda m: f"[key …{m[1][-4:]}]", text))
+    return CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+
+
+def _known_secrets() -> list[str]:
+    with _guard_lock:
+        plain = [secret for kept in _guarded.values() for secret in kept]
+    return plain + [quoted for secret in plain if (quoted := quote(secret, safe="")) != secret]
 
 
 def configure(level: str, form: str, stream: TextIO) -> None:
@@ -45,10 +83,24 @@ def configure(level: str, form: str, stream: TextIO) -> None:
             _renderer(as_json, colours, stream),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=False,
     )
     _quiet_libraries()
+
+
+class _Lines(structlog.PrintLogger):
+    """Lines to a stream. One that cannot be written (a full disk, a reader that has gone) costs the line alone."""
+
+    def msg(self, message: str) -> None:
+        """Write one line."""
+        try:
+            super().msg(message)
+        except (OSError, ValueError):
+            return  # where to say it, if not here? The roles are still renewed, and `status` says how they are
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
 
 
 def _renderer(as_json: bool, colours: bool, stream: TextIO) -> Any:
@@ -85,19 +137,28 @@ def _plain_exception(_logger: Any, _name: str, event: Event) -> Event:
 
 
 def _scrub_event(_logger: Any, _name: str, event: Event) -> Event:
-    return {key: _scrub_value(value) for key, value in event.items()}
+    return {scrub(key): _scrub_value(value) for key, value in event.items()}
 
 
 def _scrub_value(value: Any) -> Any:
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, dict):
-        return {key: _scrub_value(item) for key, item in value.items()}
+        return {scrub(str(key)): _scrub_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_scrub_value(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # NaN and Infinity are no JSON
     if value is None or isinstance(value, bool | int | float):
         return value
-    return scrub(str(value))
+    return scrub(_text(value))
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - a value that cannot be shown must not cost the line
+        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
 
 class _Library(logging.Handler):

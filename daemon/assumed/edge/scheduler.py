@@ -7,6 +7,7 @@ dropped for good (`misfire_grace_time`), one that comes due while its predecesso
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -47,17 +48,14 @@ class Timetable:
             return
         self._at[profile] = at
         self._scheduler.add_job(
-            self._fire, "date", run_date=_instant(at), args=[profile], id=profile, replace_existing=True
+            self._fire, "date", run_date=_instant(at), args=[profile, at], id=profile, replace_existing=True
         )
 
     def drop(self, profile: str) -> None:
         """Forget the coming run of `profile`, if it has one."""
-        if self._at.pop(profile, None) is None:
-            return
-        try:
+        self._at.pop(profile, None)
+        with contextlib.suppress(JobLookupError):  # it has none, or is running now: then its claim will be refused
             self._scheduler.remove_job(profile)
-        except JobLookupError:  # it is running now; its claim will be refused
-            return
 
     def wake(self) -> None:
         """Look at the wall clock again: after a suspend or a step the scheduler's own wait is wrong."""
@@ -68,8 +66,10 @@ class Timetable:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
-    def _fire(self, profile: str) -> None:
-        self._at.pop(profile, None)
+    def _fire(self, profile: str, at: float) -> None:
+        # A worker may begin late, when there is a new plan already: that one stands.
+        if self._at.get(profile) == at:
+            self._at.pop(profile, None)
         self._run(profile)
 
 

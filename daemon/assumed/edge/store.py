@@ -7,6 +7,7 @@ container that mounts the directory) computes the same path, and no service mana
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from assumed.files import explained, make_private_dir, sweep, write_atomic
 
 EARLY_SECONDS = 60.0
 EARLY_SHARE = 0.05
+YEAR_9999 = 253_370_764_800.0
+"""POSIX seconds; later ones have no date."""
 
 
 def state_dir(credentials_file: Path) -> Path:
     """The state directory that belongs to a credentials file (symlinks resolved)."""
-    return credentials_file.resolve().parent / "assumed"
+    # Not Path.resolve: that raises for links in a circle, and it is the write that says what is wrong with those.
+    return Path(os.path.realpath(credentials_file)).parent / "assumed"
 
 
 def iso(wall: float) -> str:
@@ -60,7 +64,7 @@ class Store:
         try:
             document = json.loads(self._path(profile).read_bytes())
             return _session(document, profile)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def forget(self, profile: str) -> None:
@@ -104,7 +108,7 @@ def _document(session: Session) -> dict[str, Any]:
         "SecretAccessKey": session.secret_access_key,
         "SessionToken": session.session_token,
         "Expiration": iso(session.expiration - early),
-        "AccountId": session.principal_arn.split(":")[4],
+        **_account(session.principal_arn),
         "Assumed": {
             "profile": session.profile,
             "expiration": session.expiration,
@@ -120,15 +124,41 @@ def _document(session: Session) -> dict[str, Any]:
     }
 
 
+def _account(principal_arn: str) -> dict[str, str]:
+    """The account of a principal; none where the ARN has none (MinIO's), for then SDKs can do without."""
+    account = principal_arn.split(":")[4:5]
+    return {"AccountId": account[0]} if account and account[0].isdigit() else {}
+
+
 def _session(document: dict[str, Any], profile: str) -> Session | None:
-    facts = dict(document["Assumed"])
+    """Raises KeyError, TypeError or ValueError for a document that is not one of ours."""
+    facts = document["Assumed"]
     if facts["profile"] != profile:
         return None
-    received = Instant(facts.pop("received_wall"), facts.pop("received_boot"), facts.pop("boot_id"))
     return Session(
-        access_key_id=document["AccessKeyId"],
-        secret_access_key=document["SecretAccessKey"],
-        session_token=document["SessionToken"],
-        received=received,
-        **facts,
+        profile=profile,
+        access_key_id=_string(document["AccessKeyId"]),
+        secret_access_key=_string(document["SecretAccessKey"]),
+        session_token=_string(document["SessionToken"]),
+        expiration=_seconds(facts["expiration"]),
+        issued_at=_seconds(facts["issued_at"]),
+        life=_seconds(facts["life"]),
+        received=Instant(
+            _seconds(facts["received_wall"]), _seconds(facts["received_boot"]), _string(facts["boot_id"], least=0)
+        ),
+        principal_arn=_string(facts["principal_arn"]),
+        identity=_string(facts["identity"]),
+        request=_string(facts["request"]),
     )
+
+
+def _string(value: object, least: int = 1) -> str:
+    if not isinstance(value, str) or len(value) < least:
+        raise TypeError
+    return value
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -YEAR_9999 < value < YEAR_9999:
+        raise TypeError
+    return float(value)

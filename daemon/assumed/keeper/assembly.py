@@ -55,7 +55,9 @@ SHELL_VARIABLES = (
 
 def take_shell_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
     """Take credential and profile variables out of the environment; returns what they were."""
-    return {name: environ.pop(name) for name in SHELL_VARIABLES if name in environ}
+    taken = {name: environ.pop(name) for name in SHELL_VARIABLES if name in environ}
+    logs.guard("environment", taken.get("AWS_SECRET_ACCESS_KEY"), taken.get("AWS_SESSION_TOKEN"))
+    return taken
 
 
 @dataclass(slots=True)
@@ -99,13 +101,21 @@ def assemble(config: Config, directory: Path, inherited: dict[str, str]) -> Asse
 
     def ask(client: Any, order: Order, now: Callable[[], Instant]) -> Answer:
         pacer.wait(order.role.source())
-        return assume(client, order, now)
+        answer = assume(client, order, now)
+        logs.guard(order.role.profile, answer.session.secret_access_key, answer.session.session_token)
+        return answer
 
     inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
     # The timetable needs the keeper's worker, which exists only a few lines further down.
     timetable = Timetable(background(), lambda profile: keeper.renewals.run(profile), lambda: clock.now().wall)  # noqa: PLW0108
     watcher = Watcher(lambda: inbox.put(Hint()))
-    sources = Sources(config.credentials_file, inherited, clock.now, inbox.put)
+    sources = Sources(
+        config.credentials_file,
+        inherited,
+        clock.now,
+        inbox.put,
+        learned=lambda source, keys: logs.guard(source, keys.secret_access_key, keys.session_token),
+    )
 
     def look_after_directories() -> None:
         watcher.watch([config.path, config.credentials_file, *files.beside()])
@@ -129,7 +139,7 @@ def assemble(config: Config, directory: Path, inherited: dict[str, str]) -> Asse
 
 def tell_manager(what: str, line: str) -> None:
     """Tell systemd, if it listens, with the state of affairs in words."""
-    notify.notify(what, f"STATUS={line}")
+    notify.notify(what, f"STATUS={' '.join(line.split())}")  # a line feed would begin another assignment
 
 
 def reconfigure(level: str, form: str) -> None:
@@ -140,7 +150,18 @@ def reconfigure(level: str, form: str) -> None:
 
 
 def answer(assembly: Assembly, request: Request) -> Reply:
-    """Answer one request of the control socket. Runs in the socket's thread."""
+    """Answer one request of the control socket. Runs in the socket's threads; a fault of ours is an answer, too."""
+    profiles = request.get("profiles", [])
+    if not isinstance(profiles, list) or not all(isinstance(profile, str) for profile in profiles):
+        return {"error": "profiles is a list of names"}
+    try:
+        return _answer(assembly, request, profiles)
+    except Exception as error:  # noqa: BLE001 - the next request must find somebody who answers
+        say("error", "control.crashed", command=str(request.get("command")), exc_info=error)
+        return {"error": f"a fault in assumed ({type(error).__name__}); see its log"}
+
+
+def _answer(assembly: Assembly, request: Request, profiles: list[str]) -> Reply:
     desk = assembly.keeper.desk
     match request.get("command"):
         case "ping":
@@ -151,9 +172,9 @@ def answer(assembly: Assembly, request: Request) -> Reply:
             desk.inbox.put(Reload())
             return {"accepted": True}
         case "look":
-            return look(desk, [str(p) for p in request.get("profiles", [])])
+            return look(desk, profiles)
         case "refresh":
-            return refresh(desk, [str(p) for p in request.get("profiles", [])], bool(request.get("due_only")))
+            return refresh(desk, profiles, bool(request.get("due_only")))
         case other:
             return {"error": f"unknown command {other!r}; this is assumed {__version__}"}
 

@@ -13,7 +13,7 @@ from types import FrameType
 
 from assumed.config import Config, find, read
 from assumed.config.places import named_credentials_file
-from assumed.core.errors import ConfigError, FileRefused, NotRunning
+from assumed.core.errors import ConfigError, FileRefused
 from assumed.edge import logs, notify
 from assumed.edge.control import ControlServer, socket_path
 from assumed.edge.lock import InstanceLock
@@ -139,10 +139,7 @@ def _stop(assembly: Assembly, control: ControlServer) -> None:
     assembly.timetable.stop()
     assembly.sources.close()
     assembly.watcher.stop()
-    try:
-        control.stop()
-    except NotRunning as error:
-        say("warning", "control.lost", message=str(error))
+    control.stop()
 
 
 def _take_signals(assembly: Assembly) -> Callable[[], None]:
