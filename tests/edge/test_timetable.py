@@ -1,0 +1,196 @@
+"""The timetable: one coming run per role, never lost, never late for the wrong clock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from assumed.edge.scheduler import Timetable, background
+from world.waiting import eventually
+
+
+@dataclass
+class Runs:
+    """A real timetable, and what it ran when."""
+
+    workers: int = 4
+    wall_error: float = 0.0
+    at: list[tuple[str, float]] = field(default_factory=list)
+    hold: threading.Event = field(default_factory=threading.Event)
+    held: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.began = time.monotonic()
+        self.table = Timetable(background(self.workers), self._run, lambda: time.time() + self.wall_error)
+        self.table.start()
+
+    def _run(self, profile: str) -> None:
+        self.at.append((profile, time.monotonic() - self.began))
+        if profile in self.held:
+            self.hold.wait(10)
+
+    def names(self) -> list[str]:
+        return [profile for profile, _ in self.at]
+
+    def stop(self) -> None:
+        self.hold.set()
+        self.table.stop()
+
+
+@pytest.fixture
+def runs() -> Iterator[Runs]:
+    before = set(threading.enumerate())
+    made = Runs()
+    yield made
+    made.stop()
+    eventually(lambda: set(threading.enumerate()) <= before, 5, saying="the end of every thread")
+
+
+def test_a_role_runs_when_it_is_due(runs: Runs) -> None:
+    runs.table.put("later", 0.3)
+    runs.table.put("now", 0)
+    runs.table.put("overdue", -1000)
+
+    eventually(lambda: len(runs.at) == 3, 5)
+
+    when = dict(runs.at)
+    assert when["now"] < 0.25
+    assert when["overdue"] < 0.25
+    assert 0.25 <= when["later"] < 1
+
+
+def test_a_new_plan_replaces_the_old_one(runs: Runs) -> None:
+    runs.table.put("a", 0.2)
+    runs.table.put("a", 60)
+    runs.table.put("b", 60)
+    runs.table.put("b", 0.1)
+    runs.table.put("c", 0.4)
+
+    eventually(lambda: "c" in runs.names(), 5)
+
+    assert runs.names() == ["b", "c"]
+
+
+def test_the_same_plan_made_again_runs_once(runs: Runs) -> None:
+    for _ in range(50):
+        runs.table.put("a", 0.2)
+    runs.table.put("end", 0.5)
+
+    eventually(lambda: "end" in runs.names(), 5)
+
+    assert runs.names() == ["a", "end"]
+
+
+def test_what_was_dropped_does_not_run_unless_it_is_put_again(runs: Runs) -> None:
+    for name in ("gone", "back"):
+        runs.table.put(name, 0.1)
+        runs.table.drop(name)
+    runs.table.drop("never there")
+    runs.table.put("back", 0.1)
+    runs.table.put("end", 0.3)
+
+    eventually(lambda: "end" in runs.names(), 5)
+
+    assert runs.names() == ["back", "end"]
+
+
+def test_a_role_can_be_put_again_while_it_runs(runs: Runs) -> None:
+    """A renewal whose answer makes the role due again at once must not be lost for running still."""
+    runs.held = {"a"}
+    runs.table.put("a", 0)
+    eventually(lambda: runs.names() == ["a"], 5)
+    runs.table.put("a", 0)
+
+    eventually(lambda: runs.names() == ["a", "a"], 5)
+
+
+def test_a_plan_made_before_a_late_worker_begins_stands(runs: Runs) -> None:
+    """All workers are busy: the job has left the scheduler, its run has not begun, and a new plan is made."""
+    runs.held = {f"busy{n}" for n in range(runs.workers)}
+    for name in runs.held:
+        runs.table.put(name, 0)
+    eventually(lambda: len(runs.at) == runs.workers, 5)
+    runs.table.put("a", 0)
+    eventually(lambda: runs.table._scheduler.get_job("a") is None, 5)
+    runs.table.put("a", 0.3)
+    runs.hold.set()
+    eventually(lambda: runs.names().count("a") == 1, 5)
+
+    runs.table.drop("a")
+    runs.table.put("end", 0.5)
+    eventually(lambda: "end" in runs.names(), 5)
+
+    assert runs.names().count("a") == 1
+
+
+def test_after_a_step_of_the_clock_the_new_plan_is_the_one_that_counts(runs: Runs) -> None:
+    runs.table.put("a", 3600)
+    runs.wall_error = -3600.0  # the wall clock has gone forward by an hour, and was read before it did
+    runs.table.put("a", 3600.1)
+    runs.table.wake()
+
+    eventually(lambda: runs.names() == ["a"], 5)
+
+
+def test_five_hundred_roles_at_once_all_run_and_not_all_together(runs: Runs) -> None:
+    most, now, lock = 0, 0, threading.Lock()
+
+    def count(profile: str) -> None:
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.001)
+        with lock:
+            now -= 1
+        runs.at.append((profile, 0))
+
+    runs.table._run = count
+    for number in range(500):
+        runs.table.put(f"role-{number}", 0)
+
+    eventually(lambda: len(set(runs.names())) == 500, 10)
+
+    assert most <= runs.workers
+
+
+def test_putting_and_dropping_from_many_threads_leaves_a_table_that_works(runs: Runs) -> None:
+    """The claim decides whether a run is due; here no call may raise, and the last plan must be carried out."""
+    odd: list[BaseException] = []
+    end = time.monotonic() + 0.5
+
+    def use(number: int) -> None:
+        name = f"role-{number % 3}"
+        while time.monotonic() < end:
+            try:
+                runs.table.put(name, 0.001 * number)
+                runs.table.drop(name)
+            except Exception as error:  # noqa: BLE001
+                odd.append(error)
+
+    threads = [threading.Thread(target=use, args=[number]) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in range(3):
+        runs.table.put(f"role-{number}", 0)
+    runs.table.put("end", 0.1)
+    eventually(lambda: "end" in runs.names(), 5)
+
+    assert odd == []
+    assert {f"role-{number}" for number in range(3)} <= set(runs.names())
+
+
+def test_a_stopped_table_runs_nothing_more_and_can_be_stopped_again() -> None:
+    runs = Runs()
+    runs.table.put("a", 0.2)
+    runs.table.stop()
+    runs.table.stop()
+    time.sleep(0.3)
+
+    assert runs.at == []
