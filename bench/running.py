@@ -87,7 +87,7 @@ def _renewal(roles: int, seconds: float, calls: int) -> Row:
         cpu, granted = cpu_seconds(daemon.pid) - cpu, server.granted() - granted
         daemon.stop()
         bare.append(_bare(server, calls, pause))
-    note = f"{granted} renewals of {roles} roles with sessions of {life:.0f} s, log, store, file and plan included; the bare calls come as often"
+    note = f"{granted} renewals of {roles} roles, sessions of {life:.0f} s, all included; the bare calls come as often"
     return Row(
         "renewal",
         "CPU of one renewal",
