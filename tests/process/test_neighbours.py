@@ -66,7 +66,7 @@ def test_a_request_that_can_never_be_granted_is_not_repeated(sts: FakeSts, aws_h
     sts.rule(arn("big"), error="PackedPolicyTooLarge")
     aws_home.configure(role("big", arn("big")))
     daemon.start().wait_until(lambda status: status["roles"][0]["last_error"])
-    assert "configuration" in in_words(daemon.role("big"))
+    assert "shorten policy" in in_words(daemon.role("big"))
     waits = daemon.events("role.renewal_failed")[0]["retry_in_seconds"]
     assert 3500 < waits < 4000
     assert len(sts.calls) == 1

@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -108,8 +108,10 @@ class Home:
 class Daemon:
     """`assumed run` in `home`. As a context manager it is running inside, and gone and reaped after."""
 
-    def __init__(self, home: Home, **environment: str) -> None:
+    def __init__(self, home: Home, under: Sequence[str] = (), **environment: str) -> None:
+        """`under` is a command that runs another one in its own place (setpriv, env)."""
         self.home = home
+        self._under = list(under)
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._stdout = home.path / "daemon.stdout"
@@ -137,7 +139,7 @@ class Daemon:
         """Starts it, and waits until it answers on its control socket (unless told not to)."""
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "assumed", "run", "--config", str(self.home.config)],
+                [*self._under, sys.executable, "-m", "assumed", "run", "--config", str(self.home.config)],
                 env=self.home.environment(ASSUMED_LOG_FORMAT="json", **self._environment),
                 cwd=self.home.path,
                 stdin=subprocess.DEVNULL,

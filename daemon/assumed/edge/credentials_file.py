@@ -20,7 +20,7 @@ from pathlib import Path
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.profiles import KeptProfile, Merge, Refusal, merge, misread
 from assumed.files import Temp, directory, explained, make_missing_dirs, make_private_dir, sweep
-from assumed.files.snapshot import SETTLE_SECONDS, Signature, Snapshot, look, take
+from assumed.files.snapshot import SETTLE_SECONDS, Signature, Snapshot, look, signature_of, take
 
 _TRIES = 3
 _LOCK_SECONDS = 5.0
@@ -160,8 +160,9 @@ class CredentialsFile:
                 raise FileRefused(f"[{profile}] would not read back as it was meant", "Please report it as a bug")
             if look(dir_fd, real.name) != before:
                 return None
+            # Before the rename: whoever writes the new file at once, while we flush its directory, must be noticed.
+            after = signature_of(temp.status())
             durable = temp.publish()
-            after = look(dir_fd, real.name)
             self._replaced = _Replaced(standing, after, merged.before) if standing else None
             self._seen = frozenset(merged.document.sections)
             self._known = merged

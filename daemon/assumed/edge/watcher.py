@@ -6,6 +6,7 @@ handler that raises kills the observer's thread. So the handler does one thing t
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -48,7 +49,7 @@ class Watcher:
         To be called often: a link may lead elsewhere by now, and a watch dies with its directory, silently, even
         when there is a new one of that name.
         """
-        wanted = {d: i for f in files for d in (f.parent.resolve(), f.resolve().parent) if (i := _inode(d))}
+        wanted = {d: i for f in files for d in _directories(f) if (i := _inode(d))}
         for directory in [d for d, (_, inode) in self._watched.items() if wanted.get(d) != inode]:
             self._observer.unschedule(self._watched.pop(directory)[0])
         for directory in wanted.keys() - self._watched.keys():
@@ -65,6 +66,11 @@ class Watcher:
         self._observer.stop()
         if self._observer.is_alive():
             self._observer.join(5)
+
+
+def _directories(file: Path) -> tuple[Path, Path]:
+    """Where the file is named, and where it lies. (Path.resolve raises for links in a circle.)"""
+    return Path(os.path.realpath(file.parent)), Path(os.path.realpath(file)).parent
 
 
 def _inode(directory: Path) -> tuple[int, int] | None:

@@ -135,6 +135,10 @@ class Temp:
         """What the file holds, read anew."""
         return read_all(self._fd)
 
+    def status(self) -> os.stat_result:
+        """The file's status now; renaming changes neither its inode, nor its size, nor when it was written."""
+        return os.fstat(self._fd)
+
     def publish(self, durable: bool = True) -> bool:
         """Renames it to its name. False: it stands there, but the directory was not flushed, a crash may undo it."""
         os.rename(self.temp, self._name, src_dir_fd=self._dir_fd, dst_dir_fd=self._dir_fd)

@@ -46,8 +46,8 @@ class Snapshot:
             _check(before, path)
             self.text = read_all(fd)
             self.status = os.fstat(fd)
-            self.signature = _signature(self.status)
-            if _signature(before) == self.signature and len(self.text) == self.status.st_size:
+            self.signature = signature_of(self.status)
+            if signature_of(before) == self.signature and len(self.text) == self.status.st_size:
                 return
         raise FileUnsettled(f"another program is writing {path}", SETTLE_SECONDS)
 
@@ -58,7 +58,7 @@ class Snapshot:
 
     def look(self) -> Signature:
         """The signature of this very file now, which may have no name any more."""
-        return _signature(os.fstat(self._fd))
+        return signature_of(os.fstat(self._fd))
 
     def again(self) -> Snapshot:
         """The same file as it is now."""
@@ -77,12 +77,13 @@ def take(dir_fd: int, path: Path) -> Snapshot | None:
 def look(dir_fd: int, name: str) -> Signature | None:
     """The signature of what stands under that name now; None when nothing does."""
     try:
-        return _signature(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
+        return signature_of(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
     except FileNotFoundError:
         return None
 
 
-def _signature(status: os.stat_result) -> Signature:
+def signature_of(status: os.stat_result) -> Signature:
+    """What tells one state of a file from the next."""
     return Signature(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 

@@ -28,7 +28,8 @@ class Sections:
     def __init__(self, path: Path) -> None:
         """Read the file; one that cannot be read has no sections."""
         try:
-            self._text = path.read_bytes()
+            # A pipe in its place would be waited for, for ever.
+            self._text = path.read_bytes() if path.is_file() else b""
         except OSError:
             self._text = b""
         found = list(HEADER.finditer(self._text))

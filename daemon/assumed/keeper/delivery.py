@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from assumed.core.errors import FileRefused, FileUnsettled
@@ -28,6 +30,8 @@ WRITE_SHARE = 4.0
 
 class File(Protocol):
     """What delivery needs of the credentials file (edge.credentials_file.CredentialsFile)."""
+
+    path: Path
 
     def write(self, kept: list[KeptProfile], config_id: str, remove_orphans: bool) -> WriteResult:
         """The whole sequence of one rewrite."""
@@ -64,6 +68,8 @@ class Delivery:
     _truce_until: dict[str, float] = field(default_factory=dict)
     _fights: dict[str, deque[float]] = field(default_factory=dict)
     _seen: object = None
+    _compare_at: float | None = None
+    """When a change that another program has made may be judged; None while there is none."""
     _cost: float = 0.0
     _ended: float = float("-inf")
 
@@ -72,9 +78,19 @@ class Delivery:
         at = now if at_once else max(now, self._ended + WRITE_SHARE * self._cost)
         self.due_at = at if self.due_at is None else min(self.due_at, at)
 
-    def write(self, roles: Iterable[Role], states: Mapping[str, RoleState], clock: Callable[[], float]) -> bool:
-        """Write every kept profile. False when the file could not be written; `error` says why and it is due again."""
+    def write(
+        self, roles: Iterable[Role], states: Mapping[str, RoleState], clock: Callable[[], float], last: bool = False
+    ) -> bool:
+        """Write every kept profile. False when the file was not written: it is due again, `error` says why.
+
+        Another program that has just written is left to finish first, unless this is the `last` write.
+        """
         began = clock()
+        if self._is_being_written(began) and not last:
+            self.due_at = self._compare_at
+            return False
+        roles = list(roles)
+        self._compare(roles, states, began)
         kept = [self._kept(role, states[role.profile]) for role in roles if role.profile not in self.rivals]
         try:
             result = self.file.write(kept, self.config_id, self.orphans and not self.rivals)
@@ -83,7 +99,9 @@ class Delivery:
             return False
         except FileRefused as refusal:
             if self.error is None or self.error.message != refusal.message:
-                self.say("error", "file.refused", message=refusal.message, advice=refusal.advice)
+                self.say(
+                    "error", "file.refused", path=str(self.file.path), message=refusal.message, advice=refusal.advice
+                )
             self.error = refusal
             self.due_at = clock() + RETRY
             return False
@@ -121,32 +139,48 @@ class Delivery:
         for profile in result.removed:
             self.say("info", "profile.removed", profile=profile)
 
-    def look(self, roles: Iterable[Role], states: Mapping[str, RoleState], now: float) -> bool:
-        """Whether another program has changed the file since; if it changed what we keep, a rewrite becomes due."""
+    def look(self, now: float) -> bool:
+        """Whether another program has changed the file since. If so, it is compared with what we keep when that
+        program has had time to finish: half a file names no rival, and one save is one fight, not three."""
         for profile in [p for p, until in self._truce_until.items() if now >= until]:
             self.forgive(profile)
             self.want(now)
-        signature = self.file.signature()
+        try:
+            signature = self.file.signature()
+        except FileRefused as refusal:
+            signature = str(refusal)  # the write that is now due says it
         if signature == self._seen:
             return False
         self._seen = signature
-        kept = [self._kept(role, states[role.profile]) for role in roles if role.profile not in self.rivals]
-        text = self.file.read()
-        try:
-            merged = merge(text, kept, self.config_id, remove_orphans=False)
-        except FileRefused:
-            # Broken, or half-written: the write that is now due reads it again, and says so if it stays.
-            merged = None
-        if merged is not None and merged.text is text:
-            return True
-        if merged is not None:
-            self._fought(text, merged, now)
-        self.due_at = min(self.due_at or now + QUIET, now + QUIET)
+        self._compare_at = self._compare_at or now + QUIET
+        self.due_at = min(self.due_at or self._compare_at, self._compare_at)
         return True
 
-    def _fought(self, text: bytes, merged: Merge, now: float) -> None:
+    def _is_being_written(self, now: float) -> bool:
+        if self._compare_at is None and self._seen is not None:
+            with contextlib.suppress(FileRefused):  # the write that follows says it
+                if self.file.signature() != self._seen:
+                    self._compare_at = now + QUIET
+        return self._compare_at is not None and now < self._compare_at
+
+    def _compare(self, roles: Iterable[Role], states: Mapping[str, RoleState], now: float) -> None:
+        """Count a fight for each profile that another program has overwritten."""
+        if self._compare_at is None or now < self._compare_at:
+            return
+        self._compare_at = None
+        kept = [self._kept(role, states[role.profile]) for role in roles if role.profile not in self.rivals]
+        try:
+            text = self.file.read()
+            merged = merge(text, kept, self.config_id, remove_orphans=False)
+        except FileRefused:
+            return  # the write that follows says it
+        if merged.text is not text:
+            overwritten = {k.profile for k in kept if _is_overwritten(k, read_section(text, k.profile))}
+            self._fought(text, merged, overwritten, now)
+
+    def _fought(self, text: bytes, merged: Merge, overwritten: set[str], now: float) -> None:
         refused = {refusal.profile for refusal in merged.refused}
-        for profile in (p for p in merged.meant if p not in refused):
+        for profile in (p for p in merged.meant if p in overwritten and p not in refused):
             fights = self._fights.setdefault(profile, deque(maxlen=FIGHTS))
             fights.append(now)
             rival = rival_of(read_section(text, profile))
@@ -169,3 +203,13 @@ class Delivery:
         self.rivals.pop(profile, None)
         self._truce_until.pop(profile, None)
         self._fights.pop(profile, None)
+
+
+def _is_overwritten(kept: KeptProfile, section: Mapping[str, str] | None) -> bool:
+    """Whether readers of a profile get another session than ours. A lost comment is no fight: many tools that
+    rewrite the file for a profile of their own drop all of them."""
+    if section is None:
+        return True
+    if kept.deliver == "process":
+        return section.get("credential_process") != kept.command
+    return kept.session is not None and section.get("aws_access_key_id") != kept.session.access_key_id

@@ -70,7 +70,7 @@ class Keeper:
             if isinstance(message, Renewed):
                 self.renewals.renewed(message)
         if desk.delivery.due_at is not None:
-            self._write()
+            self._write(last=True)
 
     def wait(self) -> float:
         """Seconds until time alone makes something due; at most one heartbeat."""
@@ -151,9 +151,9 @@ class Keeper:
         self._beat_at = now.boot
         desk.ports.timetable.wake()
 
-    def _write(self) -> None:
+    def _write(self, last: bool = False) -> None:
         desk = self.desk
-        written = desk.delivery.write(desk.book.roles.values(), desk.book.states, lambda: desk.ports.now().boot)
+        written = desk.delivery.write(desk.book.roles.values(), desk.book.states, lambda: desk.ports.now().boot, last)
         if not written:
             return
         with desk.lock:

@@ -64,7 +64,7 @@ class Lookout:
         # First of all: what happens from here on is hinted at, also where a link has just come to lead elsewhere.
         desk.ports.watch()
         desk.watch.look(now.boot)
-        foreign = desk.delivery.look(desk.book.roles.values(), desk.book.states, now.boot)
+        foreign = desk.delivery.look(now.boot)
         looks = [look_of(path) for path in desk.files.beside()]
         if foreign or looks != self._looks:
             self._looks = looks
