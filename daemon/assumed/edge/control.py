@@ -116,6 +116,8 @@ class ControlServer:
         with contextlib.suppress(FileNotFoundError):
             if self._path.lstat().st_ino == self._inode:
                 self._path.unlink()
+        with contextlib.suppress(OSError):  # the fallback directory is empty now; the state directory never is
+            self._path.parent.rmdir()
 
     def _serve(self) -> None:
         while True:

@@ -11,21 +11,26 @@ import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.executors.pool import BasePoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import BaseScheduler
+
+from assumed.edge.workers import Workers
 
 WORKERS = 10
 
 JOB_DEFAULTS = {"misfire_grace_time": None, "max_instances": 2, "coalesce": True}
 
 
+class _Pool(BasePoolExecutor):  # type: ignore[misc]  # APScheduler has no types
+    def __init__(self, workers: int) -> None:
+        super().__init__(Workers(workers))
+
+
 def background(workers: int = WORKERS) -> BaseScheduler:
     """The scheduler of the real daemon: a thread that keeps the time, and a bounded pool."""
-    return BackgroundScheduler(
-        timezone=UTC, executors={"default": ThreadPoolExecutor(workers)}, job_defaults=JOB_DEFAULTS
-    )
+    return BackgroundScheduler(timezone=UTC, executors={"default": _Pool(workers)}, job_defaults=JOB_DEFAULTS)
 
 
 class Timetable:

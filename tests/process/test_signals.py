@@ -1,0 +1,107 @@
+"""SIGTERM, SIGINT, SIGHUP: an end in order, whatever hangs, and a reload on demand."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from assumed.edge.control import socket_path
+from process.kit import arn, key_of
+from world.daemon import Daemon, Home, role
+from world.fake_sts import FakeSts
+from world.waiting import eventually
+
+AT_ONCE = 2.0
+"""Seconds in which a stop is to be done: systemd and launchd wait much longer, a person does not."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_stop_is_orderly(number: signal.Signals, sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """Exit status 0, the socket gone, the sessions left where they are."""
+    aws_home.configure(role("a", arn("a")))
+    daemon.start().wait_until_fresh("a")
+    key = key_of(aws_home, "a")
+    daemon.signal(number)
+    assert daemon.wait_for_exit(AT_ONCE + 3) == 0
+    assert not socket_path(aws_home.state).exists()
+    assert key_of(aws_home, "a") == key
+    assert daemon.events("daemon.stopped")[-1]["signal"] == number.name
+    assert aws_home.assumed("status").returncode in (0, 3)
+
+
+def test_a_stop_does_not_wait_for_an_sts_that_hangs(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """Twelve calls are in flight and will not be answered."""
+    names = [f"hung-{n}" for n in range(12)]
+    for name in names:
+        sts.rule(arn(name), fault="hang")
+    aws_home.configure(*(role(name, arn(name)) for name in names))
+    daemon.start()
+    eventually(lambda: len(sts.calls) >= 10, 6)
+    began = time.monotonic()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait_for_exit(12) == 0
+    assert time.monotonic() - began < AT_ONCE
+
+
+def test_a_stop_publishes_what_has_arrived(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """A session that STS has given is in the store or never asked for again: a restart makes no second call."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(*(role(f"r-{n}", arn(f"r-{n}")) for n in range(10)))
+    daemon.start()
+    sts.wait_for_calls(10, outcome="ok")
+    daemon.wait_until_fresh()
+    assert daemon.stop() == 0
+    daemon.start().wait_until_fresh()
+    assert len(sts.calls) == 10
+
+
+def test_a_second_sigterm_ends_it_at_once(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """Two in a row, as an impatient person sends them: it ends, by either, and leaves a whole file."""
+    aws_home.configure(role("a", arn("a")))
+    daemon.start().wait_until_fresh("a")
+    daemon.signal(signal.SIGTERM)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait_for_exit(AT_ONCE + 3) in (0, 128 + signal.SIGTERM)
+    assert key_of(aws_home, "a")
+
+
+def test_sighup_reloads_at_once(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """Also for a removal's first step, a bad file and, most of all, without ending the daemon."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("a", arn("a")))
+    daemon.start().wait_until_fresh("a")
+    aws_home.configure(role("a", arn("a")), role("b", arn("b")))
+    daemon.signal(signal.SIGHUP)
+    eventually(lambda: key_of(aws_home, "b"), 3)
+    aws_home.config.write_text("not TOML")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_until(lambda status: status["daemon"]["config_error"], within=3)
+    assert daemon.ask("ping")["pid"] == daemon.pid
+
+
+def test_signals_during_the_start_are_obeyed(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """At moments spread over the first half second: it always ends, by SIGTERM's own death or in order."""
+    aws_home.configure(role("a", arn("a")))
+    for n in range(5):
+        daemon.start(answering=False)
+        time.sleep(0.1 * n + 0.02)  # the moment is what is tested
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait_for_exit(5) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+    daemon.start().wait_until_fresh("a")
+
+
+def test_no_process_and_no_socket_is_left_in_a_deep_home(sts: FakeSts, tmp_path: Path) -> None:
+    """A path too long for a socket: the fallback directory goes with the daemon."""
+    home = Home(tmp_path / ("deep-" * 12) / ("deeper-" * 8))
+    home.path.mkdir(parents=True)
+    home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
+    home.configure(role("a", arn("a")))
+    with Daemon(home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
+        daemon.wait_until_fresh("a")
+        directory = socket_path(home.state).parent
+        assert directory != home.state
+        assert directory.stat().st_mode & 0o777 == 0o700
+    assert not directory.exists()
