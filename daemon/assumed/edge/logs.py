@@ -42,7 +42,9 @@ GUARDED_LEAST = 8
 GUARDED_EACH = 4
 """Secrets kept for each owner: two sessions' worth, for the old one is good until it ends."""
 
-_guarded: dict[str, deque[str]] = {}
+_guarded: dict[str, deque[tuple[str, str]]] = {}
+"""Owner → its secrets, each as it is and as a URL shows it."""
+_shortest = float("inf")
 _guard_lock = threading.Lock()
 
 Event = MutableMapping[str, Any]
@@ -50,24 +52,32 @@ Event = MutableMapping[str, Any]
 
 def guard(owner: str, *secrets: str | None) -> None:
     """Never print these again, for as long as `owner` (a role, a source) has no newer ones."""
+    global _shortest  # noqa: PLW0603 - one guard per process, like the logging that it is for
     with _guard_lock:
         kept = _guarded.setdefault(owner, deque(maxlen=GUARDED_EACH))
-        kept.extend(s for s in secrets if s is not None and len(s) >= GUARDED_LEAST and s not in kept)
+        forms = ((s, quote(s, safe="")) for s in secrets if s is not None and len(s) >= GUARDED_LEAST)
+        for form in forms:
+            if form not in kept:
+                kept.append(form)
+                _shortest = min(_shortest, len(form[0]))
 
 
 def scrub(text: str) -> str:
     """`text` on which nobody can act: no credential (of a key id the last four characters stay), no escape."""
-    for secret in _known_secrets():
+    for secret in _known_secrets(len(text)):
         if secret in text:
             text = text.replace(secret, REDACTED)
     text = SECRET.sub(REDACTED, KEY_ID.sub(lambda m: f"[key …{m[1][-4:]}]", text))
     return CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
 
 
-def _known_secrets() -> list[str]:
+def _known_secrets(longest: int) -> list[str]:
+    """The secrets that a text of so many characters has room for; most texts are too short for any, and pay nothing."""
+    if longest < _shortest:
+        return []
     with _guard_lock:
-        plain = [secret for kept in _guarded.values() for secret in kept]
-    return plain + [quoted for secret in plain if (quoted := quote(secret, safe="")) != secret]
+        forms = [form for kept in _guarded.values() for form in kept]
+    return [*(plain for plain, _ in forms), *(quoted for plain, quoted in forms if quoted != plain)]
 
 
 def configure(level: str, form: str, stream: TextIO) -> None:
