@@ -13,6 +13,7 @@ def main() -> int:
     `credential-process` answers before click is imported (40 ms of the 50 that it would take): an SDK may
     run it for every request it signs.
     """
+    _open_closed_streams()
     arguments = sys.argv[1:]
     if arguments[:1] == ["credential-process"] and not _configured_elsewhere(arguments[1:]):
         from .credential_process import main as credential_process
@@ -21,6 +22,13 @@ def main() -> int:
     from .app import main as app
 
     return app(arguments)
+
+
+def _open_closed_streams() -> None:
+    """A caller may have closed stdout or stderr (`2>&-`): Python then has None there, and every message would raise."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open("/dev/null", "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as we live
 
 
 def _configured_elsewhere(arguments: list[str]) -> bool:

@@ -10,7 +10,6 @@ import select
 import socket
 import struct
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ MAX_REQUEST = 64 * 1024
 MAX_ANSWER = 16 * 1024 * 1024
 MAX_PATH = 100
 """Bytes: sun_path holds 108 on Linux and 104 on macOS, the final NUL included."""
+FALLBACK = Path("/tmp")  # noqa: S108 - our own 0700 directory in it; $TMPDIR and $XDG_RUNTIME_DIR differ under cron
 TIMEOUT = 2.0
 PATIENCE = 1.5
 """Seconds for a client to say what it wants, less than it waits for its answer itself."""
@@ -39,8 +39,7 @@ def socket_path(state_dir: Path) -> Path:
     if len(os.fsencode(path)) < MAX_PATH:
         return path
     digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:12]
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    return base / f"assumed-{os.getuid()}-{digest}" / "control.sock"
+    return FALLBACK / f"assumed-{os.getuid()}-{digest}" / "control.sock"
 
 
 def ask(path: Path, request: Request, timeout: float = TIMEOUT) -> Answer:

@@ -87,12 +87,14 @@ class Store:
 
     def keep_config(self, text: str) -> None:
         """Remember a configuration that worked."""
-        data = text.encode()
         make_private_dir(self.directory)
+        if not self.remembers(text):
+            write_atomic(self.last_good, text.encode())
+
+    def remembers(self, text: str) -> bool:
+        """Whether this is the configuration that worked last."""
         with explained("read", self.last_good):
-            known = self.last_good.read_bytes() if self.last_good.exists() else None
-        if known != data:
-            write_atomic(self.last_good, data)
+            return self.last_good.exists() and self.last_good.read_bytes() == text.encode()
 
     def _path(self, profile: str) -> Path:
         return self._sessions / f"{safe_name(profile)}.json"
