@@ -117,8 +117,14 @@ def assemble(config: Config, directory: Path, inherited: dict[str, str]) -> Asse
         learned=lambda source, keys: logs.guard(source, keys.secret_access_key, keys.session_token),
     )
 
+    said = ""
+
     def look_after_directories() -> None:
+        nonlocal said
         watcher.watch([config.path, config.credentials_file, *files.beside()])
+        if watcher.problem and watcher.problem != said:
+            say("warning", "watch.failed", message=watcher.problem)
+        said = watcher.problem
 
     ports = Ports(
         now=clock.now,

@@ -74,9 +74,10 @@ class AwsFiles:
     _prints: dict[str, str] = field(default_factory=dict)
     _tokens: list[Path] = field(default_factory=list)
     _config: Sections | None = None
+    _default: SourceProfile | None = None
 
     def look(self, roots: Iterable[Role]) -> set[str]:
-        """Read the sources again. Returns the names of those that resolve to something else than before.
+        """Read the sources again. Returns the names of those that were known and resolve to something else now.
 
         A source that was there and cannot be found now keeps its facts: another program may be in the middle of
         writing, and an endpoint that is missing for an instant would look like a changed identity.
@@ -84,15 +85,14 @@ class AwsFiles:
         roots = list(roots)
         credentials = Sections(self.credentials_file)
         self._config = Sections(self.config_file)
+        self._default = _newer(self._default, read_source("default", credentials, self._config, self.environ))
         changed: set[str] = set()
         for name, role in {role.source(): role for role in roots}.items():
             if role.source_profile is not None:
                 seen = read_source(role.source_profile, credentials, self._config, self.environ)
-                known = self.sources.get(name)
-                if known is None or seen.exists or not known.exists:
-                    self.sources[name] = seen
+                self.sources[name] = _newer(self.sources.get(name), seen)
             now = self._fingerprint(role)
-            if self._prints.get(name) != now:
+            if self._prints.setdefault(name, now) != now:
                 changed.add(name)
                 self._prints[name] = now
         self._tokens = sorted({token for role in roots for token in self._tokens_of(role)})
@@ -103,10 +103,11 @@ class AwsFiles:
         return [self.config_file, *self._tokens]
 
     def endpoints(self, roots: Iterable[Role]) -> dict[str, str | None]:
-        """Source name → its explicitly configured endpoint of STS."""
-        anywhere = self.environ.get("AWS_ENDPOINT_URL_STS") or self.environ.get("AWS_ENDPOINT_URL")
+        """Source name → its explicitly configured endpoint of STS. For a source that is no profile, botocore takes
+        that of the default profile."""
+        elsewhere = self._default.endpoint if self._default else None
         return {
-            name: self.sources[name].endpoint if name in self.sources else anywhere
+            name: self.sources[name].endpoint if name in self.sources else elsewhere
             for name in (role.source() for role in roots)
         }
 
@@ -121,15 +122,22 @@ class AwsFiles:
         looks = [look_of(token) for token in self._tokens_of(role)]
         if role.source_profile is not None:
             return fingerprint(self.sources[role.source()], looks)
-        if role.web_identity_token_file is not None:
-            return str(looks)
-        return str(sorted(self.inherited.items())) if role.credential_source == "Environment" else ""
+        # No profile of its own: botocore takes region and endpoint from the default one.
+        around = dict(dict(self._default.values).get("profile default", ())) if self._default else {}
+        settings = [self._default.endpoint if self._default else None, around.get("region")]
+        inherited = sorted(self.inherited.items()) if role.credential_source == "Environment" else []
+        return str([looks, settings, inherited])
 
     def _tokens_of(self, role: Role) -> list[Path]:
         if role.web_identity_token_file is not None:
             return [Path(role.web_identity_token_file)]
         profile = self.sources.get(role.source())
         return [Path(token).expanduser() for token in profile.token_files] if profile else []
+
+
+def _newer(known: SourceProfile | None, seen: SourceProfile) -> SourceProfile:
+    """What is seen now, unless it is gone, which it may be for an instant: then what was known."""
+    return seen if known is None or seen.exists or not known.exists else known
 
 
 def look_of(path: Path) -> list[int]:

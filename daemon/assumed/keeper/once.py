@@ -7,8 +7,10 @@ import queue
 from collections.abc import Callable
 
 from assumed.core.model import Instant
+from assumed.core.plan import DOMAIN_WIDE
 
 from .assembly import Assembly
+from .book import Book
 
 GIVE_UP = 120.0
 """Seconds for one round: the longest source (30 s), a chain of three, and STS's time-outs fit in."""
@@ -52,13 +54,26 @@ def one_round(assembly: Assembly, progress: Progress) -> bool:
 
 def _outcome(assembly: Assembly, profile: str, began: Instant) -> str:
     """What has become of a role; empty while it is still under way."""
-    book = assembly.keeper.desk.book
-    state = book.states[profile]
+    desk = assembly.keeper.desk
+    state = desk.book.states[profile]
     if state.failure is not None:
         return f"{state.failure.message}; {state.failure.advice}"
-    if state.session is not None and not state.in_flight and state.session.received.boot >= began.boot:
+    if state.in_flight:
+        return ""
+    if state.session is not None and state.session.received.boot >= began.boot:
         return RENEWED
-    parent = book.roles[profile].parent
-    if parent is not None and book.states[parent].failure is not None:
-        return f"its source {parent} could not be renewed"
-    return ""
+    if state.withdrawing and desk.delivery.error is not None:
+        return "its old session, of another role, could not be taken out of the credentials file"
+    return _obstacle(desk.book, profile)
+
+
+def _obstacle(book: Book, profile: str) -> str:
+    """Why a role that has not been tried will not be, within this round; empty when it will."""
+    role = book.roles[profile]
+    domain = book.domains.get(role.domain())
+    if domain is not None and domain.down() and domain.kind in DOMAIN_WIDE:
+        return f"{role.domain()} is down ({domain.kind}); see the roles that were tried"
+    if role.parent is None or role.parent not in book.roles:
+        return ""
+    failed = book.states[role.parent].failure is not None or _obstacle(book, role.parent)
+    return f"its source {role.parent} could not be renewed" if failed else ""

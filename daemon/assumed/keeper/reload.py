@@ -58,10 +58,9 @@ class ConfigWatch:
 
     def next_look(self) -> float | None:
         """When to call `settle` next; None while nothing is under way."""
-        times = [] if self._confirm_at is None else [self._confirm_at]
-        if self._pending is not None:
-            times.append(min(self._changed_at + QUIET, self._since + PATIENCE))
-        return min(times, default=None)
+        # An edit that has not come to rest goes first: a confirmation that waits behind it would be asked for at once,
+        # over and over.
+        return self._confirm_at if self._pending is None else min(self._changed_at + QUIET, self._since + PATIENCE)
 
     def settle(self, now: float, at_once: bool = False) -> Edit | None:
         """Read an edit that has come to rest (or `at_once`, when a person asks). None: nothing takes effect now."""
@@ -80,6 +79,7 @@ class ConfigWatch:
     def _take(self, now: float) -> Edit | None:
         try:
             new = self._parse(self._read_settled())
+            self._check_place(new)
         except ConfigError as error:
             self.error = error
             return None
@@ -90,6 +90,15 @@ class ConfigWatch:
         staying = tuple(role for role in self.running.roles if role.profile in leaving)
         self.running = replace(new, roles=new.roles + staying)
         return Edit(self.running, leaving)
+
+    def _check_place(self, new: Config) -> None:
+        """The lock, the state and the profiles that were kept lie beside the old file: only a start can move them."""
+        if new.credentials_file != self.running.credentials_file:
+            problem = (
+                f"{new.path}: credentials_file: is {new.credentials_file} now, but this daemon keeps "
+                f"{self.running.credentials_file}; restart assumed to use another credentials_file"
+            )
+            raise ConfigError([problem])
 
     def _read_settled(self) -> str:
         if self._settled.startswith("\0"):

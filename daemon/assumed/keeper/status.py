@@ -115,7 +115,8 @@ def is_delivered(role: Role, stored: Session | None, disk: Disk) -> bool:
     if stored is None or section is None:
         return False
     if role.deliver == "process":
-        return "credential_process" in section and "aws_access_key_id" not in section
+        ours = section.get("x_assumed", "").split()[:1] == [role.profile]
+        return ours and "credential_process" in section and "aws_access_key_id" not in section
     return (
         section.get("aws_access_key_id") == stored.access_key_id
         and section.get("aws_secret_access_key") == stored.secret_access_key
