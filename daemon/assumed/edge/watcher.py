@@ -52,6 +52,7 @@ class Watcher:
         wanted = {d: i for f in files for d in _directories(f) if (i := _inode(d))}
         for directory in [d for d, (_, inode) in self._watched.items() if wanted.get(d) != inode]:
             self._observer.unschedule(self._watched.pop(directory)[0])
+        self.problem = ""
         for directory in wanted.keys() - self._watched.keys():
             try:
                 watch = self._observer.schedule(self._handler, str(directory), recursive=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from assumed.core.errors import FileRefused
 from assumed.core.model import Instant
+from assumed.edge import logs
 
 from . import words
 from .awsfiles import look_of
@@ -21,6 +22,7 @@ class Lookout:
         self._desk = desk
         self._sources_at: float | None = None
         self._prune_at: float | None = None
+        self._refusal = ""
         self._looks: list[list[int]] = []
 
     def open(self, now: Instant) -> None:
@@ -41,6 +43,7 @@ class Lookout:
         session = desk.ports.store.load(profile)
         if session is None:
             return
+        logs.guard(profile, session.secret_access_key, session.session_token)
         if desk.book.restore(session):
             desk.ports.say("info", "role.restored", profile=profile, left_seconds=round(session.left(now)))
             return
@@ -63,12 +66,28 @@ class Lookout:
         desk = self._desk
         # First of all: what happens from here on is hinted at, also where a link has just come to lead elsewhere.
         desk.ports.watch()
+        self._stand()
         desk.watch.look(now.boot)
         foreign = desk.delivery.look(now.boot)
         looks = [look_of(path) for path in desk.files.beside()]
         if foreign or looks != self._looks:
             self._looks = looks
             self._sources_at = now.boot + QUIET
+
+    def _stand(self) -> None:
+        """Lock, socket and sessions come back when somebody has tidied the state directory away."""
+        desk = self._desk
+        retaken, refusal = desk.ports.stand()
+        if refusal is not None and str(refusal) != self._refusal:
+            desk.ports.say("error", "state.refused", message=refusal.message, advice=refusal.advice)
+        self._refusal = str(refusal) if refusal else ""
+        if not retaken:
+            return
+        desk.ports.say("warning", "state.restored", message="the state directory was gone; it has been made again")
+        self._remember(desk.watch.running.text)
+        for state in desk.book.states.values():
+            if state.session is not None:
+                desk.save(state.session)
 
     def settle(self, now: Instant) -> None:
         """Act on what has come to rest."""
@@ -97,7 +116,7 @@ class Lookout:
             return
         desk.ports.reconfigured(edit.config.log_level, edit.config.log_format)
         desk.ports.say("info", "config.loaded", **words.changes(before, edit))
-        self._look_at_sources()
+        self._mind_sources()
         self._configure(now)
         if not edit.leaving:
             self._remember(edit.config.text)
@@ -118,6 +137,11 @@ class Lookout:
 
     def _sources_changed(self, now: Instant) -> None:
         """A source that resolves to something else is read anew, and its roles' failures are forgotten."""
+        self._mind_sources()
+        self._configure(now)
+        self._desk.delivery.want(now.boot)
+
+    def _mind_sources(self) -> None:
         desk = self._desk
         changed = self._look_at_sources()
         with desk.lock:
@@ -125,8 +149,6 @@ class Lookout:
                 desk.ports.sources.forget(name)
                 desk.book.forgive([p for p, r in desk.book.roles.items() if desk.book.root(r).source() == name])
                 desk.ports.say("info", "source.changed", source=name)
-        self._configure(now)
-        desk.delivery.want(now.boot)
 
     def _look_at_sources(self) -> set[str]:
         desk = self._desk
