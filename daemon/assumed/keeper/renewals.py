@@ -11,6 +11,7 @@ from assumed.edge.aws.sources import Resolved
 from assumed.edge.aws.sts import Order
 
 from . import words
+from .book import CLAIM_TOLERANCE
 from .desk import Desk
 from .messages import Look, NotRenewed, Refresh, Renewed, Wanted
 
@@ -89,14 +90,14 @@ class Renewals:
         """Carry out the plan of every profile that was touched: put its job, drop it, or have its source resolved."""
         desk = self._desk
         touched, desk.touched = desk.touched, set()
-        for profile in touched:
+        for profile in sorted(touched):
             with desk.lock:
                 role = desk.book.roles.get(profile)
                 if role is None:
                     continue
                 due_in = desk.book.decide(profile, now).due_in
                 root = desk.book.root(role)
-            if due_in == math.inf or (due_in <= 0 and not self._can_sign(root)):
+            if due_in == math.inf or (due_in <= CLAIM_TOLERANCE and not self._can_sign(root)):
                 desk.ports.timetable.drop(profile)
             else:
                 desk.ports.timetable.put(profile, due_in)
