@@ -26,7 +26,7 @@ def session(life: float = 3600.0, received: Instant | None = None, **facts: Any)
         "issued_at": START,
         "life": life,
         "received": received,
-        "principal_arn": "arn:aws:sts::123456789012:assumed-role/r/s",
+        "principal_arn": "arn:aws:sts::123456789012:assumed-role/p/s",
         "identity": "identity",
         "request": "request",
     }

@@ -223,6 +223,7 @@ class World:
             ready=lambda line: None,
             alive=lambda line: None,
             reconfigured=lambda level, form: None,
+            stand=lambda: (False, None),
             watch=lambda: None,
         )
         delivery = Delivery(self.file, config.config_id, files.region_of, lambda role: "", say, lambda: self.now().wall)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assumed.core.errors import AssumedError, ConfigError, NotRunning
+from assumed.core.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
 
 if TYPE_CHECKING:
     from assumed.config import Config
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class Place:
     """The state directory of a configuration, and the configuration itself or why it cannot be used."""
 
+    path: Path | None
+    """The configuration file; None where there is none, and whatever daemon stands there answers."""
     state_dir: Path
     config: Config | None
     error: ConfigError | None
@@ -29,11 +31,16 @@ class Place:
         from assumed.edge.control import ask, socket_path
 
         try:
-            answer = ask(socket_path(self.state_dir), request)
+            answer = ask(socket_path(self.state_dir), {**request, **({"config": str(self.path)} if self.path else {})})
         except NotRunning:
             if self.error is not None:
                 raise self.error from None
             raise
+        if "another" in answer:
+            raise AlreadyRunning(
+                f"the daemon of {answer['another']} keeps this credentials file, not that of {self.path}; "
+                "give each configuration a credentials_file of its own, or merge them"
+            )
         if "error" in answer:
             raise AssumedError(str(answer["error"]))
         return answer
@@ -65,11 +72,11 @@ def locate(config_path: Path | None) -> Place:
     from assumed.edge.store import state_dir
 
     text = ""
-    path = Path.cwd()
+    path: Path | None = None
     try:
         path = find(config_path, os.environ)
         text = read(path)
         config = load(text, path, os.environ, host=host_facts())
     except ConfigError as error:
-        return Place(state_dir(named_credentials_file(text, path, os.environ)), None, error)
-    return Place(state_dir(config.credentials_file), config, None)
+        return Place(path, state_dir(named_credentials_file(text, path or Path.cwd(), os.environ)), None, error)
+    return Place(path, state_dir(config.credentials_file), config, None)

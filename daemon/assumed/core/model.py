@@ -127,6 +127,13 @@ class Session:
     identity: str
     request: str
 
+    def is_of(self, role_arn: str) -> bool:
+        """Whether this is a session of that role, as far as the two ARNs tell (another server may give no such ARN)."""
+        account, resource = self.principal_arn.split(":")[4:5], self.principal_arn.split(":assumed-role/")[1:]
+        if not resource:
+            return True
+        return account == role_arn.split(":")[4:5] and resource[0].split("/")[0] == role_arn.rsplit("/", 1)[-1]
+
     def left(self, now: Instant) -> float:
         """Seconds of life left at `now`; 0 or less means expired. Correct with a wrong local clock.
 

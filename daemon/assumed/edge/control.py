@@ -118,6 +118,13 @@ class ControlServer:
         with contextlib.suppress(OSError):  # the fallback directory is empty now; the state directory never is
             self._path.parent.rmdir()
 
+    def stands(self) -> bool:
+        """Whether the socket that others find is still ours."""
+        try:
+            return self._path.lstat().st_ino == self._inode
+        except OSError:
+            return False
+
     def _serve(self) -> None:
         while True:
             ready, _, _ = select.select([self._socket, self._woken], [], [])

@@ -17,6 +17,7 @@ class InstanceLock:
     def __init__(self, path: Path) -> None:
         """Take the lock. Raises AlreadyRunning (exit status 4) when another process holds it, FileRefused when
         there can be no lock."""
+        self._path = path
         with explained("lock", path):
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
@@ -37,6 +38,13 @@ class InstanceLock:
         os.ftruncate(self._fd, 0)
         with contextlib.suppress(OSError):  # a full disk: the lock holds, only its message cannot name us
             os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def stands(self) -> bool:
+        """Whether the file that others would lock is still ours."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), self._path.lstat())
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Let go. The file stays: removing it would let two holders lock two different inodes."""

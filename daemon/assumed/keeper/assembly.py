@@ -14,6 +14,7 @@ import structlog
 from assumed import __version__
 from assumed.config import Config, host_facts, load, read
 from assumed.core.command import process_command
+from assumed.core.errors import FileRefused
 from assumed.core.model import Instant, Role
 from assumed.edge import logs, notify
 from assumed.edge.aws.sources import Sources
@@ -82,8 +83,13 @@ def parser_of(path: Path) -> Callable[[str], Config]:
     return lambda text: load(text, path, os.environ, host=host_facts())
 
 
-def assemble(config: Config, directory: Path, inherited: dict[str, str]) -> Assembly:
-    """Make a keeper of `config` whose state lies in `directory`. Starts nothing."""
+Stand = Callable[[], tuple[bool, FileRefused | None]]
+
+
+def assemble(
+    config: Config, directory: Path, inherited: dict[str, str], stand: Stand = lambda: (False, None)
+) -> Assembly:
+    """Make a keeper of `config` whose state lies in `directory`. Starts nothing. `stand`: see Post."""
     clock = SystemClock()
     file = CredentialsFile(config.credentials_file, directory)
     store = Store(directory)
@@ -136,6 +142,7 @@ def assemble(config: Config, directory: Path, inherited: dict[str, str]) -> Asse
         ready=lambda line: tell_manager("READY=1", line),
         alive=lambda line: tell_manager("WATCHDOG=1", line),
         reconfigured=reconfigure,
+        stand=stand,
         watch=look_after_directories,
     )
     desk = Desk(watch, files, delivery, Book(machine_id()), ports, inbox)
@@ -169,6 +176,9 @@ def answer(assembly: Assembly, request: Request) -> Reply:
 
 def _answer(assembly: Assembly, request: Request, profiles: list[str]) -> Reply:
     desk = assembly.keeper.desk
+    config = request.get("config")
+    if isinstance(config, str) and os.path.realpath(config) != os.path.realpath(desk.watch.running.path):
+        return {"another": str(desk.watch.running.path)}
     match request.get("command"):
         case "ping":
             return {"pid": os.getpid(), "version": __version__}
@@ -232,10 +242,12 @@ def _known(desk: Desk, role: Role, now: Instant) -> status.Known:
             return status.Known(waits="disabled")
         decision = desk.book.decide(profile, now)
         state = desk.book.states[profile]
+        identity = desk.book.identities[profile]
     return status.Known(
         state=state,
         due_in=None if decision.due_in == float("inf") else decision.due_in,
         waits=decision.message,
         refusal=desk.delivery.refused.get(profile),
         rival=desk.delivery.rivals.get(profile, ""),
+        identity=identity,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from assumed.core.errors import FileRefused
-from assumed.core.model import Role
+from assumed.core.model import Role, Session
 
 from .awsfiles import AwsFiles
 from .book import Book
@@ -36,6 +36,13 @@ class Desk:
     def touch(self, profiles: Iterable[str]) -> None:
         """Have these planned anew."""
         self.touched.update(profiles)
+
+    def save(self, session: Session) -> None:
+        """Store a session. Where that cannot be done it is in memory, and the credentials file may have room."""
+        try:
+            self.ports.store.save(session)
+        except FileRefused as error:
+            self.ports.say("error", "session.not_stored", profile=session.profile, message=str(error))
 
     def roots(self) -> list[Role]:
         """The enabled roles whose source lies outside."""

@@ -6,8 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -15,15 +14,13 @@ from assumed.config import Config, find, read
 from assumed.config.places import named_credentials_file
 from assumed.core.errors import ConfigError, FileRefused
 from assumed.edge import logs, notify
-from assumed.edge.control import ControlServer, socket_path
-from assumed.edge.lock import InstanceLock
 from assumed.edge.store import state_dir
 from assumed.edge.surroundings import collisions
-from assumed.files import make_private_dir
 
 from .assembly import Assembly, answer, assemble, parser_of, say, take_shell_variables
 from .messages import Reload, Stop
 from .once import Progress, one_round
+from .post import Post
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -36,8 +33,12 @@ def run(config_path: Path | None) -> int:
     inherited = take_shell_variables(os.environ)
     config, error = usable_config(config_path)
     logs.configure(config.log_level, config.log_format, sys.stderr)
-    with _kept_for_us(config) as directory:
-        return _keep(config, error, directory, inherited)
+    os.umask(0o077)
+    post = Post(config.credentials_file)
+    try:
+        return _keep(config, error, post, inherited)
+    finally:
+        post.leave()
 
 
 def once(config_path: Path | None, progress: Progress) -> int:
@@ -50,35 +51,29 @@ def once(config_path: Path | None, progress: Progress) -> int:
     if error is not None:
         raise error
     logs.configure("error", config.log_format, sys.stderr)
-    with _kept_for_us(config) as directory:
-        assembly = assemble(config, directory, inherited)
-        # A role that is gone loses its keys when two rounds in a row have read the same: cron has no 5 s to wait.
-        confirmed = assembly.store.remembers(config.text)
-        assembly.keeper.desk.delivery.orphans = confirmed
-        _remember(assembly, config)
-        _sweep(assembly)
-        try:
-            well = one_round(assembly, progress)
-            if confirmed:
-                assembly.store.prune({role.profile for role in config.enabled()})
-            return 0 if well else 1
-        finally:
-            assembly.keeper.desk.stopping = True
-            assembly.timetable.stop()
-            assembly.sources.close()
-
-
-@contextmanager
-def _kept_for_us(config: Config) -> Iterator[Path]:
-    """The state directory with the instance lock held. Raises AlreadyRunning."""
     os.umask(0o077)
-    directory = state_dir(config.credentials_file)
-    make_private_dir(directory)
-    lock = InstanceLock(directory / "lock")
+    post = Post(config.credentials_file)
     try:
-        yield directory
+        return _one_round(assemble(config, post.directory, inherited), config, progress)
     finally:
-        lock.release()
+        post.leave()
+
+
+def _one_round(assembly: Assembly, config: Config, progress: Progress) -> int:
+    # A role that is gone loses its keys when two rounds in a row have read the same: cron has no 5 s to wait.
+    confirmed = assembly.store.remembers(config.text)
+    assembly.keeper.desk.delivery.orphans = confirmed
+    _remember(assembly, config)
+    _sweep(assembly)
+    try:
+        well = one_round(assembly, progress)
+        if confirmed:
+            assembly.store.prune({role.profile for role in config.enabled()})
+        return 0 if well else 1
+    finally:
+        assembly.keeper.desk.stopping = True
+        assembly.timetable.stop()
+        assembly.sources.close()
 
 
 def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]:
@@ -96,8 +91,8 @@ def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]
         return parse(read(last_good)), error
 
 
-def _keep(config: Config, error: ConfigError | None, directory: Path, inherited: dict[str, str]) -> int:
-    assembly = assemble(config, directory, inherited)
+def _keep(config: Config, error: ConfigError | None, post: Post, inherited: dict[str, str]) -> int:
+    assembly = assemble(config, post.directory, inherited, post.stand_if_possible)
     keeper = assembly.keeper
     if error is not None:
         keeper.desk.watch.error = error
@@ -109,16 +104,15 @@ def _keep(config: Config, error: ConfigError | None, directory: Path, inherited:
     swept = _sweep(assembly)
     if swept:
         say("info", "file.swept", count=swept, message="leftovers of an earlier crash have been removed")
-    control = ControlServer(socket_path(directory), lambda request: answer(assembly, request))
     restore = _take_signals(assembly)
     say("info", "daemon.started", pid=os.getpid(), roles=len(config.enabled()), config=str(config.path))
     try:
         assembly.watcher.start()
         assembly.timetable.start()
-        control.start()
+        post.listen(lambda request: answer(assembly, request))
         stopped_by = keeper.run()
     finally:
-        _stop(assembly, control)
+        _stop(assembly)
         restore()
     say("info", "daemon.stopped", signal=signal.Signals(stopped_by).name)
     return 0
@@ -139,13 +133,12 @@ def _remember(assembly: Assembly, config: Config) -> None:
         say("error", "config.not_remembered", message=error.message, advice=error.advice)
 
 
-def _stop(assembly: Assembly, control: ControlServer) -> None:
+def _stop(assembly: Assembly) -> None:
     notify.notify("STOPPING=1")
     assembly.keeper.desk.stopping = True
     assembly.timetable.stop()
     assembly.sources.close()
     assembly.watcher.stop()
-    control.stop()
 
 
 def _take_signals(assembly: Assembly) -> Callable[[], None]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from assumed.core.errors import FileRefused
 from assumed.core.model import Instant, Role, Session
 from assumed.core.source import SourceProfile
 from assumed.edge.aws.sts import Answer, Order
@@ -88,5 +89,7 @@ class Ports:
     """alive(status line): after every heartbeat."""
     reconfigured: Callable[[str, str], None]
     """reconfigured(log level, log form): the configuration has set them anew."""
+    stand: Callable[[], tuple[bool, FileRefused | None]]
+    """See that lock and socket are still ours: (whether they had to be taken again, why they could not be)."""
     watch: Callable[[], None]
     """Watch the directories of our files again: one of them may have come into being."""

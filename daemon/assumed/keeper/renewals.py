@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from assumed.core.errors import FileRefused, RenewalFailed
+from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Instant, Role, Session
 from assumed.edge.aws.sources import Resolved
 from assumed.edge.aws.sts import Order
@@ -119,7 +119,7 @@ class Renewals:
                 return
             down = desk.book.is_down(role.profile)
             desk.touch(desk.book.succeeded(answer.session))
-        self._save(answer.session)
+        desk.save(answer.session)
         desk.delivery.want(desk.ports.now().boot)
         desk.ports.say(
             "info",
@@ -199,7 +199,7 @@ class Renewals:
         with desk.lock:
             state = desk.book.states.get(profile)
         if state is not None and state.session is not None and desk.ports.store.load(profile) != state.session:
-            self._save(state.session)
+            desk.save(state.session)
         desk.touch([profile])
 
     def _is_stale(self, order: Order) -> bool:
@@ -210,13 +210,6 @@ class Renewals:
         desk.book.released(profile)
         desk.touch([profile])
         return True
-
-    def _save(self, session: Session) -> None:
-        try:
-            self._desk.ports.store.save(session)
-        except FileRefused as error:
-            # It is in memory, and the credentials file may lie on a disk that has room.
-            self._desk.ports.say("error", "session.not_stored", profile=session.profile, message=str(error))
 
     def _mistrust_source(self, role: Role) -> None:
         """STS does not accept the keys that signed: read them anew, or renew the kept role that they belong to."""

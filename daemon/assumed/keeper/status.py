@@ -30,6 +30,8 @@ class Known:
     waits: str = ""
     refusal: Refusal | None = None
     rival: str = ""
+    identity: str = ""
+    """The role's fingerprint as it stands now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ def file_document(config: Config, written_at: float | None, error: FileRefused |
 
 def role_document(role: Role, stored: Session | None, known: Known, disk: Disk, now: Instant) -> Document:
     """One role. `state` is about readers: a session that could not be written is not `fresh`."""
+    if stored is not None and not _is_the_roles(stored, role, known):
+        stored = None
     delivered = is_delivered(role, stored, disk)
     left = stored.left(now) if stored else None
     issued = stored.received.wall if stored else None
@@ -107,6 +111,11 @@ def role_document(role: Role, stored: Session | None, known: Known, disk: Disk, 
         "failures": known.state.failure.count if known.state.failure else 0,
         "last_error": error,
     }
+
+
+def _is_the_roles(stored: Session, role: Role, known: Known) -> bool:
+    """Whether a stored session is what its role says now: the configuration may have been edited since (promise 5)."""
+    return stored.is_of(role.role_arn) and known.identity in ("", stored.identity)
 
 
 def is_delivered(role: Role, stored: Session | None, disk: Disk) -> bool:
