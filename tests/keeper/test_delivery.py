@@ -1,0 +1,272 @@
+"""What is written when, and what stands in the way: a real credentials file, in a time of our own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.configloader import raw_config_parse
+
+from assumed.core.model import Role, Session
+from assumed.core.plan import RoleState
+from assumed.edge.credentials_file import CredentialsFile
+from assumed.edge.store import state_dir
+from assumed.keeper.delivery import FIGHT_WINDOW, FIGHTS, QUIET, RETRY, TRUCE, WRITE_SHARE, Delivery
+from core.make import role, session
+
+OWN = "[mine]\naws_access_key_id = AKIAMINE\naws_secret_access_key = m\n"
+THEIRS = "aws_access_key_id = ASIATHEIRS\naws_secret_access_key = t\naws_session_token = t\n"
+
+
+@dataclass
+class Desk:
+    """A delivery over a real file; `now` is the boot clock."""
+
+    path: Path
+    now: float = 1000.0
+    said: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    roles: list[Role] = field(default_factory=lambda: [role("p")])
+    states: dict[str, RoleState] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.path.write_text(OWN)
+        self.path.chmod(0o600)
+        self.states = {r.profile: RoleState(session=session(profile=r.profile)) for r in self.roles}
+        self.delivery = Delivery(
+            CredentialsFile(self.path, state_dir(self.path), monotonic=lambda: self.now),
+            "0123456789ab",
+            lambda r: r.region,
+            lambda r: f"/usr/bin/helper {r.profile}",
+            lambda level, event, **facts: self.said.append((event, facts)),
+            lambda: 5000.0,
+        )
+
+    def write(self) -> bool:
+        return self.delivery.write(self.roles, self.states, lambda: self.now)
+
+    def beat(self) -> None:
+        """What the keeper does whenever it wakes: look, and write if a write is due."""
+        self.delivery.look(self.now)
+        if self.delivery.due_at is not None and self.now >= self.delivery.due_at:
+            self.write()
+
+    def wait(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.delivery.due_at is not None and self.delivery.due_at <= end:
+            self.now = max(self.now, self.delivery.due_at)
+            self.beat()
+        self.now = end
+
+    def overwrite(self, text: str) -> None:
+        """Another program replaces the file."""
+        new = self.path.with_name("theirs")
+        new.write_text(text)
+        new.chmod(0o600)
+        new.replace(self.path)
+
+    def read(self) -> dict[str, Any]:
+        return dict(raw_config_parse(str(self.path)))
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [facts for event, facts in self.said if event == name]
+
+    def renew(self, key: str, profile: str = "p") -> Session:
+        new = session(profile=profile, access_key_id=key)
+        self.states[profile] = replace(self.states[profile], session=new)
+        self.delivery.want(self.now)
+        return new
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path / "credentials")
+
+
+def test_sessions_are_written_beside_what_is_not_ours(desk: Desk) -> None:
+    assert desk.write()
+
+    assert desk.read()["p"]["aws_access_key_id"] == "ASIATEST1"
+    assert desk.path.read_text().startswith(OWN)
+    assert (desk.delivery.due_at, desk.delivery.error, desk.delivery.written_at) == (None, None, 5000.0)
+
+
+def test_what_stands_there_already_is_not_written_again(desk: Desk) -> None:
+    desk.write()
+    before = desk.path.stat()
+    desk.delivery.written_at = None
+    assert desk.write()
+
+    assert desk.path.stat().st_ino == before.st_ino
+    assert desk.delivery.written_at is None
+
+
+def test_sessions_that_arrive_together_share_a_write_and_a_slow_disk_is_left_alone_for_longer(desk: Desk) -> None:
+    desk.delivery.want(desk.now)
+    assert desk.delivery.due_at == desk.now
+    desk.delivery._cost, desk.delivery._ended = 0.5, desk.now
+    desk.delivery.due_at = None
+
+    desk.delivery.want(desk.now + 0.1)
+    desk.delivery.want(desk.now + 0.2)
+    assert desk.delivery.due_at == desk.now + 0.5 * WRITE_SHARE
+    desk.delivery.want(desk.now + 0.3, at_once=True)
+    assert desk.delivery.due_at == desk.now + 0.3
+
+
+def test_a_file_that_cannot_be_written_is_tried_again_said_once_and_said_to_be_well(desk: Desk) -> None:
+    desk.path.unlink()
+    desk.path.mkdir()
+    for _ in range(3):
+        assert not desk.write()
+        assert desk.delivery.due_at == desk.now + RETRY
+        desk.now += RETRY
+    assert desk.delivery.error is not None
+    assert len(desk.events("file.refused")) == 1
+
+    desk.path.rmdir()
+    assert desk.write()
+
+    assert desk.delivery.error is None
+    assert len(desk.events("file.accepted")) == 1
+    assert desk.read()["p"]
+
+
+def test_a_directory_in_its_place_does_not_raise_where_nobody_expects_it(desk: Desk) -> None:
+    desk.write()
+    desk.path.unlink()
+    desk.path.mkdir()
+
+    desk.beat()
+    desk.wait(60)
+
+    assert desk.delivery.error is not None
+    desk.path.rmdir()
+    desk.wait(10)
+    assert desk.delivery.error is None
+
+
+def test_a_profile_that_is_not_ours_to_take_is_said_once_and_does_not_stop_the_others(desk: Desk) -> None:
+    desk.roles = [role("mine"), role("p")]
+    desk.states["mine"] = RoleState(session=session(profile="mine"))
+    desk.write()
+    desk.write()
+
+    assert list(desk.delivery.refused) == ["mine"]
+    assert len(desk.events("profile.refused")) == 1
+    assert desk.read()["mine"]["aws_access_key_id"] == "AKIAMINE"
+    assert desk.read()["p"]["aws_access_key_id"] == "ASIATEST1"
+
+    desk.overwrite(desk.path.read_text().replace("[mine]", "[renamed]"))
+    desk.beat()
+    desk.wait(5)
+    assert desk.delivery.refused == {}
+    assert desk.read()["mine"]["aws_access_key_id"] == "ASIATEST1"
+
+
+def test_an_overwritten_profile_is_ours_again_when_the_other_has_had_time_to_finish(desk: Desk) -> None:
+    desk.write()
+    desk.overwrite(f"{OWN}[p]\n{THEIRS}")
+    desk.beat()
+    assert desk.read()["p"]["aws_access_key_id"] == "ASIATHEIRS"
+    desk.wait(QUIET + 0.1)
+
+    assert desk.read()["p"]["aws_access_key_id"] == "ASIATEST1"
+    assert [facts["profile"] for facts in desk.events("profile.overwritten")] == ["p"]
+
+
+def test_an_edit_of_something_else_is_no_fight_and_is_kept(desk: Desk) -> None:
+    desk.write()
+    desk.overwrite(desk.path.read_text() + "[new]\nregion = x\n")
+    desk.beat()
+    desk.wait(5)
+
+    assert desk.events("profile.overwritten") == []
+    assert desk.read()["new"] == {"region": "x"}
+
+
+def fight(desk: Desk, rounds: int, every: float, extra: str = "") -> None:
+    for _ in range(rounds):
+        desk.overwrite(f"{OWN}[p]\n{THEIRS}{extra}")
+        desk.beat()
+        desk.wait(every)
+
+
+def test_another_manager_is_left_the_profile_for_half_an_hour_and_named(desk: Desk) -> None:
+    desk.write()
+    fight(desk, FIGHTS, 5, "x_security_token_expires = 2026-01-01T00:00:00Z\n")
+
+    (contest,) = desk.events("profile.contested")
+    assert (contest["profile"], contest["rival"]) == ("p", "saml2aws")
+    assert desk.delivery.rivals == {"p": "saml2aws"}
+    assert desk.read()["p"]["aws_access_key_id"] == "ASIATHEIRS"
+
+    desk.renew("ASIATEST2")
+    desk.wait(60)
+    assert desk.read()["p"]["aws_access_key_id"] == "ASIATHEIRS"
+
+    desk.now += TRUCE
+    desk.beat()
+    desk.wait(5)
+    assert desk.delivery.rivals == {}
+    assert desk.read()["p"]["aws_access_key_id"] == "ASIATEST2"
+
+
+def test_a_contested_profile_does_not_stop_the_others(desk: Desk) -> None:
+    desk.roles.append(role("q"))
+    desk.states["q"] = RoleState(session=session(profile="q"))
+    desk.write()
+    spared = "".join(f"{key} = {value}\n" for key, value in desk.read()["q"].items())
+    fight(desk, FIGHTS, 5, f"[q]\n{spared}")
+    desk.renew("ASIANEW", "q")
+    desk.wait(5)
+
+    assert desk.read()["q"]["aws_access_key_id"] == "ASIANEW"
+    assert desk.delivery.rivals == {"p": "another program"}
+
+
+def test_a_person_who_asks_for_it_ends_the_truce(desk: Desk) -> None:
+    desk.write()
+    fight(desk, FIGHTS, 5)
+    desk.delivery.forgive("p")
+    desk.delivery.want(desk.now)
+    desk.wait(5)
+
+    assert desk.read()["p"]["aws_access_key_id"] == "ASIATEST1"
+
+
+def test_being_overwritten_now_and_then_is_no_contest(desk: Desk) -> None:
+    desk.write()
+    fight(desk, FIGHTS * 3, FIGHT_WINDOW / (FIGHTS - 2))
+
+    assert desk.events("profile.contested") == []
+    assert desk.read()["p"]["aws_access_key_id"] == "ASIATEST1"
+
+
+def test_a_role_without_a_session_leaves_no_keys_of_ours_behind(desk: Desk) -> None:
+    desk.write()
+    desk.states["p"] = RoleState()
+    desk.write()
+
+    assert "aws_access_key_id" not in desk.read().get("p", {})
+    assert desk.path.read_text() == OWN
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_the_section_of_a_role_that_is_gone_goes_once_that_is_certain(desk: Desk, confirmed: bool) -> None:
+    desk.write()
+    desk.roles.clear()
+    desk.delivery.orphans = confirmed
+    desk.write()
+
+    assert ("p" in desk.read()) is not confirmed
+    assert len(desk.events("profile.removed")) == confirmed
+
+
+def test_a_role_with_a_helper_gets_its_command_and_no_keys(desk: Desk) -> None:
+    desk.roles = [role("p", deliver="process")]
+    desk.write()
+
+    assert desk.read()["p"]["credential_process"] == "/usr/bin/helper p"
+    assert "aws_access_key_id" not in desk.read()["p"]

@@ -1,0 +1,205 @@
+"""The status document: what a reader of each profile gets, by what lies on the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assumed.cli.health import is_healthy, trouble
+from assumed.config import Config, HostFacts, load
+from assumed.core.errors import FileRefused
+from assumed.core.model import FailureKind, Role, Session
+from assumed.core.ownership import Refusal
+from assumed.core.plan import RoleState
+from assumed.edge.store import Store
+from assumed.keeper.status import Disk, Known, offline, role_document
+from core.make import START, at, failure, role, session
+
+PRINCIPAL = "arn:aws:sts::123456789012:assumed-role/p/s"
+HOUR = session(life=3600, principal_arn=PRINCIPAL)
+
+
+def written(of: Session) -> dict[str, str]:
+    """The section that a reader of the profile finds."""
+    return {
+        "aws_access_key_id": of.access_key_id,
+        "aws_secret_access_key": of.secret_access_key,
+        "aws_session_token": of.session_token,
+        "x_assumed": f"{of.profile} 0123456789ab",
+    }
+
+
+def document(
+    stored: Session | None = HOUR,
+    section: dict[str, str] | None = None,
+    after: float = 600,
+    of: Role | None = None,
+    **known: Any,
+) -> dict[str, Any]:
+    sections = {"p": written(stored) if section is None and stored else section}
+    return role_document(of or role(), stored, Known(**known), Disk(sections, None), at(after))
+
+
+def failing(kind: FailureKind = FailureKind.DENIED) -> RoleState:
+    return RoleState(session=HOUR, failure=failure(kind, count=3))
+
+
+REFUSAL = Refusal("p", "it holds long-term keys", "rename it")
+
+# what → (the document's arguments, state, whether it is healthy)
+STATES: dict[str, tuple[dict[str, Any], str, bool]] = {
+    "a good session, delivered": ({}, "fresh", True),
+    "no session yet": ({"stored": None}, "pending", False),
+    "a session that nobody can read yet": ({"section": {}}, "pending", False),
+    "a session of which readers see an older one": (
+        {"section": written(session(access_key_id="ASIAOLD"))}, "pending", False),
+    "another secret under our key": ({"section": {**written(HOUR), "aws_secret_access_key": "x"}}, "pending", False),
+    "another token under our key": ({"section": {**written(HOUR), "aws_session_token": "x"}}, "pending", False),
+    "a session that has ended": ({"after": 3601}, "expired", False),
+    "a session that has just ended": ({"after": 3600}, "expired", False),
+    "a failure with much time left": ({"state": failing()}, "failing", True),
+    "a failure with little time left": ({"state": failing(), "after": 3000}, "failing", False),
+    "a failure without any session": ({"state": failing(), "stored": None}, "failing", False),
+    "a failure after the end": ({"state": failing(), "after": 4000}, "expired", False),
+    "a login that is needed": ({"state": failing(FailureKind.NEEDS_LOGIN)}, "needs_login", False),
+    "a login that is needed after the end": (
+        {"state": failing(FailureKind.NEEDS_LOGIN), "after": 4000}, "needs_login", False),
+    "a profile that is not ours to take": ({"refusal": REFUSAL, "section": {}}, "failing", False),
+    "a profile that another program overwrites": ({"rival": "saml2aws", "section": {}}, "failing", False),
+    "a role that is switched off": (
+        {"stored": None, "of": role(enabled=False), "waits": "disabled"}, "pending", True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", STATES)
+def test_the_state_says_what_readers_get_and_health_follows_from_it(what: str) -> None:
+    arguments, state, healthy = STATES[what]
+
+    found = document(**arguments)
+
+    assert found["state"] == state
+    assert (trouble(found) is None) is healthy
+    assert is_healthy({"roles": [found]}) is healthy
+
+
+@pytest.mark.parametrize(
+    ("section", "delivered"),
+    [
+        ({"x_assumed": "p 0123456789ab", "credential_process": "/usr/bin/python helper p"}, True),
+        ({"x_assumed": "p 0123456789ab"}, False),
+        ({"credential_process": "/somebody/elses helper"}, False),
+        ({"x_assumed": "q 0123456789ab", "credential_process": "helper q"}, False),
+        ({"x_assumed": "p 0123456789ab", "credential_process": "helper p", "aws_access_key_id": "A"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_profile_with_a_helper_is_delivered_when_the_helper_is_ours_and_is_asked(
+    section: dict[str, str] | None, delivered: bool
+) -> None:
+    """Keys beside it would be read instead; a copied section asks for another role."""
+    of = role(deliver="process")
+    found = role_document(of, HOUR, Known(), Disk({"p": section}, None), at(600))
+
+    assert found["delivered"] is delivered
+    assert found["state"] == ("fresh" if delivered else "pending")
+
+
+def test_a_file_that_cannot_be_read_delivers_nothing() -> None:
+    found = role_document(role(), HOUR, Known(), Disk({}, FileRefused("it is a directory")), at(600))
+
+    assert (found["delivered"], found["state"]) == (False, "pending")
+
+
+def test_the_figures_of_a_role() -> None:
+    found = document(after=600.04, due_in=1234.5, waits="renewed at 50–60 % of the session's life")
+
+    assert {key: found[key] for key in ("left_seconds", "life_seconds", "failures", "last_error", "waits")} == {
+        "left_seconds": 3000.0,
+        "life_seconds": 3600,
+        "failures": 0,
+        "last_error": None,
+        "waits": "renewed at 50–60 % of the session's life",
+    }
+    assert found["issued_at"] == "2027-01-15T08:00:00Z"
+    assert found["expiration"] == "2027-01-15T09:00:00Z"
+    assert found["next_renewal"] == "2027-01-15T08:30:34Z"
+
+
+@pytest.mark.parametrize(("due_in", "next_renewal"), [(None, None), (-50.0, "2027-01-15T08:10:00Z")])
+def test_a_role_that_waits_for_no_time_has_no_next_renewal_and_an_overdue_one_is_due_now(
+    due_in: float | None, next_renewal: str | None
+) -> None:
+    assert document(due_in=due_in)["next_renewal"] == next_renewal
+
+
+@pytest.mark.parametrize(
+    ("known", "code", "advice"),
+    [
+        ({"state": failing()}, "Code", "advice"),
+        ({"refusal": REFUSAL, "state": failing()}, "ProfileRefused", "rename it"),
+        ({"rival": "saml2aws"}, "ProfileContested", "stop saml2aws"),
+    ],
+)
+def test_the_last_error_is_the_one_that_stands_in_the_way(known: dict[str, Any], code: str, advice: str) -> None:
+    error = document(**known)["last_error"]
+
+    assert error["code"] == code
+    assert advice in error["advice"]
+
+
+@pytest.mark.parametrize("life", [900.0, 3600.0, 43200.0])
+@pytest.mark.parametrize("short", [False, True])
+def test_a_failing_role_is_ill_with_less_than_a_quarter_of_an_hour_or_of_its_life(life: float, short: bool) -> None:
+    bound = min(900.0, life / 4)
+    one = session(life=life, expiration=START + life, principal_arn=PRINCIPAL)
+    after = life - bound + (1 if short else -1)
+
+    found = document(one, after=after, state=RoleState(failure=failure(FailureKind.TRANSIENT)))
+
+    assert (trouble(found) is not None) is short
+
+
+def config(home: Path) -> Config:
+    text = (
+        '[[roles]]\nprofile = "p"\nrole_arn = "arn:aws:iam::123456789012:role/p"\nsource_profile = "s"\n'
+        'region = "us-west-2"\n'
+    )
+    return load(text, home / "config.toml", {"HOME": str(home)}, host=HostFacts("n", "h"))
+
+
+def test_without_a_daemon_and_without_anything_there_is_a_document_all_the_same(home: Path) -> None:
+    found = offline(config(home))
+
+    assert found["daemon"] is None
+    assert found["roles"][0]["state"] == "pending"
+    assert not (home / ".aws").exists(), "looking makes nothing"
+
+
+def test_without_a_daemon_the_disk_speaks(home: Path) -> None:
+    from assumed.edge.clock import SystemClock
+
+    now = SystemClock().now()
+    one = session(received=now, expiration=now.wall + 3600, issued_at=now.wall, principal_arn=PRINCIPAL)
+    Store(home / ".aws" / "assumed").save(one)
+    lines = "\n".join(f"{key} = {value}" for key, value in written(one).items())
+    (home / ".aws" / "credentials").write_text(f"[p]\n{lines}\n")
+
+    found = offline(config(home))["roles"][0]
+
+    assert (found["state"], found["delivered"]) == ("fresh", True)
+
+
+@pytest.mark.parametrize("kind", ["a directory", "a broken file"])
+def test_without_a_daemon_a_file_that_cannot_be_read_is_said(home: Path, kind: str) -> None:
+    (home / ".aws").mkdir()
+    path = home / ".aws" / "credentials"
+    if kind == "a directory":
+        path.mkdir()
+    else:
+        path.write_text("no section\n")
+
+    assert str(path) in offline(config(home))["credentials_file"]["error"] or kind == "a broken file"
+    assert offline(config(home))["credentials_file"]["error"]
