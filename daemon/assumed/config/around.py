@@ -54,7 +54,7 @@ def claims(config: Config, aws_config: Profiles, name: str) -> Iterator[Finding]
                 "error",
                 role.profile,
                 f"{name} has {key} for it, so SDKs {preferred[key]} and do not read what is kept here",
-                f"take {key} out of that profile in {name} (assumed import --apply does it for roles), {_OTHER_NAME}",
+                f"take {key} out of that profile in {name}, {_OTHER_NAME}",
             )
         elif role.deliver == "keys" and "credential_process" in section:
             yield Finding(

@@ -154,7 +154,8 @@ ROLE_KEYS: tuple[Key, ...] = (
         "string",
         '"arn:aws:iam::123456789012:mfa/alice"',
         "none",
-        "The MFA device of the source's user, if the role demands one; `assumed login` then asks for a code.",
+        "The MFA device of the source's user, if the role demands one. Nobody gives a code unattended: such a role"
+        " is not asked for until its source carries MFA itself (`aws sts get-session-token`).",
         unit="characters",
         least=9,
         most=256,

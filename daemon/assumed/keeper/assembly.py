@@ -246,7 +246,7 @@ def _known(desk: Desk, role: Role, now: Instant) -> status.Known:
     return status.Known(
         state=state,
         due_in=None if decision.due_in == float("inf") else decision.due_in,
-        waits=decision.message,
+        waits="" if decision.reason == "scheduled" else decision.message,
         refusal=desk.delivery.refused.get(profile),
         rival=desk.delivery.rivals.get(profile, ""),
         identity=identity,

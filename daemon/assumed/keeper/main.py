@@ -95,7 +95,7 @@ def _keep(config: Config, error: ConfigError | None, post: Post, inherited: dict
     assembly = assemble(config, post.directory, inherited, post.stand_if_possible)
     keeper = assembly.keeper
     if error is not None:
-        keeper.desk.watch.error = error
+        keeper.desk.watch.reject(error)
         say("error", "config.rejected", problems=error.problems, message="the last good configuration goes on")
     else:
         _remember(assembly, config)

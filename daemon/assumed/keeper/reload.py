@@ -45,6 +45,10 @@ class ConfigWatch:
         self._confirm_at: float | None = None
         self._confirm: Config | None = None
 
+    def reject(self, error: ConfigError) -> None:
+        """The file as it is now is known to be bad (it was at the start): it is not read again until it changes."""
+        self.error, self._settled = error, self._text()
+
     def look(self, now: float) -> None:
         """Compare the file with what was last seen. Cheap: a read of some kilobytes."""
         text = self._text()
