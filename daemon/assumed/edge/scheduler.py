@@ -53,11 +53,12 @@ class Timetable:
             return
         self._at[profile] = at
         self._scheduler.add_job(
-            self._fire, "date", run_date=_instant(at), args=[profile, at], id=profile, replace_existing=True
+            self._fire, "date", run_date=_instant(at), args=[profile], id=profile, replace_existing=True
         )
 
     def drop(self, profile: str) -> None:
         """Forget the coming run of `profile`, if it has one."""
+        # Whatever `_at` says: a worker that begins late forgets there what was planned since.
         self._at.pop(profile, None)
         with contextlib.suppress(JobLookupError):  # it has none, or is running now: then its claim will be refused
             self._scheduler.remove_job(profile)
@@ -71,10 +72,8 @@ class Timetable:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
-    def _fire(self, profile: str, at: float) -> None:
-        # A worker may begin late, when there is a new plan already: that one stands.
-        if self._at.get(profile) == at:
-            self._at.pop(profile, None)
+    def _fire(self, profile: str) -> None:
+        self._at.pop(profile, None)
         self._run(profile)
 
 
