@@ -106,13 +106,13 @@ def _ask(client: Any, order: Order, seconds: int, now: Callable[[], Instant]) ->
     web_identity = role.web_identity_token_file is not None
     request = _web_identity_request(role, seconds) if web_identity else _request(role, seconds)
     call = client.assume_role_with_web_identity if web_identity else client.assume_role
+    asked = now()
     try:
         response = call(**request)
     except NO_ANSWER:
         # Half an answer, or a portal's page with status 200: botocore's parser looks in it for what is not there.
         raise _useless("what answered is not STS, or its answer was cut off (a proxy, a sign-in page?)") from None
-    received = now()
-    return _answer(response, order, seconds, received)
+    return _answer(response, order, seconds, asked, now())
 
 
 def _request(role: Role, seconds: int) -> dict[str, Any]:
@@ -150,8 +150,12 @@ def _web_identity_request(role: Role, seconds: int) -> dict[str, Any]:
     return {**request, "WebIdentityToken": token}
 
 
-def _answer(response: Mapping[str, Any], order: Order, seconds: int, received: Instant) -> Answer:
-    """Verify what came before anybody is given it: whole, not expired, its life by STS's own clock."""
+def _answer(response: Mapping[str, Any], order: Order, seconds: int, asked: Instant, answered: Instant) -> Answer:
+    """Verify what came before anybody is given it: whole, not expired, its life by STS's own clock.
+
+    That life is counted from the question, not from the answer: the lid may have been closed between the two, and
+    the answer of an hour ago be read only now.
+    """
     keys, user = response.get("Credentials") or {}, response.get("AssumedRoleUser") or {}
     expiration = keys.get("Expiration")
     if not (keys.get("AccessKeyId") and keys.get("SecretAccessKey") and keys.get("SessionToken")):
@@ -159,7 +163,7 @@ def _answer(response: Mapping[str, Any], order: Order, seconds: int, received: I
     if not isinstance(expiration, datetime):
         raise _useless("STS answered without an expiration")
     server = _server_time(response)
-    issued_at = received.wall if server is None else server
+    issued_at = asked.wall if server is None else server
     # A local clock that is 30 min slow would add 30 min to the life if it were asked; STS's Date and the length
     # that we asked for are both upper bounds.
     life = min(expiration.timestamp() - issued_at, float(seconds))
@@ -173,12 +177,17 @@ def _answer(response: Mapping[str, Any], order: Order, seconds: int, received: I
         expiration=expiration.timestamp(),
         issued_at=issued_at,
         life=life,
-        received=received,
+        received=asked,
         principal_arn=user.get("Arn") or order.role.role_arn,
         identity=order.identity,
         request=order.request,
     )
-    return Answer(session, offset=None if server is None else server - received.wall, capped=False)
+    return Answer(session, None if server is None else _offset(server, asked.wall, answered.wall), capped=False)
+
+
+def _offset(server: float, asked: float, answered: float) -> float:
+    """STS's clock minus ours: 0 where its `Date` lies between question and answer, however long that took."""
+    return server - asked if server < asked else max(0.0, server - answered)
 
 
 def _useless(message: str) -> RenewalFailed:
