@@ -121,8 +121,9 @@ class Session:
     issued_at: float
     """STS's own `Date` of the answer, POSIX seconds: the local clock may be wrong."""
     life: float
-    """Seconds from receipt for which the session may be trusted: min(expires − issued, requested)."""
+    """Seconds from `received` for which the session may be trusted: min(expires − issued, requested)."""
     received: Instant
+    """When it was asked for: an answer may lie unread for as long as the lid is closed."""
     principal_arn: str
     identity: str
     request: str
