@@ -22,6 +22,9 @@ from .renewals import Renewals
 
 BEAT = 30.0
 """Seconds between heartbeats: promise 7 (every due role is tried within 30 s of a resume) rests on it."""
+NAP = 1.0
+"""Seconds by which a wait may overrun before the scheduler looks again: its own wait stood still, too, and naps too
+short to count as a suspend (a laptop on the move, a paused VM) would add up."""
 READY_WITHIN = 10.0
 """Seconds after which READY is said whatever the network does."""
 
@@ -139,11 +142,14 @@ class Keeper:
             self.handle(Hint())
 
     def _mind_the_clock(self, now: Instant) -> None:
+        desk = self.desk
         jump = compare(self._sample, now, self._waited)
+        overrun = now.boot - self._sample.boot - self._waited
         self._sample, self._waited = now, 0.0
         if not jump:
+            if overrun > NAP:
+                desk.ports.timetable.wake()
             return
-        desk = self.desk
         desk.ports.say("info", "clock.jumped", **words.jumped(jump))
         with desk.lock:
             desk.book.forgive(desk.book.roles)
