@@ -31,6 +31,8 @@ class Desk:
     lock: threading.RLock = field(default_factory=threading.RLock)
     touched: set[str] = field(default_factory=set)
     """Profiles whose plan is to be made anew."""
+    unsaved: set[str] = field(default_factory=set)
+    """Profiles whose session the disk did not take: tried again at each heartbeat."""
     stopping: bool = False
 
     def touch(self, profiles: Iterable[str]) -> None:
@@ -42,7 +44,11 @@ class Desk:
         try:
             self.ports.store.save(session)
         except FileRefused as error:
-            self.ports.say("error", "session.not_stored", profile=session.profile, message=str(error))
+            if session.profile not in self.unsaved:
+                self.ports.say("error", "session.not_stored", profile=session.profile, message=str(error))
+            self.unsaved.add(session.profile)
+        else:
+            self.unsaved.discard(session.profile)
 
     def roots(self) -> list[Role]:
         """The enabled roles whose source lies outside."""
