@@ -23,6 +23,8 @@ class Lookout:
         self._sources_at: float | None = None
         self._prune_at: float | None = None
         self._refusal = ""
+        self._unremembered: str | None = None
+        """A configuration that works and that the disk did not take as the last good one."""
         self._looks: list[list[int]] = []
 
     def open(self, now: Instant) -> None:
@@ -59,6 +61,7 @@ class Lookout:
         """The heartbeat's look at everything."""
         desk = self._desk
         self.look_at_what_changed(now)
+        self._save_what_was_not()
         desk.touch(desk.book.roles)
 
     def look_at_what_changed(self, now: Instant) -> None:
@@ -88,6 +91,18 @@ class Lookout:
         for state in desk.book.states.values():
             if state.session is not None:
                 desk.save(state.session)
+
+    def _save_what_was_not(self) -> None:
+        """The disk was full or read-only; `credential-process` still finds the session before."""
+        desk = self._desk
+        for profile in sorted(desk.unsaved):
+            state = desk.book.states.get(profile)
+            if state is None or state.session is None:
+                desk.unsaved.discard(profile)
+            else:
+                desk.save(state.session)
+        if self._unremembered is not None:
+            self._remember(self._unremembered)
 
     def settle(self, now: Instant) -> None:
         """Act on what has come to rest."""
@@ -130,10 +145,14 @@ class Lookout:
             self._desk.ports.say("error", "session.not_removed", message=str(error))
 
     def _remember(self, text: str) -> None:
+        said = self._unremembered is not None
         try:
             self._desk.ports.store.keep_config(text)
+            self._unremembered = None
         except FileRefused as error:
-            self._desk.ports.say("error", "config.not_remembered", message=error.message, advice=error.advice)
+            self._unremembered = text
+            if not said:
+                self._desk.ports.say("error", "config.not_remembered", message=error.message, advice=error.advice)
 
     def _sources_changed(self, now: Instant) -> None:
         """A source that resolves to something else is read anew, and its roles' failures are forgotten."""
