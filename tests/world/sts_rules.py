@@ -173,7 +173,8 @@ class Authority:
         coded = self._with_code(call)
         if how.mfa and not coded and not (caller and caller.mfa):
             raise Refused("AccessDenied")
-        arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{str(call.role_arn).rpartition('/')[2]}/{call.session_name}"
+        account = (str(call.role_arn).split(":") + [""] * 5)[4] or ACCOUNT
+        arn = f"arn:aws:sts::{account}:assumed-role/{str(call.role_arn).rpartition('/')[2]}/{call.session_name}"
         content, call.issued = self._issue(arn, how.session_seconds or call.duration or 3600, now, coded)
         who = element("Arn", arn) + element("AssumedRoleId", f"AROA0:{call.session_name}")
         return answer(call.action, f"{content}<AssumedRoleUser>{who}</AssumedRoleUser>")
