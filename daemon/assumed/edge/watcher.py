@@ -50,7 +50,8 @@ class Watcher:
         when there is a new one of that name.
         """
         wanted = {d: i for f in files for d in _directories(f) if (i := _inode(d))}
-        for directory in [d for d, (_, inode) in self._watched.items() if wanted.get(d) != inode]:
+        dead = self._dead()
+        for directory in [d for d, (w, inode) in self._watched.items() if wanted.get(d) != inode or w in dead]:
             self._observer.unschedule(self._watched.pop(directory)[0])
         self.problem = ""
         for directory in wanted.keys() - self._watched.keys():
@@ -61,6 +62,12 @@ class Watcher:
                 self.problem = f"cannot watch {directory}: {reason}; it is looked at every 30 s instead"
                 continue
             self._watched[directory] = watch, wanted[directory]
+
+    def _dead(self) -> set[ObservedWatch]:
+        """The watches whose directory has been removed: its inode's number may be the next directory's already."""
+        if not self._observer.is_alive():
+            return set()
+        return {emitter.watch for emitter in self._observer.emitters if not emitter.is_alive()}
 
     def stop(self) -> None:
         """Stop and join the threads."""
