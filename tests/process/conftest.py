@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from world.daemon import Daemon, Home
+from process.kit import arn
+from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 
 
@@ -32,3 +33,12 @@ def daemon(aws_home: Home, sts: FakeSts) -> Iterator[Daemon]:
     daemon = Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url)
     yield daemon
     daemon.stop()
+
+
+@pytest.fixture
+def running(sts: FakeSts, aws_home: Home, daemon: Daemon) -> Daemon:
+    """A daemon that keeps `kept` and `also`, whose sessions are fresh for the length of a test."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("kept", arn("kept")), role("also", arn("also")))
+    daemon.start().wait_until_fresh("kept", "also")
+    return daemon

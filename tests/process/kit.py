@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from world.daemon import Daemon, Home
+from world.daemon import DEFAULTS, Daemon, Home, role
 from world.fake_sts import FakeSts
 
 CREDENTIALS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
@@ -92,3 +92,15 @@ class Reader:
 def rounds(daemon: Daemon, profile: str) -> int:
     """How many renewals of a profile the log tells of."""
     return sum(1 for event in daemon.events("role.renewed") if event["profile"] == profile)
+
+
+def text(*profiles: str) -> str:
+    """A configuration of these roles, each named like its profile."""
+    return "\n".join([DEFAULTS, *(role(name, arn(name)) for name in profiles)])
+
+
+def atomic(path: Path, new: str) -> None:
+    """A temporary file beside it, renamed over it."""
+    temp = path.with_name(".config.toml.swp-new")
+    temp.write_text(new)
+    temp.replace(path)

@@ -1,0 +1,140 @@
+"""Edits that are wrong, and edits that take something away: nothing is lost by either before it is sure."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from process.kit import arn, atomic, key_of, text
+from world.daemon import DEFAULTS, Daemon, Home, role
+from world.fake_sts import FakeSts
+from world.waiting import eventually
+
+SOON = 3.5
+"""Seconds in which a good edit takes effect, on a busy machine."""
+
+
+def cut_off(path: Path) -> None:
+    path.write_text(path.read_text()[:-30])
+
+
+def emptied(path: Path) -> None:
+    path.write_text("")
+
+
+def without_roles(path: Path) -> None:
+    path.write_text(DEFAULTS)
+
+
+def unknown_key(path: Path) -> None:
+    path.write_text(path.read_text() + "\nexternalid = 'typo'\n")
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def made_a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def made_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def binary(path: Path) -> None:
+    path.write_bytes(b"\x00\xff\xfe" * 1000)
+
+
+def a_dangling_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere.toml")
+
+
+def huge(path: Path) -> None:
+    with path.open("w") as file:
+        file.truncate(100 << 20)
+
+
+BAD = [
+    (cut_off, "config.toml"),
+    (emptied, "roles"),
+    (without_roles, "there are no roles"),
+    (unknown_key, "external_id"),
+    (deleted, "config.toml"),
+    (made_a_directory, "directory"),
+    (made_a_pipe, "config.toml"),
+    (binary, "config.toml"),
+    (a_dangling_link, "config.toml"),
+    (huge, "config.toml"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "said"), BAD, ids=[spoil.__name__ for spoil, _ in BAD])
+def test_a_bad_edit_changes_nothing_but_the_status(
+    spoil: Callable[[Path], None], said: str, aws_home: Home, running: Daemon
+) -> None:
+    """The last good configuration goes on; status says what is wrong; mending the file ends it."""
+    keys = {name: key_of(aws_home, name) for name in ("kept", "also")}
+    spoil(aws_home.config)
+    status = running.wait_until(lambda status: status["daemon"]["config_error"], within=5)
+    assert said in status["daemon"]["config_error"]
+    assert [entry["state"] for entry in status["roles"]] == ["fresh", "fresh"]
+    assert {name: key_of(aws_home, name) for name in keys} == keys
+    if aws_home.config.is_dir():
+        aws_home.config.rmdir()
+    atomic(aws_home.config, text("kept", "also", "new"))
+    running.wait_until(lambda status: not status["daemon"]["config_error"], within=5)
+    eventually(lambda: key_of(aws_home, "new"), SOON)
+    assert key_of(aws_home, "kept") == keys["kept"]
+
+
+def test_a_bad_edit_outlives_a_restart(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
+    """The last good configuration goes on also after kill -9, with the same sessions."""
+    cut_off(aws_home.config)
+    running.wait_until(lambda status: status["daemon"]["config_error"], within=5)
+    running.kill9()
+    status = running.start().wait_until_fresh("kept", "also")
+    assert status["daemon"]["config_error"]
+    assert len(sts.calls) == 2
+
+
+def test_a_removed_role_takes_its_keys_along_once_the_removal_is_sure(aws_home: Home, running: Daemon) -> None:
+    """About 5 s: half-written TOML is often valid TOML. The other role and the user's own profile stay."""
+    atomic(aws_home.config, text("kept"))
+    began = time.monotonic()
+    running.wait_until(lambda status: len(status["roles"]) == 1, within=12)
+    eventually(lambda: aws_home.profile("also") is None, 3)
+    assert time.monotonic() - began > 4
+    assert key_of(aws_home, "kept")
+    assert aws_home.profile("default")
+    assert [path.name for path in (aws_home.state / "sessions").iterdir()] == ["kept.json"]
+
+
+def test_a_removal_that_is_taken_back_within_seconds_never_happened(
+    aws_home: Home, running: Daemon, sts: FakeSts
+) -> None:
+    """An editor that saves in two steps, a git checkout there and back."""
+    key = key_of(aws_home, "also")
+    atomic(aws_home.config, text("kept"))
+    running.wait_until(lambda _: bool(running.events("config.loaded")))
+    atomic(aws_home.config, text("kept", "also"))
+    atomic(aws_home.config, text("kept", "also", "new"))
+    eventually(lambda: key_of(aws_home, "new"), 5)
+    time.sleep(5.5)  # as long as the removal would have taken
+    assert key_of(aws_home, "also") == key
+    assert len(sts.calls) == 3
+
+
+def test_a_disabled_role_takes_its_keys_along(aws_home: Home, running: Daemon) -> None:
+    """`enabled = false` is said by a person, not by half a file: it takes effect at once."""
+    aws_home.configure(role("kept", arn("kept")), role("also", arn("also"), enabled=False))
+    eventually(lambda: aws_home.profile("also") is None, 9)
+    assert running.role("also")["enabled"] is False
+    assert running.role("kept")["state"] == "fresh"

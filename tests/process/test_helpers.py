@@ -1,0 +1,140 @@
+"""Sources that a program or a person has to answer for: helpers that hang or ask, logins, MFA codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from process.kit import arn, in_words, rounds
+from world.daemon import Daemon, Home, role
+from world.fake_sts import FakeSts
+from world.waiting import eventually
+
+
+def helper(home: Home, name: str, body: str) -> str:
+    """A credential_process: a Python program in the home. Returns its command."""
+    path = home.path / f"{name}.py"
+    path.write_text(body)
+    return f"{sys.executable} {path}"
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_source_that_hangs_leaves_the_others_alone_and_ends_with_the_daemon(
+    sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """A password manager that waits for its person: its roles wait, the others are renewed; SIGTERM takes it along."""
+    pids = aws_home.path / "pids"
+    hangs = (
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}\\n')\n"
+        "time.sleep(600)\n"
+    )
+    aws_home.aws_config.write_text(f"[profile hangs]\ncredential_process = {helper(aws_home, 'hangs', hangs)}\n")
+    waiting = [role(f"waiting-{n}", arn("w"), source_profile="hangs") for n in range(12)]
+    aws_home.configure(*waiting, role("healthy", arn("healthy")))
+    daemon.start().wait_until_fresh("healthy")
+    eventually(lambda: rounds(daemon, "healthy") >= 3, 10)
+    eventually(lambda: pids.exists() and pids.read_text().endswith("\n"), 5)
+    started = [int(pid) for pid in pids.read_text().split()]
+    assert all(alive(pid) for pid in started)
+    assert daemon.role("waiting-0")["state"] == "pending"
+    assert not sts.calls_for(arn("w"))
+    began = time.monotonic()
+    assert daemon.stop() == 0
+    assert time.monotonic() - began < 2
+    eventually(lambda: not any(alive(pid) for pid in started), 3, saying="the helper and its child are gone")
+
+
+def test_a_source_that_asks_for_input_gets_none(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """Nobody sees the prompt: it reads the end of the file instead of waiting, and its words reach the status."""
+    asks = "code = input('MFA code: ')\nprint(code)\n"
+    aws_home.aws_config.write_text(f"[profile asks]\ncredential_process = {helper(aws_home, 'asks', asks)}\n")
+    aws_home.configure(role("a", arn("a"), source_profile="asks"), role("healthy", arn("healthy")))
+    daemon.start().wait_until(lambda status: status["roles"][0]["last_error"])
+    said = in_words(daemon.role("a"))
+    assert "EOFError" in said or "credential" in said.lower()
+    assert "asks" in said
+    daemon.wait_until_fresh("healthy")
+
+
+def test_a_source_that_works_is_asked_once_for_all_of_its_roles(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """A credential_process with keys that end: eight roles, one run of the helper."""
+    runs = aws_home.path / "runs"
+    answer = {
+        "Version": 1,
+        "AccessKeyId": sts.source.access_key_id,
+        "SecretAccessKey": sts.source.secret_access_key,
+    }
+    works = f"open({str(runs)!r}, 'a').write('x')\nprint({json.dumps(answer)!r})\n"
+    aws_home.aws_config.write_text(f"[profile works]\ncredential_process = {helper(aws_home, 'works', works)}\n")
+    sts.rule("*", session_seconds=900)
+    names = [f"role-{n}" for n in range(8)]
+    aws_home.configure(*(role(name, arn(name), source_profile="works") for name in names))
+    daemon.start().wait_until_fresh(*names)
+    assert runs.read_text() == "x"
+
+
+def test_an_sso_profile_without_a_token_needs_a_login(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """Said in words, with the command; not asked of STS; the other source's roles go on."""
+    aws_home.aws_config.write_text(
+        "[profile sso]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = dev\n"
+        "[sso-session corp]\nsso_start_url = https://corp.example/start\nsso_region = us-west-2\n"
+    )
+    aws_home.configure(role("a", arn("a"), source_profile="sso"), role("healthy", arn("healthy")))
+    daemon.start().wait_until(lambda status: status["roles"][0]["last_error"])
+    assert daemon.role("a")["state"] == "needs_login"
+    assert "aws sso login --profile sso" in in_words(daemon.role("a"))
+    assert not sts.calls_for(arn("a"))
+    daemon.wait_until_fresh("healthy")
+
+
+def test_a_role_that_demands_an_mfa_code_is_not_asked_for_with_keys_that_have_none(
+    sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """STS could only deny it. The role needs a login; its neighbour with the same source is renewed all the same."""
+    sts.rule(arn("strict"), mfa=True)
+    aws_home.configure(
+        role("strict", arn("strict"), mfa_serial="arn:aws:iam::123456789012:mfa/natan"),
+        role("healthy", arn("healthy")),
+    )
+    daemon.start().wait_until(lambda status: status["roles"][0]["last_error"])
+    assert daemon.role("strict")["state"] == "needs_login"
+    assert "mfa/natan" in in_words(daemon.role("strict"))
+    eventually(lambda: rounds(daemon, "healthy") >= 3, 10)
+    assert not sts.calls_for(arn("strict"))
+
+
+def test_a_role_that_demands_an_mfa_code_is_kept_with_a_session_that_was_made_with_one(
+    sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """The source is what `aws sts get-session-token --token-code` returned: no code is needed any more."""
+    import boto3
+
+    sts.mfa_codes.add("123456")
+    mfa = "arn:aws:iam::123456789012:mfa/natan"
+    client = boto3.client(
+        "sts",
+        region_name="us-west-2",
+        endpoint_url=sts.url,
+        aws_access_key_id=sts.source.access_key_id,
+        aws_secret_access_key=sts.source.secret_access_key,
+    )
+    sts.rule("*", session_seconds=900)
+    keys = client.get_session_token(SerialNumber=mfa, TokenCode="123456")["Credentials"]
+    aws_home.add_source(keys["AccessKeyId"], keys["SecretAccessKey"], profile="logged-in")
+    with aws_home.credentials.open("a") as file:
+        file.write(f"aws_session_token = {keys['SessionToken']}\n")
+    sts.rule(arn("strict"), mfa=True, session_seconds=900)
+    aws_home.configure(role("strict", arn("strict"), source_profile="logged-in", mfa_serial=mfa))
+    daemon.start().wait_until_fresh("strict")
