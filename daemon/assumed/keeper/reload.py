@@ -1,7 +1,8 @@
 """When an edit of the configuration takes effect: debounced, validated whole, removals confirmed.
 
 Half-written TOML is often valid TOML: additions and changes are taken at once, a removal only when the same
-content is read again 5 s later. A bad edit changes nothing but what `status` says (promise 10).
+content is read again 5 s later, and so is a change of the last role of a file that looks cut off: it may have lost
+the keys that make it what it is. A bad edit changes nothing but what `status` says (promise 10).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from assumed.config import Config, diff
 from assumed.core.errors import ConfigError
+from assumed.core.model import Role
 
 QUIET = 0.25
 """Seconds without a further change before an edit is read: one save is up to nine events."""
@@ -27,6 +29,8 @@ class Edit:
 
     config: Config
     leaving: tuple[str, ...]
+    confirmed: bool = True
+    """Whether all of it takes effect now; the rest does when the same content is read again."""
 
 
 class ConfigWatch:
@@ -89,11 +93,20 @@ class ConfigWatch:
             return None
         self.error = None
         leaving = diff(self.running, new).removed
-        if leaving:
-            self._confirm, self._confirm_at = new, now + CONFIRM
         staying = tuple(role for role in self.running.roles if role.profile in leaving)
-        self.running = replace(new, roles=new.roles + staying)
-        return Edit(self.running, leaving)
+        roles = self._without_a_cut_role(new, leaving)
+        confirmed = not leaving and roles == new.roles
+        if not confirmed:
+            self._confirm, self._confirm_at = new, now + CONFIRM
+        self.running = replace(new, roles=roles + staying)
+        return Edit(self.running, leaving, confirmed)
+
+    def _without_a_cut_role(self, new: Config, leaving: tuple[str, ...]) -> tuple[Role, ...]:
+        """The roles of `new`; where the file may be cut off, its last one as it was: without its policy, say, it would
+        be another role and lose its session."""
+        before = self.running.role(new.roles[-1].profile)
+        is_cut = bool(leaving) or self.running.text.startswith(new.text)
+        return (*new.roles[:-1], before) if is_cut and before is not None else new.roles
 
     def _check_place(self, new: Config) -> None:
         """The lock, the state and the profiles that were kept lie beside the old file: only a start can move them."""
