@@ -133,7 +133,7 @@ class Lookout:
         desk.ports.say("info", "config.loaded", **words.changes(before, edit))
         self._mind_sources()
         self._configure(now)
-        if not edit.leaving:
+        if edit.confirmed:
             self._remember(edit.config.text)
             self._prune_at = now.boot
         desk.delivery.want(now.boot, at_once=True)
