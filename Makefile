@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# More than there are cores: the tests of real processes mostly wait for sessions to end.
+WORKERS ?= 6
 
 .PHONY: demo test check bench proof format clean
 
@@ -10,7 +12,7 @@ demo: $(VENV)/demo.ready
 	@$(BIN)/assumed demo $(ARGS)
 
 test: $(VENV)/dev.ready
-	@$(BIN)/pytest -n auto -m "not slow" $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) -m "not slow" $(ARGS)
 
 check: $(VENV)/dev.ready
 	@$(BIN)/ruff check .
