@@ -138,11 +138,14 @@ class Session:
     def left(self, now: Instant) -> float:
         """Seconds of life left at `now`; 0 or less means expired. Correct with a wrong local clock.
 
-        A wall clock that reads earlier than at receipt, after a reboot, leaves no hand to trust: expired.
+        After a reboot only the wall clock is left, and either of its two readings may have been wrong: it must not
+        read earlier than at receipt, and what STS itself said of the end counts, too.
         """
         age = now.since(self.received)
         if age < 0:
             return 0.0
+        if now.boot_id != self.received.boot_id:
+            return min(self.life - age, self.expiration - now.wall)
         return self.life - age
 
 
