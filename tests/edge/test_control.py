@@ -94,7 +94,7 @@ def test_another_user_gets_no_word(start: Start, short: Path) -> None:
     program = (
         "import os, socket, sys\nos.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "c = socket.socket(socket.AF_UNIX); c.connect(sys.argv[1])\n"
-        "c.sendall(b'{\"command\": \"status\"}\\n')\ntry: print(c.recv(100))\nexcept OSError: print(b'')\n"
+        "try: c.sendall(b'{\"command\": \"status\"}\\n'); print(c.recv(100))\nexcept OSError: print(b'')\n"
     )
 
     said = subprocess.run(
