@@ -14,6 +14,9 @@ from .reload import CONFIRM
 QUIET = 1.0
 """Seconds for which a changed AWS file is left to settle before our sources are read from it."""
 
+TIDY_AGAIN = 30.0
+"""Seconds until sessions of roles that are gone, and that could not be removed, are tried again."""
+
 
 class Lookout:
     """Main thread only. Events are hints; `look_around`, at each heartbeat, is the truth."""
@@ -23,6 +26,7 @@ class Lookout:
         self._sources_at: float | None = None
         self._prune_at: float | None = None
         self._refusal = ""
+        self._untidy = False
         self._unremembered: str | None = None
         """A configuration that works and that the disk did not take as the last good one."""
         self._looks: list[list[int]] = []
@@ -114,8 +118,7 @@ class Lookout:
             self._sources_at = None
             self._sources_changed(now)
         if self._prune_at is not None and now.boot >= self._prune_at:
-            self._prune_at = None
-            self._tidy()
+            self._prune_at = None if self._tidy() else now.boot + TIDY_AGAIN
             desk.delivery.orphans = True
             desk.delivery.want(now.boot)
 
@@ -138,11 +141,17 @@ class Lookout:
             self._prune_at = now.boot
         desk.delivery.want(now.boot, at_once=True)
 
-    def _tidy(self) -> None:
+    def _tidy(self) -> bool:
+        """Remove the sessions of roles that are gone. False when the disk does not let us: they can still be read."""
+        desk, said = self._desk, self._untidy
         try:
-            self._desk.ports.store.prune(set(self._desk.book.roles))
+            desk.ports.store.prune(set(desk.book.roles))
+            self._untidy = False
         except FileRefused as error:
-            self._desk.ports.say("error", "session.not_removed", message=str(error))
+            self._untidy = True
+            if not said:
+                desk.ports.say("error", "session.not_removed", message=str(error))
+        return not self._untidy
 
     def _remember(self, text: str) -> None:
         said = self._unremembered is not None
