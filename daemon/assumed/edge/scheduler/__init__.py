@@ -70,6 +70,9 @@ class Timetable:
     def stop(self) -> None:
         """Take no further job. Running jobs see the keeper's stop flag; none is waited for here."""
         if self._scheduler.running:
+            # First of all no job may be left: APScheduler's thread dies of a JobLookupError when it is stopped between
+            # the start of a job and its removal. This waits until it is past that, and leaves it nothing to start.
+            self._scheduler.remove_all_jobs()
             self._scheduler.shutdown(wait=False)
 
     def _fire(self, profile: str) -> None:
