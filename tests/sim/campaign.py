@@ -1,0 +1,68 @@
+"""Many seeds, one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from .month import MONTH, home_of, live, world_of
+
+YEAR = 365.25 * 86400
+
+
+@dataclass(slots=True)
+class Campaign:
+    """What came of them."""
+
+    seeds: int = 0
+    violations: list[tuple[int, str]] = field(default_factory=list)
+    pairs: set[tuple[str, str]] = field(default_factory=set)
+    role_years: float = 0.0
+    renewals: int = 0
+    seconds: float = 0.0
+    least_left: float = float("inf")
+    late: float = 0.0
+    late_after_jump: float = 0.0
+    slowest: float = 0.0
+    """Seconds that the slowest seed took: as long as it takes to reproduce a failure at worst."""
+
+
+def run_seed(seed: int, into: Campaign, seconds: float = MONTH) -> str:
+    """One seed's month. Returns what broke; empty if nothing did."""
+    began, broken = time.perf_counter(), ""
+    with home_of() as home:
+        world = world_of(seed, home)
+        try:
+            live(world, seconds)
+        except Exception as error:  # noqa: BLE001 - a daemon that crashes has broken a promise like any other
+            broken = f"{type(error).__name__}: {error}"
+            into.violations.append((seed, broken))
+        finally:
+            world.close()
+    world.count()
+    into.seeds += 1
+    into.pairs |= world.expected.pairs
+    into.role_years += world.figures.role_seconds / YEAR
+    into.renewals += world.figures.calls
+    into.least_left = min(into.least_left, world.figures.least_left)
+    into.late = max(into.late, world.polite.worst)
+    into.late_after_jump = max(into.late_after_jump, world.polite.worst_after_jump)
+    took = time.perf_counter() - began
+    into.seconds += took
+    into.slowest = max(into.slowest, took)
+    return broken
+
+
+def run_seeds(seeds: Iterable[int], stop: Callable[[str], bool] = lambda broken: False) -> Campaign:
+    """All of them, or up to the first of which `stop` says so."""
+    campaign = Campaign()
+    for seed in seeds:
+        if stop(run_seed(seed, campaign)):
+            break
+    return campaign
+
+
+def how_to_reproduce(seed: int) -> str:
+    """One line for a shell."""
+    return f"python tests/sim/run.py --seed {seed}"

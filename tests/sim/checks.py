@@ -1,0 +1,137 @@
+"""The invariants (reliability §4), looked at after every step.
+
+One inequality says what a reader may expect (I4, I7 and promise 1 in one): while nothing has stood in a role's way,
+and for a recovery time after the last thing that did, the session that a reader finds has at least 35 % of its life
+left; from the moment that something stands in the way, that floor sinks by a second per second, and no faster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .people import Spec
+
+FLOOR = 0.35
+SLACK = 10.0
+"""Seconds that a renewal may take under way: slow answers, a write that waits for others."""
+FIND = 45.0
+"""Seconds within which an edit of another program is found and merged: a heartbeat, and two settling times."""
+
+
+class Violation(AssertionError):
+    """A promise is broken."""
+
+
+@dataclass(slots=True, eq=False)
+class Obstacle:
+    """Something that stands in the way of roles: renewals need not succeed until `recovery` waking seconds after."""
+
+    kind: str
+    recovery: float
+    names: frozenset[str] | None = None
+    """Of profiles and of sources, and of all that they sign for; None is everybody."""
+    blind: bool = False
+    """Readers may find nothing, or something else, until the role has recovered."""
+    writes: bool = False
+    """It stands in the way of writing, so foreign edits may take as long to be merged."""
+    ended_t: float | None = None
+
+
+@dataclass(slots=True)
+class Kept:
+    """What is expected of one role."""
+
+    spec: Spec
+    recover_at: float
+    obstacles: int = 0
+    blind: bool = True
+    good_t: float = 0.0
+    """When the floor was last whole."""
+
+
+@dataclass(slots=True)
+class Expectations:
+    """The roles as they should be now."""
+
+    kept: dict[str, Kept] = field(default_factory=dict)
+    standing: list[Obstacle] = field(default_factory=list)
+    recent: list[Obstacle] = field(default_factory=list)
+    pairs: set[tuple[str, str]] = field(default_factory=set)
+    gone: dict[str, float] = field(default_factory=dict)
+    """Profile that left the configuration → waking time by which nothing of it is left."""
+    writes_blocked_until: float = 0.0
+
+    def begin(self, obstacle: Obstacle, t: float, mono: float) -> None:
+        """Something comes into the way."""
+        self.note(obstacle, t)
+        self.standing.append(obstacle)
+        self._count(mono)
+
+    def note(self, obstacle: Obstacle, t: float) -> None:
+        """Something happens that stands in nobody's way; with what it coincides is counted."""
+        self.recent = [o for o in self.recent if o.ended_t is None or t - o.ended_t < 60]
+        for other in [*self.standing, *self.recent]:
+            if other.kind != obstacle.kind:
+                a, b = sorted((other.kind, obstacle.kind))
+                self.pairs.add((a, b))
+        if obstacle not in self.recent:
+            self.recent.append(obstacle)
+
+    def forget(self, obstacle: Obstacle, t: float) -> None:
+        """It has ended."""
+        obstacle.ended_t = t
+
+    def end(self, obstacle: Obstacle, t: float, mono: float) -> None:
+        """It is gone."""
+        if obstacle not in self.standing:
+            return
+        obstacle.ended_t = t
+        self.standing.remove(obstacle)
+        for kept in self.kept.values():
+            if self._concerns(obstacle, kept):
+                # Children begin to recover when their parent has.
+                more = obstacle.recovery + 25 if kept.spec.source in self.kept else 0.0
+                kept.recover_at = max(kept.recover_at, mono + obstacle.recovery + more)
+                kept.blind = kept.blind or obstacle.blind
+        if obstacle.writes:
+            self.writes_blocked_until = max(self.writes_blocked_until, mono + obstacle.recovery)
+        self._count(mono)
+
+    def want(self, specs: list[Spec], mono: float, within: float) -> None:
+        """These roles are configured from now on; what is new or another role may take `within` seconds."""
+        before = self.kept
+        self.kept = {}
+        for spec in specs:
+            old = before.get(spec.profile)
+            kept = old or Kept(spec, mono + within)
+            if old is not None and old.spec != spec:
+                another = (old.spec.arn, old.spec.source) != (spec.arn, spec.source)
+                by = max(old.recover_at, mono + within)
+                kept = Kept(spec, by, blind=old.blind or another, good_t=old.good_t)
+            self.kept[spec.profile] = kept
+            self.gone.pop(spec.profile, None)
+        for kept in self.kept.values():
+            parent = self.kept.get(kept.spec.source)
+            if parent is not None and before.get(parent.spec.profile) is not parent:
+                kept.recover_at, kept.blind = max(kept.recover_at, mono + within + 10), True
+        for profile in before.keys() - self.kept.keys():
+            self.gone[profile] = mono + within
+        self._count(mono)
+
+    def _count(self, mono: float) -> None:
+        for kept in self.kept.values():
+            kept.obstacles = sum(self._concerns(o, kept) for o in self.standing)
+            if any(o.blind and self._concerns(o, kept) for o in self.standing):
+                kept.blind = True
+        if any(o.writes for o in self.standing):
+            self.writes_blocked_until = max(self.writes_blocked_until, mono + FIND)
+
+    def _concerns(self, obstacle: Obstacle, kept: Kept) -> bool:
+        if obstacle.names is None or kept.spec.profile in obstacle.names or kept.spec.source in obstacle.names:
+            return True
+        parent = self.kept.get(kept.spec.source)
+        return parent is not None and self._concerns(obstacle, parent)
+
+    def obstructed(self, *kinds: str) -> bool:
+        """Whether one of these stands in the way, or has a minute ago."""
+        return any(o.kind in kinds for o in self.standing)

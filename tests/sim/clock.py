@@ -1,0 +1,58 @@
+"""Three clocks of one machine, and AWS's, which is never wrong."""
+
+from __future__ import annotations
+
+from assumed.core.model import Instant
+
+START = 1_800_000_000.0
+
+
+class Clock:
+    """`t` counts this machine's seconds since the world began, asleep or switched off included; events go by it.
+
+    `wall` can be stepped, `boot` goes on in sleep and begins anew at a boot, `mono` stands still in sleep, as every
+    wait of a process does. `rate` is how many true seconds one of this machine's lasts: its crystal is fast or slow,
+    and NTP slews the wall clock alone.
+    """
+
+    def __init__(self, rate: float = 1.0) -> None:
+        self.t = 0.0
+        self.rate = rate
+        self.wall_error = 0.0
+        self.boots = 1
+        self._booted_at = 0.0
+        self._idle = 0.0
+
+    @property
+    def aws(self) -> float:
+        """POSIX seconds at AWS."""
+        return START + self.t * self.rate
+
+    @property
+    def wall(self) -> float:
+        """POSIX seconds as this machine has them."""
+        return START + self.t * self.rate + self.wall_error
+
+    @property
+    def mono(self) -> float:
+        """Waking seconds."""
+        return self.t - self._idle
+
+    def now(self) -> Instant:
+        """Both hands, as the daemon reads them."""
+        return Instant(self.wall, self.t - self._booted_at, f"boot-{self.boots}")
+
+    def at(self, mono: float) -> float:
+        """When, if nobody closes the lid, `mono` will be reached."""
+        return mono + self._idle
+
+    def sleep(self, seconds: float) -> None:
+        """Nothing runs for so long."""
+        self.t += seconds
+        self._idle += seconds
+
+    def reboot(self, seconds: float) -> None:
+        """Switched off for so long, then on again."""
+        self.sleep(seconds)
+        self.boots += 1
+        self._booted_at = self.t - 20.0

@@ -1,0 +1,235 @@
+"""A real directory whose system calls fail, are interrupted, or lose power.
+
+The daemon's modules of files speak in system calls through their module's `os`: the world puts this in its place.
+The calls are carried out for real (on a file system in memory, where there is one), so that nothing about inodes,
+signatures and descriptors is invented; what a power cut takes with it is kept account of beside them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assumed import files
+from assumed.edge import credentials_file
+from assumed.files import snapshot
+
+MODULES = (files, snapshot, credentials_file)
+
+
+class Killed(BaseException):
+    """SIGKILL, or a power cut: nothing of the daemon runs any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An operation that fails while this stands. `where` is a part of the path."""
+
+    op: str
+    errno: int
+    where: str
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A change of a directory that is not on the disk yet: the bytes that a power cut brings back (None: no file)."""
+
+    directory: str
+    path: str
+    old: bytes | None
+    at: float
+
+
+WRITEBACK = 30.0
+"""Seconds after which a kernel has written out by itself what nobody has flushed."""
+
+
+@dataclass(slots=True)
+class Disk:
+    """Stands for `os`. Everything that is not named here is the real one's."""
+
+    random: random.Random
+    time: Callable[[], float]
+    pid: int = 1000
+    faults: list[Fault] = field(default_factory=list)
+    kill_in: int | None = None
+    """Operations until the daemon is killed."""
+    kill_after: str = ""
+    """The operation of the next write after which the daemon is killed."""
+    before_op: Callable[[str, str], None] | None = None
+    """Called with operation and path before each that changes something: where a rival may step in."""
+    after_op: Callable[[str, str], None] | None = None
+    dead: bool = False
+    ops: int = 0
+    _paths: dict[int, str] = field(default_factory=dict)
+    _directories: set[int] = field(default_factory=set)
+    _unsynced: dict[int, float] = field(default_factory=dict)
+    """Inode → when it was last written."""
+    _pending: list[_Pending] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    # -- the operations -------------------------------------------------------------------------------------
+
+    def open(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        where = self._full(path, dir_fd)
+        op = "create" if flags & os.O_CREAT else "open"
+        self._enter(op, where)
+        fd = os.open(path, flags, mode, dir_fd=dir_fd)
+        self._paths[fd] = where
+        if flags & os.O_DIRECTORY:
+            self._directories.add(fd)
+        else:
+            self._directories.discard(fd)
+        if flags & os.O_TRUNC:
+            self._unsynced[os.fstat(fd).st_ino] = self.time()
+        self._leave(op, where)
+        return fd
+
+    def write(self, fd: int, data: Any) -> int:
+        where = self._paths.get(fd, "")
+        try:
+            self._enter("write", where)
+        except OSError:
+            # What a full disk does: it takes a part of it.
+            os.write(fd, bytes(data)[: len(data) // 2])
+            raise
+        self._unsynced[os.fstat(fd).st_ino] = self.time()
+        done = os.write(fd, data)
+        self._leave("write", where)
+        return done
+
+    def fsync(self, fd: int) -> None:
+        where = self._paths.get(fd, "")
+        is_dir = fd in self._directories
+        self._enter("fsync_dir" if is_dir else "fsync", where)
+        if is_dir:
+            self._pending = [p for p in self._pending if p.directory != where]
+        else:
+            self._unsynced.pop(os.fstat(fd).st_ino, None)
+        self._leave("fsync", where)
+
+    def rename(self, src: str, dst: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+        target = self._full(dst, dst_dir_fd)
+        self._enter("rename", target)
+        self._remember(target)
+        os.rename(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+        self._leave("rename", target)
+
+    def unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
+        where = self._full(path, dir_fd)
+        if self.dead:
+            return
+        self._enter("unlink", where)
+        self._remember(where)
+        os.unlink(path, dir_fd=dir_fd)
+        self._leave("unlink", where)
+
+    def fchmod(self, fd: int, mode: int) -> None:
+        self._enter("fchmod", self._paths.get(fd, ""))
+        os.fchmod(fd, mode)
+
+    def pread(self, fd: int, length: int, offset: int) -> bytes:
+        self._enter("read", self._paths.get(fd, ""))
+        return os.pread(fd, length, offset)
+
+    def getpid(self) -> int:
+        return self.pid
+
+    def kill(self, pid: int, _signal: int) -> None:
+        if pid != self.pid:
+            raise ProcessLookupError
+
+    # -- what may come between ------------------------------------------------------------------------------
+
+    def _full(self, path: Any, dir_fd: int | None) -> str:
+        return os.fspath(path) if dir_fd is None else f"{self._paths[dir_fd]}/{path}"
+
+    def _enter(self, op: str, where: str) -> None:
+        if self.dead:
+            raise Killed
+        self.ops += 1
+        if self.before_op is not None:
+            self.before_op(op, where)
+        if self.kill_in is not None:
+            self.kill_in -= 1
+            if self.kill_in <= 0:
+                self.kill_in, self.dead = None, True
+                raise Killed
+        for fault in self.faults:
+            if fault.op == op and fault.where in where:
+                raise OSError(fault.errno, os.strerror(fault.errno))
+
+    def _leave(self, op: str, where: str) -> None:
+        if self.after_op is not None:
+            self.after_op(op, where)
+        if self.kill_after == op:
+            self.kill_after, self.dead = "", True
+            raise Killed
+
+    def _remember(self, path: str) -> None:
+        old: bytes | None = None
+        with contextlib.suppress(OSError):
+            old = Path(path).read_bytes()
+        now = self.time()
+        if len(self._pending) > 64:
+            self._pending = [p for p in self._pending if now - p.at < WRITEBACK]
+            self._unsynced = {ino: at for ino, at in self._unsynced.items() if now - at < WRITEBACK}
+        self._pending.append(_Pending(os.path.dirname(path), path, old, now))
+
+    # -- the end of a process, of a machine -------------------------------------------------------------------
+
+    def revive(self) -> None:
+        """The next process."""
+        self.dead, self.kill_in, self.kill_after = False, None, ""
+        self.pid += 1
+        self._paths.clear()
+
+    def lose_power(self) -> None:
+        """What was not flushed is lost in one of the ways that POSIX allows: of the changes of a directory the last
+        ones, of a file's bytes any part."""
+        now = self.time()
+        self._pending = [p for p in self._pending if now - p.at < WRITEBACK]
+        self._unsynced = {ino: at for ino, at in self._unsynced.items() if now - at < WRITEBACK}
+        for directory in sorted({p.directory for p in self._pending}):
+            mine = [p for p in self._pending if p.directory == directory]
+            lost = self.random.randint(0, len(mine))
+            for change in reversed(mine[len(mine) - lost :]):
+                _put(Path(change.path), change.old)
+            for change in mine[: len(mine) - lost]:
+                self._damage(Path(change.path))
+        self._pending.clear()
+        self._unsynced.clear()
+
+    def _damage(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            if path.stat().st_ino in self._unsynced and self.random.random() < 0.7:
+                data = path.read_bytes()
+                _put(path, data[: self.random.choice([0, self.random.randint(0, len(data))])])
+
+
+def _put(path: Path, data: bytes | None) -> None:
+    if data is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_bytes(data)
+        path.chmod(0o600)
+
+
+@contextlib.contextmanager
+def in_place_of_os(disk: Disk) -> Iterator[None]:
+    """Have the daemon's modules of files use `disk`."""
+    real = [module.os for module in MODULES]
+    try:
+        for module in MODULES:
+            module.os = disk  # type: ignore[attr-defined]
+        yield
+    finally:
+        for module, before in zip(MODULES, real, strict=True):
+            module.os = before  # type: ignore[attr-defined]

@@ -1,0 +1,122 @@
+"""Calls as STS sees them, and the plan's own due times: lateness, herds and storms (I5, I6, promise 7)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from assumed.edge.scheduler import WORKERS, Timetable
+
+LATE = 5.0
+"""Seconds after its due time by which a role is tried while the machine is awake and a worker is free."""
+LATE_AFTER_JUMP = 35.0
+"""The same after a resume or a step of the clock: a heartbeat (promise 7), and the same five seconds."""
+MEMORY = 4.0 * 3600
+BURST, STEADY, PER_ROLE, PROBES = 100, 5, 14, 8
+
+
+class PlanWatch(Timetable):
+    """The real timetable; the due time of each plan is noted, and how late the role was tried."""
+
+    def __init__(self, *args: Any, time: Callable[[], float]) -> None:
+        super().__init__(*args)
+        self._time = time
+        self.due: dict[str, float] = {}
+
+    def put(self, profile: str, due_in: float) -> None:
+        now = self._time()
+        if due_in > 0 or profile not in self.due:
+            self.due[profile] = now + max(0.0, due_in)
+        self.due[profile] = min(self.due[profile], now + max(0.0, due_in))
+        super().put(profile, due_in)
+
+    def drop(self, profile: str) -> None:
+        self.due.pop(profile, None)
+        super().drop(profile)
+
+
+@dataclass(slots=True)
+class Begun:
+    """One call that began."""
+
+    t: float
+    profile: str
+    source: str
+    in_time: bool
+    """It was planned for now, and nothing has held it up."""
+
+
+@dataclass(slots=True)
+class Politeness:
+    """Watches the calls. Each method returns what is wrong, in words; empty if nothing is."""
+
+    calls: deque[Begun] = field(default_factory=deque)
+    reset_t: float = 0.0
+    """When a backoff was last reset by an event that may reset it: a start, a resume, a step, an edit."""
+    jump_t: float = float("-inf")
+    full_t: float = float("-inf")
+    """When the pool was last full: a role that waits for a worker is not late."""
+    busy: int = 0
+    worst: float = 0.0
+    worst_after_jump: float = 0.0
+    peak: int = 0
+
+    def jumped(self, t: float) -> None:
+        """A resume, or a step of the clock."""
+        self.jump_t = self.reset_t = t
+
+    def began(self, call: Begun, due: float | None, trouble_since: float | None) -> str:
+        """A call begins that was due at `due`."""
+        self.calls.append(call)
+        while self.calls[0].t < call.t - 60:
+            self.calls.popleft()
+        self.busy += 1
+        if self.busy > WORKERS:
+            return f"I6: {self.busy} calls in flight"
+        if due is not None:
+            self._measure(call.t, due)
+        return self._storm(call, trouble_since)
+
+    def _measure(self, t: float, due: float) -> None:
+        if due <= self.jump_t + LATE_AFTER_JUMP - LATE:
+            if self.jump_t <= due or t - self.jump_t < 120:
+                self.worst_after_jump = max(self.worst_after_jump, t - max(due, self.jump_t, self.full_t))
+        else:
+            self.worst = max(self.worst, t - max(due, self.full_t))
+
+    def _storm(self, call: Begun, trouble_since: float | None) -> str:
+        second = [c for c in self.calls if c.t > call.t - 1.0]
+        self.peak = max(self.peak, len(second))
+        if sum(c.source == call.source for c in second) > BURST:
+            return f"I6: {len(second)} calls to {call.source} within a second"
+        steady = [c for c in second if c.in_time]
+        if len(steady) > STEADY and call.t - self.reset_t > 60:
+            return f"I6: {len(steady)} renewals within a second, though nothing has happened: a herd"
+        mine = sum(c.profile == call.profile for c in self.calls)
+        if mine > PER_ROLE and call.t - self.reset_t > 60:
+            return f"I6: {call.profile} was asked for {mine} times within a minute"
+        if trouble_since is not None and call.t - max(trouble_since, self.reset_t) > 240:
+            probes = [c for c in self.calls if c.source == call.source]
+            if len(probes) > PROBES:
+                return f"I6: {call.source} is down and was probed {len(probes)} times within a minute"
+        return ""
+
+    def ended(self, t: float) -> None:
+        """A call has ended."""
+        if self.busy == WORKERS:
+            self.full_t = t
+        self.busy -= 1
+
+    def late(self, due: dict[str, float], t: float) -> str:
+        """The first role that is due and has not been tried in time."""
+        if self.busy == WORKERS:
+            return ""
+        for profile, at in due.items():
+            limit = max(at + LATE, self.full_t + LATE)
+            if at <= self.jump_t + LATE_AFTER_JUMP - LATE:
+                limit = max(limit, self.jump_t + LATE_AFTER_JUMP)
+            if t > limit:
+                return f"promise 7: {profile} was due at {at:.3f}, {t - at:.3f} s ago, and has not been tried"
+        return ""

@@ -1,0 +1,455 @@
+"""A machine, its people and AWS, for a month: one thread, one seed, every step looked at."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assumed.core.errors import ConfigError, FileRefused
+from assumed.keeper.messages import Hint, Refresh, Wanted
+
+from .aws import CANARY, SimSources, Sts
+from .checks import FIND, FLOOR, SLACK, Expectations, Obstacle, Violation
+from .clock import Clock
+from .daemon import Daemon, Flight, Host
+from .disk import Disk, Killed, in_place_of_os
+from .people import Person, Spec, toml
+from .polite import Begun, Politeness
+from .readers import Readers, Torn, foreign
+from .timetable import Job
+
+DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was seen."""
+
+    calls: int = 0
+    steps: int = 0
+    role_seconds: float = 0.0
+    least_left: float = float("inf")
+    """Of sessions of an hour, while nothing stood in the way."""
+
+
+@dataclass
+class World:
+    """Everything. `run` raises Violation at the first broken promise."""
+
+    home: Path
+    specs: list[Spec]
+    seed: int = 0
+    clock: Clock = field(default_factory=Clock)
+    refreshable: set[str] = field(default_factory=set)
+    hinting: float = 0.9
+    """The chance that the watcher tells of an edit; the rest the heartbeat has to find."""
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.sts = Sts(self.clock, self.random)
+        self.disk = Disk(self.random, lambda: self.clock.t)
+        self.disk.after_op = self._after_op
+        self.config_path = self.home / "config.toml"
+        self.credentials = self.home / ".aws" / "credentials"
+        self.credentials.parent.mkdir(mode=0o700)
+        self.state = self.credentials.parent / "assumed"
+        self.person = Person(self.credentials, self.random, {s.profile for s in self.specs})
+        self.person.begin()
+        self.readers = Readers(self.credentials, self.state, self.sts.grants)
+        self.expected = Expectations()
+        self.polite = Politeness()
+        self.figures = Figures()
+        self.daemon: Daemon | None = None
+        self.trouble_since: float | None = None
+        self.hanging: set[str] = set()
+        self.refusing: set[str] = set()
+        self.writers: list[Any] = []
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._serial = itertools.count()
+        self._edit_by = 0.0
+        self._counted_t = 0.0
+        self.config_saved_t = 0.0
+        self._names = itertools.count(1)
+        self.log: list[tuple[float, str, str, dict[str, Any]]] = []
+        self.config_path.write_text(toml(self.specs))
+        self.expected.want(self.specs, 0.0, self.start_time())
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    def later(self, seconds: float, what: Callable[[], None]) -> None:
+        """Have something happen; what falls into a suspend happens at its end."""
+        heapq.heappush(self._events, (self.clock.t + seconds, next(self._serial), what))
+
+    def run(self, seconds: float) -> None:
+        """Let so much time pass."""
+        with self._inside():
+            self._run(self.clock.t + seconds)
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """The daemon's disk and environment."""
+        before = os.environ.get("HOME", "")
+        os.environ["HOME"] = str(self.home)
+        try:
+            with in_place_of_os(self.disk):
+                yield
+        finally:
+            os.environ["HOME"] = before
+
+    def _run(self, end: float) -> None:
+        clock, events = self.clock, self._events
+        while True:
+            self._settle()
+            self._look()
+            self.figures.steps += 1
+            coming = min(events[0][0], end) if events else end
+            if self.daemon is not None:
+                self.daemon.skip(coming)
+                coming = min(coming, clock.at(self.daemon.next_mono()))
+            # A microsecond at least: sums of floats may fall short of the moment that they were computed for.
+            clock.t = max(clock.t + 1e-6, coming)
+            while events and events[0][0] <= clock.t:
+                heapq.heappop(events)[2]()
+                self._something_happened()
+            if clock.t >= end:
+                break
+
+    def count(self) -> None:
+        """So much time more has been kept for so many roles, asleep or awake."""
+        self.figures.role_seconds += (self.clock.t - self._counted_t) * len(self.expected.kept)
+        self._counted_t = self.clock.t
+
+    def _something_happened(self) -> None:
+        if self.daemon is not None:
+            self.daemon.quiet_beats = 0
+
+    def suspend(self, seconds: float) -> None:
+        """The lid is closed and opened again."""
+        obstacle = Obstacle("suspend", 42.0 + self.sts.slow * 2)
+        self.begin(obstacle)
+        self.clock.sleep(seconds)
+        self._something_happened()
+        self.polite.jumped(self.clock.t)
+        self.end(obstacle)
+
+    def step_clock(self, seconds: float) -> None:
+        """Somebody sets the wall clock."""
+        self.clock.wall_error += seconds
+        self._something_happened()
+        self.polite.jumped(self.clock.t)
+
+    # -- the daemon's life -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """A daemon starts. One that cannot (a full disk) is started again, as systemd would."""
+        if self.daemon is not None:
+            return
+        self.disk.revive()
+        self.polite.busy, self.polite.reset_t = 0, self.clock.t
+        self.polite.jump_t = self.clock.t
+        host = Host(
+            self.clock,
+            self.sts,
+            self.disk,
+            self.config_path,
+            self.home,
+            self.later,
+            self.say,
+            self._begin,
+            self._sources,
+        )
+        try:
+            with self._inside():
+                daemon = Daemon(host)
+                self.daemon = daemon
+                self._guarded(daemon.open)
+        except FileRefused:
+            self.daemon = None
+            self.later(10.0, self.start)
+        except (ConfigError, ValueError) as error:
+            raise Violation(f"promise 10: the daemon does not start: {error}") from error
+        self._nothing_left_over()
+
+    def die(self) -> None:
+        """Nothing of the daemon runs any more."""
+        self.daemon = None
+        self.disk.dead = True
+
+    def start_time(self) -> float:
+        """Seconds that a start may take until every role is fresh."""
+        return 30.0 + (len(self.specs) / 10 + 2) * (0.5 + self.sts.slow)
+
+    def _guarded(self, what: Callable[[], None]) -> None:
+        try:
+            what()
+        except Killed:
+            self.killed()
+
+    def killed(self) -> None:
+        """The disk has killed the daemon: faults say what happens next."""
+        self.die()
+
+    def orderly(self, what: Callable[[], None]) -> None:
+        """Let the daemon do something outside the run of time."""
+        with self._inside():
+            self._guarded(what)
+
+    def _sources(self, daemon: Daemon) -> SimSources:
+        def later(seconds: float, what: Callable[[], None]) -> None:
+            self.later(seconds, lambda: what() if self.daemon is daemon else None)
+
+        return SimSources(
+            self.clock, self.random, self.refreshable, self.hanging, self.refusing, later, lambda message: None, {}
+        )
+
+    def _settle(self) -> None:
+        daemon = self.daemon
+        if daemon is not None:
+            self._guarded(daemon.settle)
+
+    def _begin(self, daemon: Daemon, job: Job) -> bool:
+        """A worker takes a job. True when a call is now in flight."""
+        profile, t = job.id, self.clock.t
+        book = daemon.keeper.desk.book
+        decision = book.decide(profile, self.clock.now()) if profile in book.roles else None
+        in_time = decision is not None and decision.reason == "scheduled" and decision.due_in > -2
+        due = daemon.timetable.due.get(profile)
+        call = daemon.begun(job)
+        if call is None:
+            return False
+        daemon.timetable.due.pop(profile, None)
+        if profile in daemon.flights:
+            raise Violation(f"I5: two calls for {profile} in flight")
+        self._old_keys_are_gone(profile, call.order.identity)
+        daemon.pacer_clock.slept = 0.0
+        daemon.pacer.wait(call.order.role.source())
+        fate, latency = self.sts.receive(call)
+        self.figures.calls += 1
+        wrong = self.polite.began(Begun(t, profile, call.order.role.domain(), in_time), due, self.trouble_since)
+        if wrong:
+            raise Violation(wrong)
+        daemon.flights[profile] = Flight(call, fate, t)
+
+        def arrive() -> None:
+            if self.daemon is daemon:
+                daemon.keeper.renewals.finish(call)
+                del daemon.flights[profile]
+                self.polite.ended(self.clock.t)
+                daemon.scheduler.ended(profile)
+                self.later(0.001, lambda: daemon.scheduler.left(profile))
+
+        self.later(daemon.pacer_clock.slept + latency, arrive)
+        return True
+
+    # -- what others do ----------------------------------------------------------------------------------------
+
+    def hint(self) -> None:
+        """The watcher may notice."""
+        daemon = self.daemon
+        if daemon is not None and self.random.random() < self.hinting:
+            self.later(0.002, lambda: daemon.keeper.desk.inbox.put(Hint()))
+
+    def begin(self, obstacle: Obstacle) -> Obstacle:
+        """Something comes into the way of roles."""
+        self.expected.begin(obstacle, self.clock.t, self.clock.mono)
+        return obstacle
+
+    def end(self, obstacle: Obstacle) -> None:
+        """It is gone."""
+        self.expected.end(obstacle, self.clock.t, self.clock.mono)
+
+    def edited(self) -> None:
+        """A person or another program has written the credentials file."""
+        if self.person.orphaned or self.daemon is None:
+            self.accept_what_is_there()
+        self.polite.reset_t = self.clock.t
+        self._edit_by = self.clock.mono + FIND
+        obstacle = Obstacle("edit", FIND, blind=True)
+        self.begin(obstacle)
+        self.end(obstacle)
+        self.hint()
+
+    def configure(self, specs: list[Spec]) -> None:
+        """A person saves another configuration."""
+        self.count()
+        self.specs = specs
+        self.polite.reset_t = self.clock.t
+        self.config_path.write_text(toml(specs))
+        self.expected.want(specs, self.clock.mono, FIND + self.start_time())
+        self.hint()
+
+    def config_busy(self) -> bool:
+        """Whether the configuration has just been saved, stands broken, or nobody is there to read it: people, too,
+        edit one thing after the other."""
+        return self.clock.t < self.config_saved_t + 2 * MINUTE or self.daemon is None
+
+    def next_serial(self) -> int:
+        """A number that was not there before."""
+        return next(self._names)
+
+    def accept_what_is_there(self) -> None:
+        """Whoever held an edit that was still being found is dead."""
+        person = self.person
+        person.orphaned = person.torn_since is not None
+        if not person.orphaned:
+            person.accepted = [foreign(person.read(), person.kept)]
+
+    def refresh(self, profiles: list[str]) -> None:
+        """`assumed refresh`."""
+        if self.daemon is not None:
+            self.daemon.keeper.desk.inbox.put(Refresh(tuple(profiles)))
+
+    def readers_ask(self) -> None:
+        """SDKs call `credential-process` for every profile; it asks the daemon where it finds nothing."""
+        if self.daemon is not None:
+            for profile in self.expected.kept:
+                self.daemon.keeper.desk.inbox.put(Wanted(profile))
+
+    def say(self, level: str, event: str, **facts: Any) -> None:
+        """The log: I3 holds for what is handed to it, before anything is masked."""
+        if CANARY in repr(facts):
+            raise Violation(f"I3: a secret in the log: {event}")
+        if event == "role.renewal_crashed":
+            raise Violation(f"a renewal crashed: {facts['exc_info']!r}") from facts["exc_info"]
+        self.log.append((self.clock.t, level, event, facts))
+        if len(self.log) > 400:
+            del self.log[:200]
+
+    # -- the invariants ------------------------------------------------------------------------------------------
+
+    def _after_op(self, op: str, where: str) -> None:
+        if where == str(self.credentials):
+            if op in {"rename", "write", "unlink", "create"}:
+                self._readers_see_whole_files()
+                self._foreign_bytes_stay(published=True)
+                if self.random.random() < 0.2:
+                    self.hint()
+        elif where.endswith(".json"):
+            self.readers.store_changed()
+
+    def _readers_see_whole_files(self) -> bool:
+        try:
+            changed = self.readers.refresh()
+        except Torn as torn:
+            if self.person.torn_since is not None:
+                return False
+            raise Violation(f"I1: a reader found half a file: {torn}") from torn
+        if changed:
+            name = self.readers.incoherent(self.expected.kept, CANARY)
+            if name:
+                raise Violation(f"I1: [{name}] is of two sessions")
+        return changed
+
+    def _foreign_bytes_stay(self, published: bool = False) -> None:
+        """I2. An edit that is still being found may be there or not yet; what is published is never half of one."""
+        person = self.person
+        if person.torn_since is not None and (not published or self.clock.t - person.torn_since >= 0.95):
+            return
+        found = foreign(self.readers.text, person.kept)
+        if found == person.accepted[-1]:
+            if not published or len(person.accepted) == 1:
+                return
+        elif found not in person.accepted:
+            raise Violation(f"I2: what is not ours has changed: {found} instead of {person.accepted}")
+        elif not published and len(person.accepted) > 1 and self._all_found():
+            raise Violation(f"I2: an edit was lost: {person.accepted[-1]} never came to {found}")
+        if self._all_found():
+            del person.accepted[:-1]
+
+    def _all_found(self) -> bool:
+        mono = self.clock.mono
+        return (
+            self.daemon is not None
+            and mono > self._edit_by
+            and not self.expected.standing
+            and mono > self.expected.writes_blocked_until
+        )
+
+    def _old_keys_are_gone(self, profile: str, identity: str) -> None:
+        """Promise 5: before a role that is another one now is asked for, its old session has left every reader."""
+        if self.clock.mono < self._edit_by or self.person.torn_since is not None:
+            return
+        self.readers.refresh()
+        for key_id in (self.readers.in_file(profile), self.readers.in_store(profile)):
+            grant = self.sts.grants.get(key_id or "")
+            if grant is not None and grant.profile == profile and grant.identity != identity:
+                raise Violation(f"promise 5: {profile} is asked for while {key_id} of its old self is still served")
+
+    def _nothing_left_over(self) -> None:
+        if self.daemon is None or self.disk.faults:
+            return
+        left = [*self.state.rglob("*.tmp"), *self.credentials.parent.glob("*.tmp")]
+        if left:
+            raise Violation(f"a start left {left[0].name} of a killed writer")
+
+    def _look(self) -> None:
+        mono = self.clock.mono
+        if (self.person.torn_since is None and self._readers_see_whole_files()) or (
+            self.person.torn_since is None and len(self.person.accepted) > 1
+        ):
+            self._foreign_bytes_stay()
+        daemon = self.daemon
+        if daemon is not None:
+            if mono - daemon.beaten_at > 31.0:
+                raise Violation(f"I8: no heartbeat for {mono - daemon.beaten_at:.0f} s")
+            late = self.polite.late(daemon.timetable.due, self.clock.t)
+            if late:
+                raise Violation(late)
+        self._roles_are_fresh(mono)
+        self._removed_are_gone(mono)
+
+    def _roles_are_fresh(self, mono: float) -> None:
+        t, aws = self.clock.t, self.clock.aws
+        for profile, kept in self.expected.kept.items():
+            if kept.obstacles == 0 and mono > kept.recover_at:
+                kept.good_t, kept.blind = t, False
+            elif kept.blind:
+                continue
+            in_store = kept.spec.deliver == "process"
+            key_id = self.readers.in_store(profile) if in_store else self.readers.in_file(profile)
+            grant = self.sts.grants.get(key_id or "")
+            if grant is None:
+                raise Violation(f"promise 4: a reader of {profile} finds {key_id or 'nothing'}")
+            left = grant.expires - aws
+            if left < FLOOR * grant.life - (t - kept.good_t) - SLACK:
+                since = f"{t - kept.good_t:.0f} s after all was well"
+                raise Violation(f"I4: {profile} has {left:.0f} s of {grant.life:.0f} s left, {since}")
+            if kept.good_t == t and grant.life == HOUR:
+                self.figures.least_left = min(self.figures.least_left, left)
+
+    def _removed_are_gone(self, mono: float) -> None:
+        for profile, by in list(self.expected.gone.items()):
+            quiet = self.daemon is not None and not self.expected.standing
+            if mono > by and quiet and mono > self.expected.writes_blocked_until:
+                if self.readers.in_file(profile) in self.sts.grants or self.readers.in_store(profile):
+                    raise Violation(f"{profile} has left the configuration, and its session is still served")
+                del self.expected.gone[profile]
+
+    def calm_down(self) -> None:
+        """Nothing happens any more: whatever stands is let go, and then every role has to be fresh (I7)."""
+        deadline = self.clock.t + 12 * HOUR
+        self.disk.kill_in, self.disk.kill_after = None, ""
+        while self.clock.t < deadline and (self.expected.standing or self.daemon is None):
+            self.run(10 * MINUTE)
+        recovered = max((k.recover_at for k in self.expected.kept.values()), default=0.0)
+        self.run(max(0.0, recovered - self.clock.mono) + 5 * MINUTE)
+        if self.expected.standing or self.daemon is None:
+            raise Violation(
+                f"the world has not come to rest: {[o.kind for o in self.expected.standing]}, {self.daemon}"
+            )
+        for role in self.daemon.status()["roles"]:
+            if role["state"] != "fresh":
+                raise Violation(f"I7: status says {role['state']} of {role['profile']}: {role['last_error']}")
+
+    def close(self) -> None:
+        """Give back what the world holds open."""
+        for writer in self.writers:
+            if writer.rest and writer.fd is not None:
+                os.close(writer.fd)
