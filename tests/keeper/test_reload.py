@@ -360,3 +360,25 @@ def test_half_a_file_lets_no_role_go_that_the_whole_one_has(
 
     assert all(kept <= {role.profile for role in edit.config.roles} for _, edit in editor.edits[1:] if edit.leaving)
     assert editor.watch.running == editor.parse(text)
+
+
+@pytest.mark.parametrize("gone", ["b", None], ids=["roles are missing behind it", "nothing else is missing"])
+def test_a_file_that_looks_cut_off_does_not_turn_its_last_role_into_another_one(
+    editor: Editor, gone: str | None
+) -> None:
+    """Without the key that stands last in it, a role is another one, and its session would be taken away."""
+    last = 'source_identity = "natan"\n'
+    whole = toml("a") + last + ("" if gone is None else toml("b")[toml("b").index("\n[[roles]]") :])
+    editor.write(whole)
+    editor.wait(QUIET + CONFIRM)
+    editor.write(toml("a"))
+    editor.wait(QUIET)
+    role = editor.watch.running.role("a")
+    assert role is not None
+    assert role.source_identity == "natan"
+    assert editor.edits[-1][1].confirmed is False
+    editor.wait(CONFIRM)
+    role = editor.watch.running.role("a")
+    assert role is not None
+    assert role.source_identity is None
+    assert editor.edits[-1][1].confirmed

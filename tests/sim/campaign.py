@@ -54,11 +54,11 @@ def run_seed(seed: int, into: Campaign, seconds: float = MONTH) -> str:
     return broken
 
 
-def run_seeds(seeds: Iterable[int], stop: Callable[[str], bool] = lambda broken: False) -> Campaign:
+def run_seeds(seeds: Iterable[int], stop: Callable[[str], bool], seconds: float = MONTH) -> Campaign:
     """All of them, or up to the first of which `stop` says so."""
     campaign = Campaign()
     for seed in seeds:
-        if stop(run_seed(seed, campaign)):
+        if stop(run_seed(seed, campaign, seconds)):
             break
     return campaign
 

@@ -69,6 +69,8 @@ class Politeness:
 
     def began(self, call: Begun, due: float | None, trouble_since: float | None) -> str:
         """A call begins that was due at `due`."""
+        if due is not None and (late := self.late({call.profile: due}, call.t)):
+            return late
         self.calls.append(call)
         while self.calls[0].t < call.t - 60:
             self.calls.popleft()

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 # One import path for all: `sim` is the package, however this file was started.
 from sim import figures
 from sim.campaign import Campaign, how_to_reproduce, run_seeds
+from sim.month import DAY
 
 
 def rows_of(campaign: Campaign) -> list[dict[str, Any]]:
@@ -72,12 +73,13 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="this one alone")
+    parser.add_argument("--days", type=float, default=30)
     parser.add_argument("--until-broken", action="store_true")
     parser.add_argument("--no-experiments", action="store_true")
     parser.add_argument("--json", type=Path, help="write the rows there, too")
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.seeds) if options.seed is None else [options.seed]
-    campaign = run_seeds(seeds, lambda broken: bool(broken) and options.until_broken)
+    campaign = run_seeds(seeds, lambda broken: bool(broken) and options.until_broken, options.days * DAY)
     for seed, broken in campaign.violations:
         print(f"seed {seed}: {broken}\n  reproduce: {how_to_reproduce(seed)}")
     if options.seed is not None or options.until_broken:

@@ -1,0 +1,27 @@
+"""A simulator that finds nothing proves nothing: it has to find bugs that were planted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .bugs import PATCHES, hunt
+
+ALL = sorted(PATCHES.glob("*.patch"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(shutil.which("patch") is None, reason="the patch command is not installed")
+@pytest.mark.parametrize("patch", ALL, ids=lambda patch: patch.stem)
+def test_a_planted_bug_is_found(patch: Path) -> None:
+    """Each in a copy of the daemon of its own."""
+    found = hunt(patch, seeds=400)
+    assert found.seed is not None, f"{found.title} was not found in 400 simulated months"
+
+
+def test_ten_bugs_are_planted_at_least() -> None:
+    """They are files, and files get lost."""
+    assert len(ALL) >= 10
