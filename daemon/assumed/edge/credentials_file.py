@@ -173,8 +173,9 @@ class CredentialsFile:
         """The merge, unless the file looks as if another program was in the middle of writing it.
 
         That is: a profile seen earlier is missing, or the file cannot be read any more, and not yet for a second.
-        A file that is empty at the very first read counts as well: nobody keeps one. None when a lost edit never
-        became whole, and is given up: the file that stands is.
+        A file that is empty at the very first read counts as well: nobody keeps one. None when a lost edit stayed
+        empty or unreadable, and is given up: the file that stands is whole. Profiles that it no longer has somebody
+        has taken out, as in any other file.
         """
         seen = self._replaced.names if lost and self._replaced else self._seen
         expected = seen or frozenset()
@@ -189,7 +190,7 @@ class CredentialsFile:
         if seen is None and source is not None and not source.text:
             missing |= {""}
         self._wait_for(missing)
-        if lost and missing:
+        if lost and (refused is not None or not (source and source.text.strip())):
             self._replaced = None
             return None
         if refused is not None:
