@@ -366,6 +366,23 @@ def test_a_program_that_had_the_file_open_when_it_was_replaced_loses_nothing(fil
     assert found["p"]["aws_session_token"] == "token-canary-2"
 
 
+def test_a_profile_taken_out_of_the_replaced_file_is_gone_a_second_later(
+    file: CredentialsFile, path: Path, seconds: Seconds
+) -> None:
+    """As one that is taken out of the file that stands."""
+    path.write_bytes(MINE + b"[old]\nx = 1\n")
+    put(file, "p")
+    with path.open("r+b") as editor:
+        put(file, "p", generation=2)
+        editor.truncate(0)
+        editor.write(MINE)
+    with pytest.raises(FileUnsettled):
+        put(file, "p", generation=3)
+    seconds.now += 1.0
+    put(file, "p", generation=3)
+    assert list(botocore_reads(path)) == ["mine", "p"]
+
+
 def test_a_lost_edit_that_never_becomes_whole_is_given_up(file: CredentialsFile, path: Path, seconds: Seconds) -> None:
     path.write_bytes(MINE)
     put(file, "p")

@@ -53,7 +53,7 @@ def outage(world: World) -> None:
         return
     kind = world.random.choice(["unreachable", "unreachable", "hang", "broken", "throttled", "garbage"])
     world.sts.trouble = kind
-    if kind == "unreachable":
+    if kind != "garbage":
         world.trouble_since = world.clock.t
 
     def over() -> None:
@@ -90,7 +90,7 @@ def dead_source(world: World) -> None:
         return
     world.sts.dead.add(name)
     obstacle = Obstacle("source dead", AFTER_SOURCE, frozenset({source}))
-    stands(world, obstacle, span(world.random, 10, 3 * HOUR), lambda: world.sts.dead.discard(name))
+    stands(world, obstacle, span(world.random, MINUTE, 12 * HOUR), lambda: world.sts.dead.discard(name))
 
 
 def silent_source(world: World) -> None:
@@ -132,16 +132,9 @@ def clock_step(world: World) -> None:
         return
     by = world.random.choice([-1, 1]) * span(world.random, 1, 24 * HOUR)
     world.step_clock(by)
-    obstacle = Obstacle("clock", AFTER_OUTAGE)
-    refused = world.sts.minds_skew and abs(by) > 800
-    if refused:
-        world.begin(obstacle)
-
-    def right() -> None:
-        world.step_clock(-world.clock.wall_error)
-        world.end(obstacle)
-
-    world.later(span(world.random, 10, 6 * HOUR), right)
+    if world.sts.minds_skew and abs(by) > 800:
+        world.begin(Obstacle("clock", AFTER_OUTAGE))
+    world.later(span(world.random, 10, 72 * HOUR), world.set_clock_right)
 
 
 # -- the disk ----------------------------------------------------------------------------------------------------
@@ -195,14 +188,14 @@ def kill_in_write(world: World) -> None:
     """SIGKILL between two operations of a write, a renewal or two from now; or the power goes."""
     if world.daemon is None:
         return
-    if world.random.random() < 0.5:
+    if world.random.random() < 0.4:
         world.disk.kill_in = world.random.randint(1, 60)
     else:
         world.disk.kill_after = world.random.choice(["create", "write", "fsync", "rename", "rename"])
 
     def killed() -> None:
         world.die()
-        if world.random.random() < 0.5:
+        if world.random.random() < 0.4:
             _down(world, "killed", span(world.random, 1, HOUR))
         else:
             _lose_power(world)
@@ -249,14 +242,43 @@ def edit(world: World) -> None:
     elif how == "stale":
         world.later(span(world.random, 1, 20 * MINUTE), lambda: _save_stale(world, text))
     else:
-        save = person.save_in_place if how == "in place" else person.save_by_appending
-        writing = save(text, world.clock.t, world.edited)
-        world.writers.append(writing)
-        torn = Obstacle("half written", FIND, blind=True)
-        world.hint()
-        took = span(world.random, 0.001, 0.9)
-        world.later(took / 2, lambda: writing.step(0.5))
-        stands(world, torn, took, lambda: writing.step(1))
+        _save_slowly(world, text, how)
+
+
+def _save_slowly(world: World, text: str, how: str) -> None:
+    """Truncated now, whole in less than a second: so long a writer may take (the AWS CLI needs a millisecond)."""
+    person = world.person
+    save = person.save_in_place if how == "in place" else person.save_by_appending
+    writing = save(text, world.clock.t, world.edited)
+    world.writers.append(writing)
+    world.hint()
+    took = span(world.random, 0.001, 0.9)
+    world.later(took / 2, lambda: writing.step(0.5))
+    stands(world, Obstacle("half written", FIND, blind=True), took, lambda: writing.step(1))
+
+
+def edit_in_write(world: World) -> None:
+    """Another program writes the file between two operations of our next write."""
+    left, how = world.random.randint(1, 30), world.random.choice(["whole", "in place", "appending"])
+
+    def step_in(op: str, where: str) -> None:
+        nonlocal left
+        person = world.person
+        left -= 1
+        # Who replaces the file, or begins it anew, between our last look and our rename, cannot be seen: microseconds.
+        if left > 0 or (how != "in place" and op == "rename") or person.torn_since is not None:
+            return
+        world.disk.before_op = None
+        text = person.edited(person.read())
+        if not text.strip():
+            return  # an empty file that was replaced in the same moment is a truncated one, for all that anybody knows
+        if how == "whole":
+            person.save_whole(text)
+            world.edited()
+        else:
+            _save_slowly(world, text, how)
+
+    world.disk.before_op = step_in
 
 
 def _save_stale(world: World, text: str) -> None:
@@ -375,6 +397,7 @@ FAULTS: dict[Happening, int] = {
     power_cut: 2,
     stop: 2,
     edit: 6,
+    edit_in_write: 4,
     delete: 1,
     tidy: 1,
     fight: 1,

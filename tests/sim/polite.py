@@ -14,7 +14,7 @@ LATE = 5.0
 LATE_AFTER_JUMP = 35.0
 """The same after a resume or a step of the clock: a heartbeat (promise 7), and the same five seconds."""
 MEMORY = 4.0 * 3600
-BURST, STEADY, PER_ROLE, PROBES = 100, 5, 14, 8
+BURST, STEADY, PER_ROLE, PROBES = 100, 5, 14, 4
 
 
 class PlanWatch(Timetable):
@@ -55,6 +55,8 @@ class Politeness:
     calls: deque[Begun] = field(default_factory=deque)
     reset_t: float = 0.0
     """When a backoff was last reset by an event that may reset it: a start, a resume, a step, an edit."""
+    failing: dict[str, float] = field(default_factory=dict)
+    """Source → its first call in the trouble that it is in."""
     jump_t: float = float("-inf")
     full_t: float = float("-inf")
     """When the pool was last full: a role that waits for a worker is not late."""
@@ -99,7 +101,11 @@ class Politeness:
         mine = sum(c.profile == call.profile for c in self.calls)
         if mine > PER_ROLE and call.t - self.reset_t > 60:
             return f"I6: {call.profile} was asked for {mine} times within a minute"
-        if trouble_since is not None and call.t - max(trouble_since, self.reset_t) > 240:
+        if trouble_since is None:
+            return ""
+        if self.failing.get(call.source, -1.0) < max(trouble_since, self.reset_t):
+            self.failing[call.source] = call.t
+        if call.t - self.failing[call.source] > 120:
             probes = [c for c in self.calls if c.source == call.source]
             if len(probes) > PROBES:
                 return f"I6: {call.source} is down and was probed {len(probes)} times within a minute"
