@@ -10,7 +10,6 @@ from typing import Any, cast
 from assumed.config import read
 from assumed.core.command import process_command
 from assumed.core.model import Instant, Role
-from assumed.edge.aws import sts as sts_module
 from assumed.edge.aws.sts import Answer, Order, Pacer, assume
 from assumed.edge.credentials_file import CredentialsFile
 from assumed.edge.store import Store, state_dir
@@ -58,20 +57,6 @@ class Flight:
     begun_t: float
 
 
-class PacerClock:
-    """Stands for `time` in the module of STS: who would sleep is told how long."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.slept = 0.0
-
-    def monotonic(self) -> float:
-        return self._clock.mono
-
-    def sleep(self, seconds: float) -> None:
-        self.slept += seconds
-
-
 @dataclass(slots=True)
 class Host:
     """What a daemon needs of the world."""
@@ -95,9 +80,7 @@ class Daemon:
         clock = host.clock
         self.flights: dict[str, Flight] = {}
         self.beaten_at = clock.mono
-        self.pacer_clock = PacerClock(clock)
         self.pacer = Pacer()
-        sts_module.time = self.pacer_clock  # type: ignore[assignment]
         SimPath.disk = host.disk
         config, error = main.usable_config(host.config_path)
         directory = state_dir(config.credentials_file)

@@ -130,7 +130,8 @@ def clock_step(world: World) -> None:
     """The wall clock is set wrong; some time later it is set right. STS may refuse signatures of a wrong time."""
     if world.clock.wall_error or world.expected.obstructed("clock"):
         return
-    by = world.random.choice([-1, 1]) * span(world.random, 1, 24 * HOUR)
+    shortest, longest = world.random.choice([(1, 10 * MINUTE), (10 * MINUTE, 24 * HOUR)])
+    by = world.random.choice([-1, 1]) * span(world.random, shortest, longest)
     world.step_clock(by)
     if world.sts.minds_skew and abs(by) > 800:
         world.begin(Obstacle("clock", AFTER_OUTAGE))
@@ -390,7 +391,7 @@ FAULTS: dict[Happening, int] = {
     slowness: 2,
     short_sessions: 2,
     nap: 5,
-    clock_step: 4,
+    clock_step: 5,
     bad_disk: 8,
     kill: 2,
     kill_in_write: 3,

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from assumed.core.errors import ConfigError, FileRefused
+from assumed.edge.aws import sts
 from assumed.keeper.messages import Hint, Refresh, Wanted
 
 from .aws import CANARY, SimSources, Sts
 from .checks import FIND, FLOOR, SLACK, Expectations, Obstacle, Violation
-from .clock import Clock
+from .clock import Clock, PacerClock
 from .daemon import Daemon, Flight, Host
 from .disk import Disk, Killed, in_place_of_os
 from .people import Person, Spec, toml
@@ -54,6 +57,7 @@ class World:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.sts = Sts(self.clock, self.random)
+        self.pacer_clock = PacerClock(self.clock)
         self.disk = Disk(self.random, lambda: self.clock.t)
         self.disk.after_op = self._after_op
         self.config_path = self.home / "config.toml"
@@ -95,13 +99,10 @@ class World:
     @contextmanager
     def _inside(self) -> Iterator[None]:
         """The daemon's disk and environment."""
-        before = os.environ.get("HOME", "")
-        os.environ["HOME"] = str(self.home)
-        try:
-            with in_place_of_os(self.disk):
-                yield
-        finally:
-            os.environ["HOME"] = before
+        with pytest.MonkeyPatch.context() as patch, in_place_of_os(self.disk):
+            patch.setenv("HOME", str(self.home))
+            patch.setattr(sts, "time", self.pacer_clock)
+            yield
 
     def _run(self, end: float) -> None:
         clock, events = self.clock, self._events
@@ -235,7 +236,7 @@ class World:
         if profile in daemon.flights:
             raise Violation(f"I5: two calls for {profile} in flight")
         self._old_keys_are_gone(profile, call.order.identity)
-        daemon.pacer_clock.slept = 0.0
+        self.pacer_clock.slept = 0.0
         daemon.pacer.wait(call.order.role.source())
         fate, latency = self.sts.receive(call)
         self.figures.calls += 1
@@ -252,7 +253,7 @@ class World:
                 daemon.scheduler.ended(profile)
                 self.later(0.001, lambda: daemon.scheduler.left(profile))
 
-        self.later(daemon.pacer_clock.slept + latency, arrive)
+        self.later(self.pacer_clock.slept + latency, arrive)
         return True
 
     # -- what others do ----------------------------------------------------------------------------------------
