@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -185,14 +186,11 @@ def test_more_silent_clients_than_places_cost_their_patience_and_no_more(
 ) -> None:
     monkeypatch.setattr(control, "PATIENCE", 0.3)
     path = start()
-    silent = [socket.socket(socket.AF_UNIX) for _ in range(control.CLIENTS)]
-    for channel in silent:
-        channel.connect(str(path))
+    with contextlib.ExitStack() as silent:
+        for _ in range(control.CLIENTS):
+            silent.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
 
-    assert ask(path, {"next": 1}, timeout=5)
-
-    for channel in silent:
-        channel.close()
+        assert ask(path, {"next": 1}, timeout=5)
 
 
 def test_many_clients_at_once_each_get_their_own_answer(start: Start) -> None:

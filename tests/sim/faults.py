@@ -90,7 +90,7 @@ def dead_source(world: World) -> None:
         return
     world.sts.dead.add(name)
     obstacle = Obstacle("source dead", AFTER_SOURCE, frozenset({source}))
-    stands(world, obstacle, span(world.random, MINUTE, 12 * HOUR), lambda: world.sts.dead.discard(name))
+    stands(world, obstacle, span(world.random, 10 * MINUTE, 48 * HOUR), lambda: world.sts.dead.discard(name))
 
 
 def silent_source(world: World) -> None:
@@ -386,9 +386,9 @@ FAULTS: dict[Happening, int] = {
     outage: 6,
     denial: 4,
     wrong: 1,
-    dead_source: 3,
+    dead_source: 5,
     silent_source: 3,
-    slowness: 2,
+    slowness: 4,
     short_sessions: 2,
     nap: 5,
     clock_step: 5,

@@ -16,14 +16,14 @@ from .people import Spec
 from .world import DAY, HOUR, World
 
 MONTH = 30 * DAY
-RENEWALS = 40
+RENEWALS = 32
 """About so many renewals are a seed's worth: who has sessions of 15 minutes opens the lid for shorter hours."""
 FAULTS_A_MONTH = 26
 
 
 def roles_of(chance: random.Random) -> list[Spec]:
     """One to a few roles; some share a source, some are chained, some are delivered by process."""
-    count = chance.choice([1, 2, 3, 4, 4, 5, 6, 14])
+    count = chance.choice([1, 2, 2, 3, 3, 4, 4, 5, 6, 14])
     seconds = chance.choice([43200, 43200, 28800, 14400, 3600, 3600, 900])
     sources = ["default", "work", "work"] if chance.random() < 0.7 else ["default"]
     specs: list[Spec] = []

@@ -135,7 +135,8 @@ class ControlServer:
             except OSError:  # the client has gone again, or there are no descriptors left just now
                 time.sleep(0.01)
                 continue
-            if not self._slots.acquire(timeout=PATIENCE):
+            # Twice, for the clients that hold the places began in this same moment: one of the two must end first.
+            if not self._slots.acquire(timeout=2 * PATIENCE):
                 channel.close()
                 continue
             threading.Thread(target=self._one, args=[channel], name="control client", daemon=True).start()

@@ -1,0 +1,38 @@
+"""What the long tests measure, for the scoreboard that `make proof` prints."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+SCORES = "PROOF_SCORES"
+"""Variable that names the directory which the figures of one proof are collected in; without it they go nowhere."""
+
+Record = Callable[[str, float], None]
+
+
+def recorder(test: str) -> Record:
+    """A function that hands in a figure of this test."""
+    directory = os.environ.get(SCORES)
+
+    def record(name: str, value: float) -> None:
+        if directory is None:
+            return
+        line = json.dumps({"name": name, "value": value, "test": test})
+        # One file a process: the workers of pytest-xdist write at the same time.
+        with (Path(directory) / f"{os.getpid()}.jsonl").open("a") as file:
+            file.write(line + "\n")
+
+    return record
+
+
+def collected(directory: Path) -> dict[str, list[float]]:
+    """Name → every figure that was handed in under it."""
+    figures: dict[str, list[float]] = {}
+    for path in sorted(directory.glob("*.jsonl")):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            figures.setdefault(entry["name"], []).append(float(entry["value"]))
+    return figures
