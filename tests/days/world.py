@@ -118,7 +118,7 @@ class World:
         return self.mono + self.slept
 
     def now(self) -> Instant:
-        return Instant(AWS_START + self.boot + self.wall_error, self.boot, "boot-1")
+        return Instant(AWS_START + self.boot + self.wall_error, self.boot, "boot-1", slept=self.slept)
 
     def left(self, profile: str) -> float:
         """Seconds of true life, by AWS's clock, in what a reader of the profile gets now."""

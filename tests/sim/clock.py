@@ -40,7 +40,7 @@ class Clock:
 
     def now(self) -> Instant:
         """Both hands, as the daemon reads them."""
-        return Instant(self.wall, self.t - self._booted_at, f"boot-{self.boots}")
+        return Instant(self.wall, self.t - self._booted_at, f"boot-{self.boots}", slept=self._idle)
 
     def at(self, mono: float) -> float:
         """When, if nobody closes the lid, `mono` will be reached."""

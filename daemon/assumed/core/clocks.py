@@ -1,4 +1,8 @@
-"""Two samples of the clock's two hands → what happened in between: a suspend, a step, or nothing."""
+"""Two samples of the clock's hands → what happened in between: a suspend, a step, or nothing.
+
+How long the thread that reads them was away says nothing: a busy machine and a stopped process are late, too, and
+nothing that has failed before has a better chance after that.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,8 @@ from dataclasses import dataclass
 
 from .model import Instant
 
-STEP_TOLERANCE = 2.0
+TOLERANCE = 2.0
 """Seconds by which the hands may drift apart between two samples (slewing by NTP is far below it)."""
-SUSPEND_TOLERANCE = 10.0
-"""Seconds by which a wait may overrun before it counts as a suspend: a busy machine is late, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +25,26 @@ class Jump:
         return bool(self.suspended or self.stepped)
 
 
-def compare(before: Instant, after: Instant, waited_for: float) -> Jump:
-    """Compare samples around a wait that was meant to last at most `waited_for` seconds.
+def compare(before: Instant, after: Instant) -> Jump:
+    """Tell a suspend (the machine's own count of its sleep) and a step (the wall clock against the one since boot).
 
-    A false alarm costs one more look at the plan, so both tolerances are small.
+    A virtual machine that its host pauses notices no sleep: its wall clock is set right afterwards, a step. A false
+    alarm costs one more look at the plan, so the tolerance is small.
     """
-    boot = after.boot - before.boot
-    overrun = boot - waited_for
-    step = (after.wall - before.wall) - boot
+    slept, stepped = after.slept - before.slept, _stepped(before, after)
     return Jump(
-        suspended=overrun if overrun > SUSPEND_TOLERANCE else 0.0,
-        stepped=step if abs(step) > STEP_TOLERANCE else 0.0,
+        suspended=slept if slept > TOLERANCE else 0.0,
+        stepped=stepped if abs(stepped) > TOLERANCE else 0.0,
     )
+
+
+def misled(before: Instant, after: Instant) -> float:
+    """Seconds by which a wait that was begun at `before`, for an instant of the wall clock, ends too late or too early.
+
+    Waits count waking time, so both a sleep and a step falsify them; jumps too small for `compare` add up.
+    """
+    return abs(_stepped(before, after) + after.slept - before.slept)
+
+
+def _stepped(before: Instant, after: Instant) -> float:
+    return (after.wall - before.wall) - (after.boot - before.boot)

@@ -94,12 +94,14 @@ class Instant:
     """One reading of both hands of the clock.
 
     `wall` is POSIX time (it can be stepped); `boot` counts seconds since boot, sleep included, and never
-    goes back; `boot_id` tells one boot from the next, for `boot` means nothing across a restart.
+    goes back; `boot_id` tells one boot from the next, for `boot` means nothing across a restart. `slept` is how many
+    of those seconds the machine was asleep, up to a constant: it tells a suspend from a busy machine, and no more.
     """
 
     wall: float
     boot: float
     boot_id: str = ""
+    slept: float = field(default=0.0, compare=False)
 
     def since(self, earlier: Instant) -> float:
         """Seconds since `earlier`; where the hands disagree, the longer time: the earlier expiry wins."""

@@ -9,8 +9,15 @@ from pathlib import Path
 
 from assumed.core.model import Instant
 
-# CLOCK_MONOTONIC stands still in suspend on Linux and goes on on macOS; CLOCK_BOOTTIME is Linux's alone.
+# CLOCK_MONOTONIC stands still in suspend on Linux and goes on on macOS (clock_gettime(3) of each); CLOCK_BOOTTIME is
+# Linux's alone, CLOCK_UPTIME_RAW, which stands still, macOS's. Both count seconds of the same length.
 BOOT_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+AWAKE_CLOCK: int = getattr(time, "CLOCK_UPTIME_RAW", time.CLOCK_MONOTONIC)
+
+TOGETHER = 0.1
+"""Seconds within which the hands are read: a thread that is interrupted between two of them would see a jump."""
+READINGS = 5
+"""Tries for that; a machine too busy for it has the last one."""
 
 
 def boot_id() -> str:
@@ -31,8 +38,13 @@ class SystemClock:
         self._boot_id = boot_id()
 
     def now(self) -> Instant:
-        """Both hands, read together."""
-        return Instant(wall=time.time(), boot=time.clock_gettime(BOOT_CLOCK), boot_id=self._boot_id)
+        """All hands, read together."""
+        for _ in range(READINGS):
+            awake = time.clock_gettime(AWAKE_CLOCK)
+            wall, boot = time.time(), time.clock_gettime(BOOT_CLOCK)
+            if time.clock_gettime(AWAKE_CLOCK) - awake < TOGETHER:
+                break
+        return Instant(wall, boot, self._boot_id, slept=boot - awake)
 
 
 def machine_id() -> str:

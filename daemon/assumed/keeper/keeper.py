@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 
-from assumed.core.clocks import compare
+from assumed.core.clocks import compare, misled
 from assumed.core.model import Instant
 from assumed.edge.aws.sources import Resolved
 
@@ -23,8 +23,8 @@ from .renewals import Renewals
 BEAT = 30.0
 """Seconds between heartbeats: promise 7 (every due role is tried within 30 s of a resume) rests on it."""
 NAP = 1.0
-"""Seconds by which a wait may overrun before the scheduler looks again: its own wait stood still, too, and naps too
-short to count as a suspend (a laptop on the move, a paused VM) would add up."""
+"""Seconds by which the scheduler's wait may be wrong before it looks again: naps and steps too short to count as a
+jump (a laptop on the move, a paused VM) would add up."""
 READY_WITHIN = 10.0
 """Seconds after which READY is said whatever the network does."""
 
@@ -39,7 +39,8 @@ class Keeper:
         self.started: Instant = desk.ports.now()
         self.is_ready = False
         self._sample = self.started
-        self._waited = 0.0
+        self._woken = self.started
+        """When the scheduler was last told to look at the clock."""
         self._beat_at = self.started.boot
 
     def run(self) -> int:
@@ -80,9 +81,7 @@ class Keeper:
         times = [self._beat_at, self.desk.delivery.due_at, self.lookout.next_look()]
         if not self.is_ready:
             times.append(self.started.boot + READY_WITHIN)
-        now = self.desk.ports.now()
-        self._waited = max(0.0, min(t for t in times if t is not None) - now.boot)
-        return self._waited
+        return max(0.0, min(t for t in times if t is not None) - self.desk.ports.now().boot)
 
     def tick(self) -> None:
         """Everything that time or a message has made due: look, decide, write, plan."""
@@ -143,19 +142,18 @@ class Keeper:
 
     def _mind_the_clock(self, now: Instant) -> None:
         desk = self.desk
-        jump = compare(self._sample, now, self._waited)
-        overrun = now.boot - self._sample.boot - self._waited
-        self._sample, self._waited = now, 0.0
+        jump = compare(self._sample, now)
+        self._sample = now
+        if jump or misled(self._woken, now) > NAP:
+            self._woken = now
+            desk.ports.timetable.wake()
         if not jump:
-            if overrun > NAP:
-                desk.ports.timetable.wake()
             return
         desk.ports.say("info", "clock.jumped", **words.jumped(jump))
         with desk.lock:
             desk.book.forgive(desk.book.roles)
         desk.touch(desk.book.roles)
         self._beat_at = now.boot
-        desk.ports.timetable.wake()
 
     def _write(self, last: bool = False) -> None:
         desk = self.desk
