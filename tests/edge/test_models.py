@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import botocore
 import pytest
 from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
-from assumed.edge.aws.models import SERVICES, loader
+from assumed.edge.aws.models import ENDPOINTS, SERVICES, _cut_endpoints, loader
+
+STOCK = Path(botocore.__file__).parent / "data"
 
 REGIONS = ("us-east-1", "us-west-2", "eu-central-1", "cn-north-1", "us-gov-west-1", "xx-nowhere-1")
 
@@ -47,6 +51,38 @@ def test_every_region_has_the_endpoint_signature_and_calls_that_botocore_gives_i
 def test_variants_of_the_endpoint_are_botocores(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = (client(d, "sts", "us-west-2", monkeypatch, **variables) for d in (loader(None), create_loader()))
     assert ours.meta.endpoint_url == theirs.meta.endpoint_url
+
+
+def whole_endpoints() -> Any:
+    return json.loads((STOCK / "endpoints.json").read_bytes())
+
+
+def cut(endpoints: Any) -> Any:
+    for partition in endpoints["partitions"]:
+        partition["services"] = {name: it for name, it in partition["services"].items() if name in ENDPOINTS}
+    return endpoints
+
+
+def test_what_is_cut_out_of_botocores_endpoints_before_they_are_parsed_is_what_nobody_asks_for() -> None:
+    assert _cut_endpoints(STOCK / "endpoints.json") is not None, "they are indented otherwise now: parsed whole"
+    assert loader(None).load_data("endpoints") == cut(whole_endpoints())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(whole_endpoints()),
+        json.dumps(whole_endpoints(), indent=4, separators=(",", " : ")),
+        json.dumps({**whole_endpoints(), "partitions": whole_endpoints()["partitions"][:1]}, indent=2),
+        '{"partitions" : [ {\n    "services" : {\n      "sts" : { },\n      "s3" : { }\n    }\n  } ]\n}',
+        '{"partitions" : [ {\n    "services" : { }\n  }, {\n    "services" : {\n      "s3" : {\n      }\n    }\n  }]}',
+        '{"partitions" : [ {\n    "services" : {\n      "s3" : { }\n    }\n  } ]\n}',
+    ],
+    ids=["one line", "other indentation", "other colons", "a service on a line", "no services", "none of ours"],
+)
+def test_endpoints_written_in_any_other_form_come_to_the_same(tmp_path: Path, text: str) -> None:
+    (tmp_path / "endpoints.json").write_text(text)
+    assert loader(str(tmp_path)).load_data("endpoints") == cut(json.loads(text))
 
 
 def test_the_directories_of_aws_data_path_are_searched_first(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+from botocore.utils import parse_timestamp
 
+from assumed import __version__
 from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Instant
 from assumed.edge.aws.sts import Pacer, assume
@@ -271,6 +273,42 @@ def test_a_server_that_does_not_say_who_we_are_now_is_served_by_the_role_that_wa
     canned.body = answer(WHOLE, user)
 
     assert aws.assume(role()).session.principal_arn == arn("my-role")
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "2037-11-24T08:00:00Z",
+        "2037-11-24T08:00:00.123Z",
+        "2037-11-24T08:00:00.123456789Z",
+        "2037-11-24T09:00:00+01:00",
+        "2037-11-24T08:00:00",
+        "20371124T080000Z",
+        "Tue, 24 Nov 2037 08:00:00 GMT",
+        "2142662400",
+        "2142662400.5",
+    ],
+)
+def test_an_expiration_in_any_form_is_read_as_botocore_reads_it(canned: Canned, aws: Home, instant: str) -> None:
+    canned.body = answer({**WHOLE, "Expiration": instant})
+
+    session = aws.assume(role()).session
+
+    assert session.expiration == pytest.approx(parse_timestamp(instant).timestamp(), abs=1e-3)
+
+
+def test_sts_is_told_who_asks(sts: FakeSts, aws: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what CloudTrail shows of a call: our version, botocore's, and the application that somebody has named."""
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "data\njobs")
+    assert aws.resolve(role()) is None
+    client, sent = aws.client(role()), []
+    client.meta.events.register("before-send.sts.AssumeRole", lambda request, **_: sent.append(request))
+
+    assume(client, order(role()), SystemClock().now)
+
+    agent = sent[0].headers["User-Agent"].decode()
+    assert agent.startswith(f"assumed/{__version__} Botocore/")
+    assert agent.endswith(" app/data-jobs")
 
 
 def test_a_token_file_that_cannot_be_read_is_the_issuers_fault(sts: FakeSts, aws: Home) -> None:
