@@ -7,6 +7,8 @@ import io
 import json
 import logging
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -29,7 +31,9 @@ def _as_before() -> Iterator[None]:
     """Logging belongs to the whole process."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    hooks = threading.excepthook, sys.excepthook, sys.unraisablehook
     yield
+    threading.excepthook, sys.excepthook, sys.unraisablehook = hooks
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -159,6 +163,64 @@ def test_a_traceback_shows_the_code_and_no_values() -> None:
     assert KEY not in text
     assert hidden not in stream.getvalue()
     assert hidden
+
+
+class Doomed:
+    """Its end is an error that nobody can catch."""
+
+    def __del__(self) -> None:
+        raise RuntimeError(f"lost {KEY}")
+
+
+def crash_of_a_thread() -> None:
+    def work() -> None:
+        secret = KEY
+        raise RuntimeError(f"lost {secret}")
+
+    thread = threading.Thread(target=work, name="worker 1")
+    thread.start()
+    thread.join()
+
+
+def crash_of_the_process() -> None:
+    sys.excepthook(RuntimeError, RuntimeError(f"lost {KEY}"), None)
+
+
+def error_of_nobody() -> None:
+    Doomed()
+
+
+CRASHES = {
+    "thread.crashed": crash_of_a_thread,
+    "process.crashed": crash_of_the_process,
+    "error.ignored": error_of_nobody,
+}
+
+
+@pytest.mark.parametrize("event", CRASHES)
+def test_what_nobody_caught_is_logged_like_everything_else(event: str, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    logs.take_crashes()
+
+    CRASHES[event]()
+
+    (line,) = lines(stream)
+    assert (line["event"], line["level"]) == (event, "error")
+    assert "RuntimeError: lost [redacted]" in line["exception"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_thread_that_ends_itself_is_no_crash() -> None:
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    logs.take_crashes()
+
+    thread = threading.Thread(target=sys.exit)
+    thread.start()
+    thread.join()
+
+    assert stream.getvalue() == ""
 
 
 def test_an_exception_may_be_handed_over() -> None:

@@ -135,6 +135,7 @@ def test_both_hands_of_the_clock_move_and_the_boot_is_named() -> None:
 
     assert second.boot - first.boot == pytest.approx(second.wall - first.wall, abs=0.02)
     assert second.boot > first.boot
+    assert second.slept == pytest.approx(first.slept, abs=0.02), "nobody has closed the lid"
     assert second.boot_id == first.boot_id == clock.boot_id() != ""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from apscheduler.schedulers.base import STATE_RUNNING, STATE_STOPPED
 
 from assumed.edge.scheduler import Timetable, background
 from world.waiting import eventually
@@ -22,16 +23,33 @@ class Runs:
     at: list[tuple[str, float]] = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
     held: set[str] = field(default_factory=set)
+    revivals: int = 0
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()
-        self.table = Timetable(background(self.workers), self._run, lambda: time.time() + self.wall_error)
+        self.table = Timetable(
+            background(self.workers), self._run, lambda: time.time() + self.wall_error, self._note_revival
+        )
         self.table.start()
 
     def _run(self, profile: str) -> None:
         self.at.append((profile, time.monotonic() - self.began))
         if profile in self.held:
             self.hold.wait(10)
+
+    def _note_revival(self) -> None:
+        self.revivals += 1
+
+    def kill_scheduler(self) -> None:
+        """Let the thread that keeps the time die; what it would have run meanwhile stays."""
+        scheduler = self.table._scheduler
+        thread = next(thread for thread in threading.enumerate() if thread.name == "APScheduler")
+
+        scheduler.state = STATE_STOPPED  # which is what its loop looks at
+        scheduler.wakeup()
+        thread.join(5)
+        assert not thread.is_alive()
+        scheduler.state = STATE_RUNNING
 
     def names(self) -> list[str]:
         return [profile for profile, _ in self.at]
@@ -134,6 +152,31 @@ def test_after_a_step_of_the_clock_the_new_plan_is_the_one_that_counts(runs: Run
     runs.table.wake()
 
     eventually(lambda: runs.names() == ["a"], 5)
+
+
+def test_a_scheduler_that_died_is_noticed_by_the_next_plan_and_none_of_its_runs_is_lost(runs: Runs) -> None:
+    """The keeper plans every role at every heartbeat; runs that came due in between are late by that, no more."""
+    runs.table.put("due meanwhile", 0.2)
+    runs.table.put("due later", 0.8)
+    runs.kill_scheduler()
+    time.sleep(0.3)
+    assert runs.names() == []
+
+    runs.table.put("new", 60)
+
+    eventually(lambda: runs.names() == ["due meanwhile", "due later"], 5)
+    assert runs.at[1][1] >= 0.75
+    assert runs.revivals == 1
+
+
+def test_a_stopped_scheduler_is_not_revived() -> None:
+    runs = Runs()
+    runs.kill_scheduler()
+    runs.table.stop()
+    runs.table.put("a", 0)
+
+    assert runs.revivals == 0
+    assert "APScheduler" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_five_hundred_roles_at_once_all_run_and_not_all_together(runs: Runs) -> None:

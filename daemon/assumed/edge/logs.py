@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any, TextIO
 from urllib.parse import quote
 
@@ -97,6 +98,23 @@ def configure(level: str, form: str, stream: TextIO) -> None:
         cache_logger_on_first_use=False,
     )
     _quiet_libraries()
+
+
+def take_crashes() -> None:
+    """From now on what nobody caught is logged in our form: Python itself would print an error's text as it is."""
+
+    def of_thread(crash: threading.ExceptHookArgs) -> None:
+        if crash.exc_type is not SystemExit:
+            name = crash.thread.name if crash.thread else "unknown"
+            structlog.get_logger().error("thread.crashed", thread=name, exc_info=crash.exc_value)
+
+    def of_process(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+        structlog.get_logger().error("process.crashed", exc_info=error)
+
+    def of_nobody(crash: sys.UnraisableHookArgs) -> None:
+        structlog.get_logger().error("error.ignored", exc_info=crash.exc_value, message=crash.err_msg or "")
+
+    threading.excepthook, sys.excepthook, sys.unraisablehook = of_thread, of_process, of_nobody
 
 
 class _Lines(structlog.PrintLogger):

@@ -113,7 +113,12 @@ def assemble(
 
     inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
     # The timetable needs the keeper's worker, which exists only a few lines further down.
-    timetable = Timetable(background(), lambda profile: keeper.renewals.run(profile), lambda: clock.now().wall)  # noqa: PLW0108
+    timetable = Timetable(
+        background(),
+        lambda profile: keeper.renewals.run(profile),  # noqa: PLW0108
+        lambda: clock.now().wall,
+        lambda: say("error", "scheduler.revived", message="its thread had died; a new one goes on with its plan"),
+    )
     watcher = Watcher(lambda: inbox.put(Hint()))
     sources = Sources(
         config.credentials_file,

@@ -14,6 +14,7 @@ from assumed.config import Config, find, read
 from assumed.config.places import named_credentials_file
 from assumed.core.errors import ConfigError, FileRefused
 from assumed.edge import logs, notify
+from assumed.edge.privacy import close_off
 from assumed.edge.store import state_dir
 from assumed.edge.surroundings import collisions
 
@@ -30,10 +31,11 @@ def run(config_path: Path | None) -> int:
 
     Raises ConfigError (2) when neither the configuration nor a last good one can be used, AlreadyRunning (4).
     """
+    close_off()
     inherited = take_shell_variables(os.environ)
     config, error = usable_config(config_path)
     logs.configure(config.log_level, config.log_format, sys.stderr)
-    os.umask(0o077)
+    logs.take_crashes()
     post = Post(config.credentials_file)
     try:
         return _keep(config, error, post, inherited)
@@ -46,12 +48,13 @@ def once(config_path: Path | None, progress: Progress) -> int:
 
     Quieter than the daemon: what it has to say goes through `progress`, and only errors into the log.
     """
+    close_off()
     inherited = take_shell_variables(os.environ)
     config, error = usable_config(config_path)
     if error is not None:
         raise error
     logs.configure("error", config.log_format, sys.stderr)
-    os.umask(0o077)
+    logs.take_crashes()
     post = Post(config.credentials_file)
     try:
         return _one_round(assemble(config, post.directory, inherited), config, progress)

@@ -8,6 +8,7 @@ dropped for good (`misfire_grace_time`), one that comes due while its predecesso
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -28,18 +29,40 @@ class _Pool(BasePoolExecutor):  # type: ignore[misc]  # APScheduler has no types
         super().__init__(Workers(workers))
 
 
+class _Background(BackgroundScheduler):  # type: ignore[misc]
+    _thread: threading.Thread
+
+    def revive(self) -> bool:
+        """Start the thread that keeps the time again if it has died, with the same jobs; True when it had."""
+        if not self.running or self._thread.is_alive():
+            return False
+        # As BackgroundScheduler.start: nothing else of it ended with the thread.
+        self._thread = threading.Thread(target=self._main_loop, name="APScheduler", daemon=True)
+        self._event.set()
+        self._thread.start()
+        return True
+
+
 def background(workers: int = WORKERS) -> BaseScheduler:
     """The scheduler of the real daemon: a thread that keeps the time, and a bounded pool."""
-    return BackgroundScheduler(timezone=UTC, executors={"default": _Pool(workers)}, job_defaults=JOB_DEFAULTS)
+    return _Background(timezone=UTC, executors={"default": _Pool(workers)}, job_defaults=JOB_DEFAULTS)
 
 
 class Timetable:
     """At most one coming run per role. The keeper sees to it that one role has one renewal in flight."""
 
-    def __init__(self, scheduler: BaseScheduler, run: Callable[[str], None], wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        scheduler: BaseScheduler,
+        run: Callable[[str], None],
+        wall: Callable[[], float],
+        revived: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`revived` is told when the scheduler's thread had died and a new one has been started."""
         self._scheduler = scheduler
         self._run = run
         self._wall = wall
+        self._revived = revived
         self._at: dict[str, float] = {}
 
     def start(self) -> None:
@@ -47,7 +70,12 @@ class Timetable:
         self._scheduler.start()
 
     def put(self, profile: str, due_in: float) -> None:
-        """See to it that `profile` runs in `due_in` seconds (now, if that has passed); replaces an earlier plan."""
+        """See to it that `profile` runs in `due_in` seconds (now, if that has passed); replaces an earlier plan.
+
+        The keeper plans every role at every heartbeat: that is also when a dead thread of the scheduler's is noticed.
+        """
+        if isinstance(self._scheduler, _Background) and self._scheduler.revive():
+            self._revived()
         at = self._wall() + max(0.0, due_in)
         if profile in self._at and abs(self._at[profile] - at) < 0.5 and self._scheduler.get_job(profile):
             return

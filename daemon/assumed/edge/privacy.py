@@ -1,0 +1,27 @@
+"""What other processes, also those of the same user, may learn of this one: nothing."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import sys
+
+PR_SET_DUMPABLE = 4
+"""linux/prctl.h"""
+
+
+def close_off() -> None:
+    """From here on: no file wider than 0600, no core file, and on Linux no look into our memory or environment.
+
+    Sessions lie in the memory of this process for as long as it runs. RLIMIT_CORE alone would not do: a core pattern
+    that is a pipe (systemd-coredump) is not bound by it, and any program of the user's may attach to a process that
+    can be dumped (core(5), PR_SET_DUMPABLE in prctl(2)). Helpers inherit the limit; what they execute can be dumped.
+    Who wants to debug the daemon does so as root.
+    """
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        unused = ctypes.c_ulong(0)
+        # It fails for no argument but an unknown one.
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, ctypes.c_ulong(0), unused, unused, unused)
