@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assumed.core.profiles import KeptProfile, merge, misread, read_section
 from file.kit import (
@@ -317,6 +319,30 @@ def test_another_program_that_appends_behind_our_section_keeps_its_own_line() ->
     for start in (b"[a]\nx = 1\n", b"[a]\nx = 1"):
         text = merged(start, keys("p"), keys("q")) + b"[new]\ny = 1\n"
         assert merged(text) == b"[a]\nx = 1\n[new]\ny = 1\n"
+
+
+KEPT = st.lists(
+    st.sampled_from(
+        [keys("p"), keys("p", 2), process("p"), no_session("p"), keys("q"), keys("q", region="r"), keys("r")]
+    ),
+    unique_by=lambda kept: kept.profile,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(KEPT, st.booleans(), st.sampled_from([CONFIG, CONFIG, OTHER_CONFIG])), min_size=2, max_size=6)
+)
+def test_what_an_earlier_merge_has_settled_is_passed_over_with_the_same_outcome(
+    merges: list[tuple[list[KeptProfile], bool, str]],
+) -> None:
+    text, known = LONG_TERM.replace(b"[p]", b"[q]"), None
+    for kept, remove_orphans, config_id in merges:
+        afresh = merge(text, kept, config_id, remove_orphans)
+        known = merge(text, kept, config_id, remove_orphans, known)
+        assert replace(known, settled={}, document=afresh.document) == replace(afresh, settled={})
+        assert known.document.text() == afresh.document.text()
+        text = known.text
 
 
 def test_nothing_secret_shows_in_what_a_merge_prints() -> None:

@@ -54,6 +54,9 @@ class Merge:
     """Names of the sections that came in."""
     meant: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     """Changed profile → the managed keys that a reader must find now, no others (see `misread`)."""
+    config_id: str = ""
+    settled: Mapping[str, KeptProfile] = field(default_factory=dict, repr=False)
+    """Kept profiles of which `text` says what it should."""
 
 
 def merge(
@@ -61,22 +64,30 @@ def merge(
 ) -> Merge:
     """`text` with every kept profile saying what it should.
 
-    `known` is an earlier merge: when the file is still what came out of it, it need not be scanned again.
+    `known` is an earlier merge: when the file is still what came out of it, it need not be scanned again, nor what has
+    not changed since be looked at.
     `config_id` is the configuration that owns them; with `remove_orphans` its sections that are in `kept` no longer
     lose our keys. A refusal concerns one profile and stops no other. Raises FileRefused when botocore would not
     read the file, ValueError for a name that is none or comes twice: the configuration has checked them.
     """
+    same = known if known is not None and known.text == text else None
+    unchanged = same.settled if same is not None and same.config_id == config_id else {}
+    settled: dict[str, KeptProfile] = {}
     names = {role.profile for role in kept}
-    if len(names) != len(kept) or not all(map(is_profile_name, names)):
+    if len(names) != len(kept) or not all(map(is_profile_name, names - unchanged.keys())):
         raise ValueError("kept profiles need valid names, each once")
-    document = known.document if known is not None and known.text == text else scan(decode(text))
+    document = same.document if same is not None else scan(decode(text))
     check_columns(document)
     before = frozenset(document.sections)
     surgery = _Surgery(document, config_id)
     for role in kept:
+        settled[role.profile] = role
+        if unchanged.get(role.profile) == role:
+            continue
         try:
             surgery.keep(role)
         except Unfit as unfit:
+            del settled[role.profile]
             surgery.refused.append(Refusal(role.profile, unfit.reason, unfit.advice))
     if remove_orphans:
         surgery.remove_all_but(names)
@@ -90,6 +101,8 @@ def merge(
         removed=tuple(surgery.removed),
         before=before,
         meant=surgery.meant,
+        config_id=config_id,
+        settled=settled,
     )
 
 
