@@ -12,7 +12,7 @@ demo: $(VENV)/demo.ready
 	@$(BIN)/assumed demo $(ARGS)
 
 test: $(VENV)/dev.ready
-	@$(BIN)/pytest -n $(WORKERS) -m "not slow" $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
 
 check: $(VENV)/dev.ready
 	@$(BIN)/ruff check .
@@ -24,7 +24,7 @@ bench: $(VENV)/dev.ready
 	@$(BIN)/python -m bench $(ARGS)
 
 proof: $(VENV)/dev.ready
-	@$(BIN)/pytest -n auto -m slow $(ARGS)
+	@$(BIN)/python -m proof $(ARGS)
 
 format: $(VENV)/dev.ready
 	@$(BIN)/ruff check --fix .

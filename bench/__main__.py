@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import compileall
 import json
-import os
-import platform
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from . import helper, memory, rewrite, running, start
 from .kit import ROOT, say
+from .machine import machine
 from .rows import Row, table
 
 FAMILIES = {"start": start.rows, "rewrite": rewrite.rows, "helper": helper.rows, "memory": memory.rows} | {
@@ -44,19 +42,6 @@ def main() -> int:
         document = {"machine": facts, "rows": [row.document() for row in rows]}
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")
     return 0
-
-
-def machine() -> dict[str, object]:
-    """What the figures were taken on."""
-    cpu = Path("/proc/cpuinfo").read_text().partition("model name")[2].partition("\n")[0].lstrip("\t :")
-    return {
-        "taken": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "kernel": platform.release(),
-        "cpu": cpu or platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "load": os.getloadavg()[0],
-    }
 
 
 if __name__ == "__main__":

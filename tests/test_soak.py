@@ -12,6 +12,7 @@ from botocore.configloader import raw_config_parse
 
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
+from world.scores import Record
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 LIFE = 20
@@ -30,9 +31,7 @@ s3 =
 
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 120)
-def test_no_reader_ever_sees_a_torn_file_or_a_session_near_its_end(
-    tmp_path: Path, record_property: pytest.RecordProperty
-) -> None:
+def test_no_reader_ever_sees_a_torn_file_or_a_session_near_its_end(tmp_path: Path, record: Record) -> None:
     """Promise 1 and promise 3 as a reader meets them. Prints what it saw."""
     with FakeSts() as sts:
         sts.rule("*", session_seconds=LIFE)
@@ -50,7 +49,8 @@ def test_no_reader_ever_sees_a_torn_file_or_a_session_near_its_end(
             f"reads {reads}, bad {bad}, least life {least:.1%}, foreign bytes changed {changed}, calls {len(sts.calls)}"
         )
         print(figures)
-        record_property("soak", figures)
+        for name, value in (("reads", reads), ("bad", bad), ("least_share", least), ("foreign_changed", changed)):
+            record(f"soak.{name}", value)
         assert (bad, changed) == (0, 0)
         assert least >= 0.30
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hypothesis import event, example, given, settings
+import pytest
+from hypothesis import HealthCheck, event, example, given, seed, settings
 from hypothesis import strategies as st
 
 from assumed.core.errors import FileRefused
 from assumed.core.ini import decode, scan
 from assumed.core.profiles import KeptProfile, merge, misread
 from file.kit import CONFIG, botocore_reads, keys, no_session, process
+from world.scores import Record
 
 NAMES = ["default", "a", "b/c", " p ", "profile p", "P", "é", "DEFAULT", "p", "q"]
 KEPT = ("p", "q")
@@ -81,6 +84,8 @@ KEPT_SETS = st.lists(
     )
 )
 
+TAILS = st.sampled_from(["[new]\ny = 1\n", "# the end\n", "\n\n", ""])
+
 
 @settings(max_examples=300, deadline=None)
 @given(files(), KEPT_SETS)
@@ -122,7 +127,7 @@ def test_botocore_reads_every_other_profile_as_before(text: bytes, kept: list[Ke
 
 
 @settings(max_examples=200, deadline=None)
-@given(files(), KEPT_SETS, st.sampled_from(["[new]\ny = 1\n", "# the end\n", "\n\n", ""]))
+@given(files(), KEPT_SETS, TAILS)
 def test_what_another_program_appends_in_between_survives_whole(
     text: bytes, kept: list[KeptProfile], tail: str
 ) -> None:
@@ -134,6 +139,33 @@ def test_what_another_program_appends_in_between_survives_whole(
     assert removed is not None
     lines = [line for line in removed.splitlines() if line.strip()]
     assert lines == [line for line in (*text.splitlines(), *tail.encode().splitlines()) if line.strip()]
+
+
+PROPERTIES: dict[Callable[..., None], list[st.SearchStrategy[Any]]] = {
+    test_adding_and_then_removing_gives_back_every_byte: [files(), KEPT_SETS],
+    test_twice_is_once_and_the_last_merge_decides: [files(), KEPT_SETS, KEPT_SETS],
+    test_botocore_reads_every_other_profile_as_before: [files(), KEPT_SETS],
+    test_what_another_program_appends_in_between_survives_whole: [files(), KEPT_SETS, TAILS],
+}
+CHUNKS, EXAMPLES = 10, 2500
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("rule", PROPERTIES, ids=lambda rule: rule.__name__.removeprefix("test_"))
+def test_a_hundred_thousand_files_come_back_to_the_byte(rule: Callable[..., None], chunk: int, record: Record) -> None:
+    """The properties above, with more examples than anybody waits for at the desk; each chunk has its own seed."""
+    examples = 0
+
+    def counted(*drawn: Any) -> None:
+        nonlocal examples
+        examples += 1
+        rule.hypothesis.inner_test(*drawn)  # type: ignore[attr-defined]
+
+    many = settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    many(seed(chunk)(given(st.tuples(*PROPERTIES[rule]))(lambda drawn: counted(*drawn))))()
+    record("preservation.examples", examples)
 
 
 def _merge(text: bytes, kept: list[KeptProfile]) -> bytes | None:

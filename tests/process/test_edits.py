@@ -15,6 +15,7 @@ import pytest
 from process.kit import arn, atomic, key_of, text
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
+from world.scores import Record
 from world.waiting import eventually
 
 SOON = 1.5
@@ -124,6 +125,26 @@ def test_an_edit_takes_effect_however_it_is_saved(
     running.wait_until_fresh("kept", "also", "new")
     assert len(sts.calls) == 3, "unchanged roles cost no call"
     assert running.status()["daemon"]["config_error"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("edit", STYLES, ids=lambda edit: edit.__name__)
+def test_twenty_edits_of_each_style_are_all_seen_and_soon(
+    edit: Callable[[Path, str], None], sts: FakeSts, tmp_path_factory: pytest.TempPathFactory, record: Record
+) -> None:
+    """From the end of the save to the new profile in the credentials file, each in a home of its own."""
+    sts.rule("*", session_seconds=900)
+    for _ in range(20):
+        home = Home(tmp_path_factory.mktemp("h"))
+        home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
+        home.configure(role("kept", arn("kept")), role("also", arn("also")))
+        with Daemon(home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
+            daemon.wait_until_fresh("kept", "also")
+            edit(home.config, text("kept", "also", "new"))
+            began = time.monotonic()
+            eventually(lambda home=home: key_of(home, "new"), 20, every=0.005)  # type: ignore[misc]
+            record("reload.seconds", time.monotonic() - began)
 
 
 def test_several_edits_in_a_row_take_a_second_and_a_half_at_most(aws_home: Home, running: Daemon, sts: FakeSts) -> None:

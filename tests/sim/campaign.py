@@ -24,6 +24,7 @@ class Campaign:
     least_left: float = float("inf")
     late: float = 0.0
     late_after_jump: float = 0.0
+    longest_gap: float = 0.0
     slowest: float = 0.0
     """Seconds that the slowest seed took: as long as it takes to reproduce a failure at worst."""
 
@@ -46,6 +47,7 @@ def run_seed(seed: int, into: Campaign, seconds: float = MONTH) -> str:
     into.role_years += world.figures.role_seconds / YEAR
     into.renewals += world.figures.calls
     into.least_left = min(into.least_left, world.figures.least_left)
+    into.longest_gap = max(into.longest_gap, world.figures.longest_gap)
     into.late = max(into.late, world.polite.worst)
     into.late_after_jump = max(into.late_after_jump, world.polite.worst_after_jump)
     took = time.perf_counter() - began

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from world.scores import Record
+
 from .bugs import PATCHES, hunt
 
 ALL = sorted(PATCHES.glob("*.patch"))
@@ -16,9 +18,10 @@ ALL = sorted(PATCHES.glob("*.patch"))
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(shutil.which("patch") is None, reason="the patch command is not installed")
 @pytest.mark.parametrize("patch", ALL, ids=lambda patch: patch.stem)
-def test_a_planted_bug_is_found(patch: Path) -> None:
+def test_a_planted_bug_is_found(patch: Path, record: Record) -> None:
     """Each in a copy of the daemon of its own."""
     found = hunt(patch, seeds=400)
+    record(f"bug.{patch.stem}", -1 if found.seed is None else found.seed)
     assert found.seed is not None, f"{found.title} was not found in 400 simulated months"
 
 

@@ -10,6 +10,9 @@ import os
 
 import pytest
 
+from world.scores import Record
+
+from . import figures as experiments
 from .campaign import Campaign, how_to_reproduce, run_seed
 from .month import DAY
 
@@ -28,13 +31,59 @@ def test_a_fortnight_of_accidents_breaks_no_promise(seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, CHUNK))
-def test_months_of_accidents_break_no_promise(first: int) -> None:
+def test_months_of_accidents_break_no_promise(first: int, record: Record) -> None:
     """The same for whole months, a chunk of seeds a test."""
     campaign = Campaign()
     for seed in range(first, min(first + CHUNK, FIRST + SEEDS)):
         run_seed(seed, campaign)
+    for name, value in figures_of(campaign).items():
+        record(f"sim.{name}", value)
     lines = [f"{how_to_reproduce(seed)}   # {broken}" for seed, broken in campaign.violations]
     assert not lines, "\n".join(lines)
+
+
+def figures_of(campaign: Campaign) -> dict[str, float]:
+    """What the scoreboard shows of a chunk."""
+    return {
+        "seeds": campaign.seeds,
+        "role_years": campaign.role_years,
+        "renewals": campaign.renewals,
+        "violations": len(campaign.violations),
+        "seconds": campaign.seconds,
+        "slowest": campaign.slowest,
+        "least_left": campaign.least_left,
+        "late": campaign.late,
+        "late_after_jump": campaign.late_after_jump,
+        "longest_gap": campaign.longest_gap,
+    } | {f"pair {one} + {other}": 1 for one, other in campaign.pairs}
+
+
+@pytest.mark.slow
+def test_every_role_survives_an_outage_of_twenty_minutes(record: Record) -> None:
+    """Whenever it begins, with sessions of an hour."""
+    survived = experiments.longest_outage()
+    record("sim.outage_minutes", survived)
+    assert survived >= 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trouble", ["unreachable", "broken", "throttled"])
+def test_an_outage_of_ten_minutes_costs_few_calls_a_role(trouble: str, record: Record) -> None:
+    """Fifty roles whose renewals are due just then."""
+    each = experiments.calls_in_outage(50, trouble) / 50
+    record("sim.calls_per_outage", each)
+    assert each <= 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("roles", [1, 50, 200])
+def test_calls_never_come_in_a_herd(roles: int, record: Record) -> None:
+    """At the start and after a night's sleep within STS's limits, and never more than five a second otherwise."""
+    peak = experiments.peaks(roles)
+    record("sim.peak_steady", peak["steady"])
+    record("sim.peak_start", max(peak["start"], peak["resume"]))
+    assert peak["steady"] <= 5
+    assert max(peak["start"], peak["resume"]) <= 100
 
 
 def test_a_seed_lives_through_the_same_month_twice() -> None:

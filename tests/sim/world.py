@@ -43,6 +43,8 @@ class Figures:
     role_seconds: float = 0.0
     least_left: float = float("inf")
     """Of sessions of an hour, while nothing stood in the way."""
+    longest_gap: float = 0.0
+    """Waking seconds between two heartbeats."""
 
 
 @dataclass
@@ -423,6 +425,7 @@ class World:
             self._foreign_bytes_stay()
         daemon = self.daemon
         if daemon is not None:
+            self.figures.longest_gap = max(self.figures.longest_gap, mono - daemon.beaten_at)
             if mono - daemon.beaten_at > 31.0:
                 raise Violation(f"I8: no heartbeat for {mono - daemon.beaten_at:.0f} s")
             late = self.polite.late(daemon.timetable.due, self.clock.t)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from world.scores import Record
+
 UNITS = Path(__file__).parents[2] / "systemd"
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
@@ -69,15 +71,15 @@ def test_verify_would_notice_a_misspelt_setting(tmp_path: Path) -> None:
     assert "Umsk" in analyze(tmp_path, "--user", "verify", str(copy)).stderr
 
 
+@pytest.mark.proof
 @needs_systemd
 @pytest.mark.parametrize("name", MANAGER)
-def test_the_exposure_stays_within_its_limit(name: str, tmp_path: Path, record_property: pytest.RecordProperty) -> None:
+def test_the_exposure_stays_within_its_limit(name: str, tmp_path: Path, record: Record) -> None:
     copy = rendered(name, tmp_path)
     result = analyze(tmp_path, MANAGER[name], "security", "--offline=true", str(copy))
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", result.stdout)
     assert found, result.stderr
-    print(f"{name}: exposure {found[1]}, at most {WORST_SCORE[name]}")
-    record_property(f"exposure of {name}", found[1])
+    record(f"exposure {name}", float(found[1]))
     assert float(found[1]) <= WORST_SCORE[name]
 
 
