@@ -22,7 +22,7 @@ def board(directory: Path) -> dict[str, list[str]]:
     """Promise → the other cells of its row; a process of its own, for `proof` is no package of the tests."""
     command = [sys.executable, "-c", SHOW, str(directory)]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in shown.splitlines() if "|" in line]
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in shown.splitlines() if " | " in line]
     return {row[0]: row[1:] for row in rows} | {"": [shown.splitlines()[-1]]}
 
 
