@@ -11,20 +11,43 @@ import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
-CHANGES = {"created", "modified", "moved", "deleted", "closed"}
+CHANGES: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    FileDeletedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+    DirDeletedEvent,
+]
+"""What the kernel is asked for. Not the opening and closing of readers: each SDK that reads a profile would wake us,
+and our own reading would, for ever. Not the directory's own change either, which comes with each of these."""
 
 
 class _Hint(FileSystemEventHandler):
     def __init__(self, hint: Callable[[], None]) -> None:
         self._hint = hint
+        self._ours = f".assumed.{os.getpid()}."  # as files.Temp names its files
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        # Our own reading (opened, closed_no_write) would wake the keeper, which reads, for ever.
-        if event.event_type in CHANGES:
+        # Our own rewrite, its rename included: five events, of which none is news.
+        if self._ours not in os.fsdecode(event.src_path).rpartition("/")[2]:
             self._hint()
 
 
@@ -56,7 +79,7 @@ class Watcher:
         self.problem = ""
         for directory in wanted.keys() - self._watched.keys():
             try:
-                watch = self._observer.schedule(self._handler, str(directory), recursive=False)
+                watch = self._observer.schedule(self._handler, str(directory), event_filter=CHANGES)
             except OSError as error:
                 reason = error.strerror or error
                 self.problem = f"cannot watch {directory}: {reason}; it is looked at every 30 s instead"

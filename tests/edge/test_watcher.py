@@ -1,0 +1,80 @@
+"""What wakes the keeper: a change by another program, and neither our own writing nor anybody's reading."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from assumed.edge.watcher import Watcher
+from assumed.files import write_atomic
+
+Hints = queue.SimpleQueue[None]
+
+
+@contextmanager
+def watched(path: Path) -> Iterator[tuple[Watcher, Hints]]:
+    """A watcher of one file's directory, and what it tells."""
+    hints: Hints = queue.SimpleQueue()
+    watcher = Watcher(lambda: hints.put(None))
+    watcher.start()
+    try:
+        watcher.watch([path])
+        yield watcher, hints
+    finally:
+        watcher.stop()
+
+
+def replaced(path: Path) -> None:
+    path.with_name("new").write_text("[b]\n")
+    path.with_name("new").replace(path)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "written in place": lambda path: path.write_text("[b]\n"),
+    "replaced": replaced,
+    "removed": lambda path: path.unlink(),
+    "moved in from elsewhere": lambda path: (path.parent / "deep" / "new").rename(path),
+    "a link that leads elsewhere": lambda path: path.with_name("link").symlink_to("deep"),
+    "the temporary file of another assumed": lambda path: path.with_name(".credentials.assumed.1.00.tmp").touch(),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_by_another_program_is_told(tmp_path: Path, what: str) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "new").touch()
+    path = tmp_path / "credentials"
+    path.write_text("[a]\n")
+    with watched(path) as (_, hints):
+        CHANGES[what](path)
+        hints.get(timeout=10)
+
+
+def test_neither_our_own_rewrite_nor_a_reader_wakes_anybody(tmp_path: Path) -> None:
+    path = tmp_path / "credentials"
+    with watched(path) as (_, hints):
+        for _ in range(3):
+            write_atomic(path, b"[c]\n")
+            path.read_bytes()
+            path.chmod(0o600)
+        (tmp_path / "the last change").mkdir()
+        hints.get(timeout=10)
+
+        with pytest.raises(queue.Empty):  # watchdog holds a rename back for half a second
+            hints.get(timeout=0.7)
+
+
+def test_a_directory_that_is_made_again_is_watched_again(tmp_path: Path) -> None:
+    path = tmp_path / "aws" / "credentials"
+    path.parent.mkdir()
+    with watched(path) as (watcher, hints):
+        path.parent.rmdir()
+        hints.get(timeout=10)
+        path.parent.mkdir()
+        watcher.watch([path])
+        path.touch()
+        hints.get(timeout=10)
