@@ -140,7 +140,7 @@ class Daemon:
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [*self._under, sys.executable, "-m", "assumed", "run", "--config", str(self.home.config)],
-                env=self.home.environment(ASSUMED_LOG_FORMAT="json", **self._environment),
+                env=self.home.environment(**{"ASSUMED_LOG_FORMAT": "json", **self._environment}),
                 cwd=self.home.path,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
