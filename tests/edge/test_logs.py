@@ -38,6 +38,7 @@ def _as_before() -> Iterator[None]:
     root.setLevel(level)
     structlog.reset_defaults()
     logs._guarded.clear()
+    logs._by_length.clear()
 
 
 class Terminal(io.StringIO):

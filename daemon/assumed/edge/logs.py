@@ -15,7 +15,7 @@ import re
 import sys
 import threading
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import MutableMapping
 from types import TracebackType
 from typing import Any, TextIO
@@ -43,9 +43,10 @@ GUARDED_LEAST = 8
 GUARDED_EACH = 4
 """Secrets kept for each owner: two sessions' worth, for the old one is good until it ends."""
 
-_guarded: dict[str, deque[tuple[str, str]]] = {}
-"""Owner → its secrets, each as it is and as a URL shows it."""
-_shortest = float("inf")
+_guarded: dict[str, deque[str]] = {}
+"""Owner → its secrets."""
+_by_length: dict[int, Counter[str]] = {}
+"""The same: length → secret → how many owners have it. Most texts are too short for any, and pay nothing."""
 _guard_lock = threading.Lock()
 
 Event = MutableMapping[str, Any]
@@ -53,14 +54,24 @@ Event = MutableMapping[str, Any]
 
 def guard(owner: str, *secrets: str | None) -> None:
     """Never print these again, for as long as `owner` (a role, a source) has no newer ones."""
-    global _shortest  # noqa: PLW0603 - one guard per process, like the logging that it is for
     with _guard_lock:
-        kept = _guarded.setdefault(owner, deque(maxlen=GUARDED_EACH))
-        forms = ((s, quote(s, safe="")) for s in secrets if s is not None and len(s) >= GUARDED_LEAST)
-        for form in forms:
-            if form not in kept:
-                kept.append(form)
-                _shortest = min(_shortest, len(form[0]))
+        kept = _guarded.setdefault(owner, deque())
+        for secret in secrets:
+            if secret is None or len(secret) < GUARDED_LEAST or secret in kept:
+                continue
+            kept.append(secret)
+            _by_length.setdefault(len(secret), Counter())[secret] += 1
+            if len(kept) > GUARDED_EACH:
+                _forget(kept.popleft())
+
+
+def _forget(secret: str) -> None:
+    alike = _by_length[len(secret)]
+    alike[secret] -= 1
+    if not alike[secret]:
+        del alike[secret]
+    if not alike:
+        del _by_length[len(secret)]
 
 
 def scrub(text: str) -> str:
@@ -68,17 +79,17 @@ def scrub(text: str) -> str:
     for secret in _known_secrets(len(text)):
         if secret in text:
             text = text.replace(secret, REDACTED)
+        if "%" in text and (quoted := quote(secret, safe="")) in text:  # as a URL shows it
+            text = text.replace(quoted, REDACTED)
     text = SECRET.sub(REDACTED, KEY_ID.sub(lambda m: f"[key …{m[1][-4:]}]", text))
     return CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
 
 
 def _known_secrets(longest: int) -> list[str]:
-    """The secrets that a text of so many characters has room for; most texts are too short for any, and pay nothing."""
-    if longest < _shortest:
-        return []
+    """The secrets that a text of so many characters has room for, the longest first: one may hold another."""
     with _guard_lock:
-        forms = [form for kept in _guarded.values() for form in kept]
-    return [*(plain for plain, _ in forms), *(quoted for plain, quoted in forms if quoted != plain)]
+        lengths = sorted((length for length in _by_length if length <= longest), reverse=True)
+        return [secret for length in lengths for secret in _by_length[length]]
 
 
 def configure(level: str, form: str, stream: TextIO) -> None:
