@@ -87,7 +87,7 @@ KEPT_SETS = st.lists(
 TAILS = st.sampled_from(["[new]\ny = 1\n", "# the end\n", "\n\n", ""])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(files(), KEPT_SETS)
 @example(b"", [keys("p")])
 @example(b"\n", [keys("p")])
@@ -102,7 +102,7 @@ def test_adding_and_then_removing_gives_back_every_byte(text: bytes, kept: list[
     assert _merge(added, []) == text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(files(), KEPT_SETS, KEPT_SETS)
 def test_twice_is_once_and_the_last_merge_decides(
     text: bytes, first: list[KeptProfile], then: list[KeptProfile]

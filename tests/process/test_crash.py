@@ -20,7 +20,6 @@ from world.fake_sts import SOURCE_KEY, FakeSts
 from world.waiting import eventually
 
 PROFILES = [f"role-{n}" for n in range(6)]
-MANY = 20
 
 
 def whole(home: Home, sts: FakeSts) -> None:
@@ -35,7 +34,7 @@ def whole(home: Home, sts: FakeSts) -> None:
             assert section["aws_session_token"] == key.session_token
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_daemon_leaves_a_whole_file_and_its_successor_goes_on(
     seed: int, sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
@@ -125,13 +124,14 @@ def _starts(home: Home, url: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_of_twenty_started_at_once_one_keeps_the_file(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+@pytest.mark.parametrize("many", [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_of_many_started_at_once_one_keeps_the_file(many: int, sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
     """The others exit with status 4 and name it; when it is killed, the next one takes over at once."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("a", arn("a")))
-    started = [_starts(aws_home, sts.url) for _ in range(MANY)]
+    started = [_starts(aws_home, sts.url) for _ in range(many)]
     try:
-        eventually(lambda: sum(1 for p in started if p.poll() is not None) >= MANY - 1, 40)
+        eventually(lambda: sum(1 for p in started if p.poll() is not None) >= many - 1, 40)
         running = [p for p in started if p.poll() is None]
         assert len(running) == 1
         winner = running[0].pid

@@ -98,7 +98,7 @@ def test_a_session_for_shorter_than_asked_is_renewed_by_what_it_really_is(
     assert 1.9 < third.time - second.time < 3.0
 
 
-@pytest.mark.parametrize("minutes", [45, -45])
+@pytest.mark.parametrize("minutes", [45, pytest.param(-45, marks=pytest.mark.slow)])
 def test_a_clock_that_is_far_off_changes_neither_schedule_nor_sessions(
     minutes: int, sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
@@ -119,7 +119,7 @@ def test_a_clock_that_is_far_off_changes_neither_schedule_nor_sessions(
     daemon.wait_until_fresh("skewed")
 
 
-@pytest.mark.parametrize("minutes", [10, -10])
+@pytest.mark.parametrize("minutes", [-10, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_clock_that_is_off_within_what_sts_tolerates_goes_on(
     minutes: int, sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
