@@ -13,8 +13,8 @@ from assumed.core.model import Role, Session
 from assumed.core.plan import RoleState
 from assumed.edge.credentials_file import CredentialsFile
 from assumed.edge.store import state_dir
-from assumed.keeper.delivery import FIGHT_WINDOW, FIGHTS, QUIET, RETRY, TRUCE, WRITE_SHARE, Delivery
-from core.make import role, session
+from assumed.keeper.delivery import FIGHT_WINDOW, FIGHTS, GATHER, QUIET, RETRY, TRUCE, WRITE_SHARE, Delivery, patience
+from core.make import at, role, session
 
 OWN = "[mine]\naws_access_key_id = AKIAMINE\naws_secret_access_key = m\n"
 THEIRS = "aws_access_key_id = ASIATHEIRS\naws_secret_access_key = t\naws_session_token = t\n"
@@ -113,6 +113,36 @@ def test_sessions_that_arrive_together_share_a_write_and_a_slow_disk_is_left_alo
     assert desk.delivery.due_at == desk.now + 0.5 * WRITE_SHARE
     desk.delivery.want(desk.now + 0.3, at_once=True)
     assert desk.delivery.due_at == desk.now + 0.3
+
+
+def test_a_renewal_that_nobody_waits_for_shares_the_next_write_and_one_that_somebody_does_goes_at_once(
+    desk: Desk,
+) -> None:
+    desk.write()
+    desk.now += 0.01
+    desk.delivery.want(desk.now, patience=GATHER)
+    desk.delivery.want(desk.now + 0.1, patience=GATHER)
+    assert desk.delivery.due_at == pytest.approx(desk.now - 0.01 + GATHER)
+    desk.delivery.want(desk.now + 0.1, patience=0.0)
+    assert desk.delivery.due_at == desk.now + 0.1
+
+    desk.now += 10
+    desk.write()
+    desk.now += GATHER
+    desk.delivery.want(desk.now, patience=GATHER)
+    assert desk.delivery.due_at == desk.now, "the first one after a pause waits for nothing"
+
+
+@pytest.mark.parametrize(
+    ("life", "age", "expected"),
+    [(3600, 1900, GATHER), (10, 6, 0.1), (2, 1.2, 0.02), (3600, 3601, 0.0)],
+    ids=["an hour", "ten seconds", "two seconds", "expired"],
+)
+def test_who_still_has_a_session_can_wait_for_a_fortieth_of_what_is_left(
+    life: float, age: float, expected: float
+) -> None:
+    assert patience(session(life), at(age)) == pytest.approx(expected)
+    assert patience(None, at(age)) == 0.0
 
 
 def test_a_file_that_cannot_be_written_is_tried_again_said_once_and_said_to_be_well(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from assumed.core.errors import FileRefused, FileUnsettled
-from assumed.core.model import Role
+from assumed.core.model import Instant, Role, Session
 from assumed.core.ownership import Refusal
 from assumed.core.plan import RoleState
 from assumed.core.profiles import KeptProfile, Merge, merge
@@ -26,6 +26,9 @@ FIGHTS, FIGHT_WINDOW, TRUCE = 5, 120.0, 1800.0
 """So many overwritings within so many seconds are another manager at work: leave it the profile for half an hour."""
 WRITE_SHARE = 4.0
 """After a write, wait this many times as long as it took: a burst of renewals spends a fifth of its time here."""
+GATHER, GATHER_SHARE = 0.25, 0.025
+"""Seconds between two writes, and share of the old session's remaining life, for which a renewal that nobody waits for
+may wait for others: sessions that began together are renewed one after the other, and each write costs all of them."""
 
 
 class File(Protocol):
@@ -73,9 +76,9 @@ class Delivery:
     _cost: float = 0.0
     _ended: float = float("-inf")
 
-    def want(self, now: float, at_once: bool = False) -> None:
-        """There is something to write: soon, or with the next burst."""
-        at = now if at_once else max(now, self._ended + WRITE_SHARE * self._cost)
+    def want(self, now: float, at_once: bool = False, patience: float = 0.0) -> None:
+        """There is something to write: soon, or with the next burst, `patience` seconds after the last at most."""
+        at = now if at_once else max(now, self._ended + max(WRITE_SHARE * self._cost, patience))
         self.due_at = at if self.due_at is None else min(self.due_at, at)
 
     def write(
@@ -203,6 +206,11 @@ class Delivery:
         self.rivals.pop(profile, None)
         self._truce_until.pop(profile, None)
         self._fights.pop(profile, None)
+
+
+def patience(old: Session | None, now: Instant) -> float:
+    """Seconds for which readers are well served by the session that they have."""
+    return 0.0 if old is None else max(0.0, min(GATHER, old.left(now) * GATHER_SHARE))
 
 
 def _is_overwritten(kept: KeptProfile, section: Mapping[str, str] | None) -> bool:

@@ -12,6 +12,7 @@ from assumed.edge.aws.sts import Order
 
 from . import words
 from .book import CLAIM_TOLERANCE
+from .delivery import patience
 from .desk import Desk
 from .messages import Look, NotRenewed, Refresh, Renewed, Wanted
 
@@ -118,9 +119,11 @@ class Renewals:
             if self._is_stale(message.order):
                 return
             down = desk.book.is_down(role.profile)
+            old = desk.book.states[role.profile].session
             desk.touch(desk.book.succeeded(answer.session))
         desk.save(answer.session)
-        desk.delivery.want(desk.ports.now().boot)
+        now = desk.ports.now()
+        desk.delivery.want(now.boot, patience=patience(old, now))
         desk.ports.say(
             "info",
             "role.renewed",
