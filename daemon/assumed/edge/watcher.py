@@ -47,7 +47,8 @@ class _Hint(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         # Our own rewrite, its rename included: five events, of which none is news.
-        if self._ours not in os.fsdecode(event.src_path).rpartition("/")[2]:
+        names = (os.fsdecode(path).rpartition("/")[2] for path in (event.src_path, event.dest_path))
+        if not any(self._ours in name for name in names):
             self._hint()
 
 
