@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from assumed.edge.credentials_file import CredentialsFile
 from assumed.edge.watcher import Watcher
 from assumed.files import write_atomic
+from file.kit import keys
 
 Hints = queue.SimpleQueue[None]
 
@@ -56,9 +58,11 @@ def test_a_change_by_another_program_is_told(tmp_path: Path, what: str) -> None:
 
 def test_neither_our_own_rewrite_nor_a_reader_wakes_anybody(tmp_path: Path) -> None:
     path = tmp_path / "credentials"
+    ours = CredentialsFile(path, tmp_path / "state")
     with watched(path) as (_, hints):
-        for _ in range(3):
-            write_atomic(path, b"[c]\n")
+        for generation in range(3):
+            write_atomic(tmp_path / "other", b"")
+            assert ours.write([keys("p", generation)], "0123456789ab", remove_orphans=False).written
             path.read_bytes()
             path.chmod(0o600)
         (tmp_path / "the last change").mkdir()

@@ -7,6 +7,7 @@ handler that raises kills the observer's thread. So the handler does one thing t
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -43,12 +44,13 @@ and our own reading would, for ever. Not the directory's own change either, whic
 class _Hint(FileSystemEventHandler):
     def __init__(self, hint: Callable[[], None]) -> None:
         self._hint = hint
-        self._ours = f".assumed.{os.getpid()}."  # as files.Temp names its files
+        # As assumed.files names what it puts beside a file; what lies parked is always of the one daemon of that file.
+        self._ours = re.compile(rf"\..+\.assumed\.(?:{os.getpid()}\..+\.tmp|.+\.parked)")
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        # Our own rewrite, its rename included: five events, of which none is news.
+        # Our own rewrite, its renames included: half a dozen events, of which none is news.
         names = (os.fsdecode(path).rpartition("/")[2] for path in (event.src_path, event.dest_path))
-        if not any(self._ours in name for name in names):
+        if not any(map(self._ours.fullmatch, names)):
             self._hint()
 
 
