@@ -58,7 +58,8 @@ def test_a_change_by_another_program_is_told(tmp_path: Path, what: str) -> None:
 
 def test_neither_our_own_rewrite_nor_a_reader_wakes_anybody(tmp_path: Path) -> None:
     path = tmp_path / "credentials"
-    ours = CredentialsFile(path, tmp_path / "state")
+    (tmp_path / "assumed").mkdir(0o700)
+    ours = CredentialsFile(path, tmp_path / "assumed")
     with watched(path) as (_, hints):
         for generation in range(3):
             write_atomic(tmp_path / "other", b"")
