@@ -194,13 +194,16 @@ class Daemon:
         assert self._process is not None, "not started"
         return self._process.wait(within)
 
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None, "not started"
         self._process.send_signal(number)
 
     def stop(self) -> int:
         """SIGTERM, and its exit status. One that does not end is killed, and that is a failure."""
-        if self._process is None or self._process.poll() is not None:
+        if not self.is_running():
             return 0 if self._process is None else self.wait_for_exit()
         self.signal(signal.SIGTERM)
         try:

@@ -23,18 +23,11 @@ from urllib.parse import quote
 
 import structlog
 
+from assumed.core.redaction import REDACTED, redacted
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 JOURNAL = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
-# What a credential looks like: an access key id, a 40-character secret, a long base64 token (of either alphabet; one
-# that begins with a slash is a path), a JSON web token. `=` may stand before a secret (`key=SECRET`), never in it.
-KEY_ID = re.compile(r"(?<![A-Za-z0-9])(A[KS]IA[A-Z0-9]{8,124})(?![A-Za-z0-9])")
-SECRET = re.compile(
-    r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"
-    r"|(?<![A-Za-z0-9/+_-])[A-Za-z0-9+_-][A-Za-z0-9/+=_-]{99,}"
-    r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?"
-)
-REDACTED = "[redacted]"
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What a terminal or a reader of lines would act on, and what no stream can write; line feeds and tabs are layout."""
 
@@ -81,8 +74,7 @@ def scrub(text: str) -> str:
             text = text.replace(secret, REDACTED)
         if "%" in text and (quoted := quote(secret, safe="")) in text:  # as a URL shows it
             text = text.replace(quoted, REDACTED)
-    text = SECRET.sub(REDACTED, KEY_ID.sub(lambda m: f"[key …{m[1][-4:]}]", text))
-    return CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+    return CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}", redacted(text))
 
 
 def _known_secrets(longest: int) -> list[str]:

@@ -22,6 +22,7 @@ from assumed.core.plan import (
     domain_after,
     forgiven,
 )
+from assumed.edge.logs import scrub
 
 YOUNG_SECONDS, YOUNG_SHARE = 60.0, 0.1
 """A kept session younger than this is not renewed because STS refuses it for a child: the next would fare no better."""
@@ -168,7 +169,7 @@ class Book:
         """Record a failed renewal. Returns the profiles whose plan it changes."""
         role = self.roles[profile]
         self._flying.discard(profile)
-        failure = Failure(error.kind, error.code, error.message, error.advice, now)
+        failure = _told(error, now)
         self.states[profile] = after_failure(self.states[profile], failure)
         before = self.domains.get(role.domain())
         after = domain_after(before, profile, failure, started)
@@ -179,7 +180,7 @@ class Book:
 
     def source_failed(self, source: str, error: RenewalFailed, now: Instant) -> set[str]:
         """A source could not be resolved: that failure is every role's that would sign with it now, as one probe."""
-        failure = Failure(error.kind, error.code, error.message, error.advice, now)
+        failure = _told(error, now)
         hit = [
             profile
             for profile, role in self.roles.items()
@@ -235,3 +236,8 @@ class Book:
         if state.session is not None and state.session.left(now) > 0:
             return not state.in_flight or self.decide(profile, now).due_in > 0
         return role.parent in self.roles and role.parent is not None and self.states[role.parent].failure is not None
+
+
+def _told(error: RenewalFailed, now: Instant) -> Failure:
+    """The failure as it may be shown to anybody: STS and helpers may quote the keys that they were given."""
+    return Failure(error.kind, scrub(error.code), scrub(error.message), scrub(error.advice), now)

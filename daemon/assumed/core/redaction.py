@@ -1,0 +1,20 @@
+"""Text → the same text without what looks like a credential."""
+
+from __future__ import annotations
+
+import re
+
+# What a credential looks like: an access key id, a 40-character secret, a long base64 token (of either alphabet; one
+# that begins with a slash is a path), a JSON web token. `=` may stand before a secret (`key=SECRET`), never in it.
+KEY_ID = re.compile(r"(?<![A-Za-z0-9])(A[KS]IA[A-Z0-9]{8,124})(?![A-Za-z0-9])")
+SECRET = re.compile(
+    r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"
+    r"|(?<![A-Za-z0-9/+_-])[A-Za-z0-9+_-][A-Za-z0-9/+=_-]{99,}"
+    r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?"
+)
+REDACTED = "[redacted]"
+
+
+def redacted(text: str) -> str:
+    """`text` with no credential of a known form; of a key id the last four characters stay."""
+    return SECRET.sub(REDACTED, KEY_ID.sub(lambda match: f"[key …{match[1][-4:]}]", text))
