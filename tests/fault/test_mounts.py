@@ -1,0 +1,144 @@
+"""Real disks, mounts and rights that stand in a write's way: the file stays, a sentence says what to do, and nothing
+is left behind. Mounts live in a namespace that ends with its process. (reliability T15)"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fault.full_disk import HEARTBEAT
+from fault.scenes import ALL, MINE
+from file.kit import keys, merged
+from world.scores import Record
+
+# $D is a directory with the scene in it.
+MOUNTS = {
+    "a file that is a mount of its own": (
+        'cp "$D/aws/credentials" "$D/host"; mount --bind "$D/host" "$D/aws/credentials"',
+        "Mount its directory instead of the single file",
+    ),
+    "a read-only mount": (
+        'mount --bind "$D/aws" "$D/aws"; mount -o remount,ro,bind "$D/aws"',
+        "the file system is read-only",
+    ),
+    "a full disk": (
+        "on_a_disk -t tmpfs -o size=16k tmpfs; fill",
+        "the disk is full",
+    ),
+    "a disk that takes no more files": (
+        'on_a_disk -t tmpfs -o nr_inodes=20 tmpfs; while mktemp -p "$D/aws"; do :; done 2>/dev/null >&2',
+        "the disk is full",
+    ),
+    "a full disk of 1 MiB": (
+        'truncate -s 1M "$D/image"; mkfs.ext4 -q -m 0 "$D/image"; on_a_disk -o loop "$D/image"; fill',
+        "the disk is full",
+    ),
+    "an immutable file": (
+        'on_a_disk -t tmpfs tmpfs; chattr +i "$D/aws/credentials"',
+        "Look for an immutable flag",
+    ),
+}
+OTHERS = {
+    "a directory of another user": ('chown 12345 "$D/aws"', "belongs to another user"),
+    "a file of another user": ('chown 12345 "$D/aws/credentials"', "belongs to another user"),
+}
+RIGHTS = {
+    "a directory that is not to be written in": ('chmod 500 "$D/aws"', "permission is denied"),
+    "a directory that is not to be looked into": ('chmod 0 "$D/aws"', "permission is denied"),
+    "a file that is not to be read": ('chmod 0 "$D/aws/credentials"', "permission is denied"),
+}
+FUNCTIONS = """
+on_a_disk() {
+    mv "$D/aws" "$D/was"; mkdir "$D/aws"; mount "$@" "$D/aws"; chmod 700 "$D/aws"; cp -p "$D/was/credentials" "$D/aws/"
+}
+fill() { head -c 9999999 /dev/zero > "$D/aws/film" || true; }
+"""
+ACT = f'"$@" "{sys.executable}" -m fault.act_once "a rewrite" "$D"; cat "$D/aws/credentials"; ls -A "$D/aws"'
+
+
+def can_run(*under: str) -> bool:
+    if shutil.which(under[0]) is None:
+        return False
+    return subprocess.run([*under, "true"], capture_output=True, check=False).returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(
+    not can_run("unshare", "-m"), reason="unshare is missing or may not make a mount namespace here"
+)
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+without_powers = ("setpriv", "--bounding-set", "-all")
+"""As root, whom modes concern like anybody else."""
+
+
+def one_and_slow_ones(table: dict[str, tuple[str, str]]) -> list[Any]:
+    """The first for `make test`, the others for `make proof`."""
+    first, *others = table
+    return [pytest.param(first), *(pytest.param(other, marks=pytest.mark.slow) for other in others)]
+
+
+def acted(directory: Path, shell: list[str], first: str, *under: str) -> str:
+    """What a rewrite says after `first`, the file then, and the names beside it."""
+    ALL["a rewrite"].prepare(directory)
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [*shell, "sh", "-ec", f"{FUNCTIONS} {first}; {ACT}", "sh", *under]
+    done = subprocess.run(
+        command, env={**environ, "D": str(directory)}, capture_output=True, text=True, check=False, timeout=30
+    )
+    if done.returncode:
+        pytest.skip(f"the system does not have this: {done.stderr}")
+    return done.stdout
+
+
+def check_refused(printed: str, words: str) -> None:
+    said, _, rest = printed.partition("\n")
+    assert said.startswith("refused: ")
+    assert words in said
+    assert rest.startswith(merged(MINE, keys("p", 1)).decode())
+    assert ".tmp" not in rest
+
+
+@needs_mounts
+@pytest.mark.parametrize("mount", one_and_slow_ones(MOUNTS))
+def test_a_disk_that_takes_no_write_is_named(mount: str, tmp_path: Path) -> None:
+    check_refused(acted(tmp_path, ["unshare", "-m"], MOUNTS[mount][0]), MOUNTS[mount][1])
+
+
+@pytest.mark.skipif(not can_run(*without_powers), reason="setpriv is missing, or this is not root")
+@pytest.mark.parametrize("right", one_and_slow_ones(RIGHTS))
+def test_a_right_that_is_missing_is_named(right: str, tmp_path: Path) -> None:
+    check_refused(acted(tmp_path, [], RIGHTS[right][0], *without_powers), RIGHTS[right][1])
+
+
+@needs_root
+@pytest.mark.parametrize("other", one_and_slow_ones(OTHERS))
+def test_what_belongs_to_another_user_is_left_alone(other: str, tmp_path: Path) -> None:
+    check_refused(acted(tmp_path, [], OTHERS[other][0]), OTHERS[other][1])
+
+
+@needs_mounts
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_daemon_outlives_a_full_disk_and_catches_up_within_a_heartbeat(tmp_path: Path, record: Record) -> None:
+    """It goes on, says so, is even started there, and takes no working credential away; nobody has to restart it."""
+    command = ["unshare", "-m", sys.executable, "-m", "fault.full_disk", str(tmp_path)]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=150)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    for status in (seen["full"], seen["restarted"]):
+        assert "the disk is full" in status["credentials_file"]["error"]
+        assert status["roles"][0]["state"] == "fresh"
+    assert seen["untouched"], "the file has changed on a full disk"
+    assert seen["delivered"]
+    assert seen["temporaries"] == []
+    record("fault.full_disk_delivered_seconds", seen["delivered_seconds"])
+    record("fault.full_disk_stored_seconds", seen["stored_seconds"])
+    assert seen["delivered_seconds"] <= HEARTBEAT
+    assert seen["stored_seconds"] <= HEARTBEAT + 10

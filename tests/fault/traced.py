@@ -1,0 +1,105 @@
+"""Acts under strace: what was called, and what happens when a call fails or is the last."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_CALL = re.compile(r"(?P<name>\w+)\((?P<args>.*)\) = (?P<result>-?\w+)")
+_OURS = {"rt_sigtimedwait", "prctl", "writev", "exit_group", "restart_syscall"}
+"""What the actor calls around the act."""
+_NEVER_FAIL = {"getpid", "geteuid", "getuid", "getgid"}
+_MEMORY = {"brk", "mmap", "munmap", "mremap", "madvise", "mprotect"}
+"""Python answers those with MemoryError anywhere; and how many there are differs from run to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One system call of an act that came to its end. Strings in `args` are in \\x notation."""
+
+    name: str
+    args: str
+    result: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`said` is empty when the act was killed."""
+
+    said: str
+    calls: tuple[Call, ...]
+    failed: bool
+    """Whether a call that should have failed was made."""
+
+    @property
+    def fired(self) -> bool:
+        """Whether any fault has come true."""
+        return self.failed or not self.said
+
+
+def can_trace() -> bool:
+    """strace may be missing, or tracing and injecting forbidden (containers, Yama)."""
+    if shutil.which("strace") is None:
+        return False
+    probe = ["strace", "-qq", "-o", "/dev/null", "-e", "inject=getppid:error=EPERM", "true"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+class Stage:
+    """Has an actor do scenes; see `open_stage`."""
+
+    def __init__(self, orders: subprocess.Popen[str]) -> None:
+        assert orders.stdin is not None
+        assert orders.stdout is not None
+        self._orders = orders.stdin
+        self._answers = orders.stdout
+
+    def act(self, scene: str, directory: Path, *inject: str) -> Outcome:
+        """The scene's act in `directory`; `inject` as strace's option takes it, counting the act's calls alone."""
+        print(scene, directory, sep="\t", file=self._orders, flush=True)
+        pid = int(self._answers.readline())
+        trace = directory / "trace"
+        command = ["strace", "-xx", "-s", "1000000", "-a", "1", "-o", str(trace), "-p", str(pid)]
+        command += [word for one in inject for word in ("-e", f"inject={one}")]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+            assert strace.stderr is not None
+            attached = strace.stderr.readline()
+            os.kill(pid, signal.SIGUSR1)
+            first = self._answers.readline().rstrip("\n")
+            killed = first.isdigit()
+            if not killed:
+                self._answers.readline()
+            assert "attached" in attached, attached + strace.stderr.read()
+            strace.stderr.read()
+        text = trace.read_text()
+        trace.unlink()
+        return Outcome("" if killed else first, _calls(text), "(INJECTED)" in text)
+
+
+@contextmanager
+def open_stage() -> Iterator[Stage]:
+    """A stage with its actor, who is gone afterwards."""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "fault.actor"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environ, text=True, stdin=pipe, stdout=pipe) as actor:
+        yield Stage(actor)  # leaving closes its stdin, which ends it
+
+
+def _calls(trace: str) -> tuple[Call, ...]:
+    found = [_CALL.match(line) for line in trace.splitlines()]
+    calls = [Call(one["name"], one["args"], int(one["result"], 0)) for one in found if one and one["result"] != "?"]
+    return tuple(call for call in calls if call.name not in _OURS)
+
+
+def fallible(calls: tuple[Call, ...]) -> list[str]:
+    """The names of the calls that can fail, in the order of their first use."""
+    return list(dict.fromkeys(call.name for call in calls if call.name not in _NEVER_FAIL | _MEMORY))
