@@ -160,6 +160,9 @@ class Keeper:
         written = desk.delivery.write(desk.book.roles.values(), desk.book.states, lambda: desk.ports.now().boot, last)
         if not written:
             return
+        # Where there is room for the file again there may be for its sessions; until they are stored, status would say
+        # that nothing has been delivered.
+        self.lookout.save_what_was_not()
         with desk.lock:
             leaving = [profile for profile, state in desk.book.states.items() if state.withdrawing]
         gone = [profile for profile in leaving if desk.forget(profile)]

@@ -65,7 +65,7 @@ class Lookout:
         """The heartbeat's look at everything."""
         desk = self._desk
         self.look_at_what_changed(now)
-        self._save_what_was_not()
+        self.save_what_was_not()
         desk.touch(desk.book.roles)
 
     def look_at_what_changed(self, now: Instant) -> None:
@@ -96,7 +96,7 @@ class Lookout:
             if state.session is not None:
                 desk.save(state.session)
 
-    def _save_what_was_not(self) -> None:
+    def save_what_was_not(self) -> None:
         """The disk was full or read-only; `credential-process` still finds the session before."""
         desk = self._desk
         for profile in sorted(desk.unsaved):
