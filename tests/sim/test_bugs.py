@@ -15,14 +15,14 @@ ALL = sorted(PATCHES.glob("*.patch"))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.skipif(shutil.which("patch") is None, reason="the patch command is not installed")
 @pytest.mark.parametrize("patch", ALL, ids=lambda patch: patch.stem)
 def test_a_planted_bug_is_found(patch: Path, record: Record) -> None:
     """Each in a copy of the daemon of its own."""
-    found = hunt(patch, seeds=400)
+    found = hunt(patch, seeds=1000)
     record(f"bug.{patch.stem}", -1 if found.seed is None else found.seed)
-    assert found.seed is not None, f"{found.title} was not found in 400 simulated months"
+    assert found.seed is not None, f"{found.title} was not found in 1000 simulated months"
 
 
 def test_ten_bugs_are_planted_at_least() -> None:
