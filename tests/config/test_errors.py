@@ -55,6 +55,16 @@ def test_a_bad_environment_is_named_too(environ: dict[str, str], said: str) -> N
     assert caught.value.problems == [said]
 
 
+@pytest.mark.parametrize("key", ["role_arn", "deliver", "credential_source", "wJalr", "role_session_name"])
+def test_a_key_that_was_pasted_into_the_wrong_place_is_not_quoted(key: str) -> None:
+    """The sentences stand in the log, in status and on the screen that is shared in a meeting."""
+    secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+    name = f'"{secret}"' if key == "wJalr" else key
+    with pytest.raises(ConfigError) as caught:
+        loaded(f'[[roles]]\nprofile = "x"\n{name} = "{secret} {"x" * 80}"\n')
+    assert secret not in str(caught.value)
+
+
 def test_a_value_with_terminal_controls_is_shown_harmless_and_short() -> None:
     """A name may hold an escape sequence, a line end, a thousand letters."""
     with pytest.raises(ConfigError) as caught:

@@ -134,6 +134,8 @@ def test_of_a_key_id_the_end_stays(kind: str) -> None:
     "text",
     [
         "arn:aws:iam::123456789012:role/MyApp/MyS3Access",
+        'File "/opt/x/copy/daemon/assumed/keeper/keeper.py", line 59, in run',
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
         "/home/natan/a-rather-long-name-of-a-directory-for-a-file/" + "and-more/" * 8 + "config.toml",
         "https://sts.us-west-2.amazonaws.com/?Action=AssumeRole",
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",

@@ -248,6 +248,8 @@ BROKEN = {
     "JSON": b'{"AccessKeyId": "x"}',
     "another answer": b"<ErrorResponse><Error><Code>X</Code></Error></ErrorResponse>",
     "no result": b"<AssumeRoleResponse></AssumeRoleResponse>",
+    "a key twice": answer({**WHOLE, "SecretAccessKey": "a</SecretAccessKey><SecretAccessKey>b"}),
+    "elements in a token": answer({**WHOLE, "SessionToken": "<x>token</x>"}),
     "a bad date": answer({**WHOLE, "Expiration": "tomorrow at noon"}),
     "an empty date": answer({**WHOLE, "Expiration": ""}),
     "a huge date": answer({**WHOLE, "Expiration": "99999-01-01T00:00:00Z"}),

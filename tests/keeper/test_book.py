@@ -219,3 +219,19 @@ def test_who_says_now_means_what_is_due_failing_or_waiting() -> None:
 
     assert set(made.due(at(60))) >= {"failing", "new", "due"}
     assert "a" not in made.due(at(60))
+
+
+def test_a_failure_that_quotes_a_key_is_kept_without_it() -> None:
+    """STS and helpers may repeat what they were given; status, the log and the service manager show it to anybody."""
+    key, secret = "ASIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+    made = book()
+    made.claim("a", at(0))
+
+    made.failed("a", RenewalFailed(FailureKind.DENIED, key, f"{secret} may not", f"mend {secret}"), at(0), at(1))
+    told = repr(made.states["a"].failure)
+    made.source_failed(role("b").source(), RenewalFailed(FailureKind.SOURCE_DEAD, "X", secret, "y"), at(1))
+    told += repr(made.states["b"].failure)
+
+    assert told.count("[redacted]") == 3
+    assert secret not in told
+    assert key not in told

@@ -6,9 +6,10 @@ import re
 
 # What a credential looks like: an access key id, a 40-character secret, a long base64 token (of either alphabet; one
 # that begins with a slash is a path), a JSON web token. `=` may stand before a secret (`key=SECRET`), never in it.
+# 40 characters of base64 without a capital or a small letter are no secret (1 in 10^9) but a path or a digest.
 KEY_ID = re.compile(r"(?<![A-Za-z0-9])(A[KS]IA[A-Z0-9]{8,124})(?![A-Za-z0-9])")
 SECRET = re.compile(
-    r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"
+    r"(?<![A-Za-z0-9/+])(?=[a-z0-9/+]*[A-Z])(?=[A-Z0-9/+]*[a-z])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"
     r"|(?<![A-Za-z0-9/+_-])[A-Za-z0-9+_-][A-Za-z0-9/+=_-]{99,}"
     r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?"
 )

@@ -29,6 +29,8 @@ CLIENT_CONFIG = ClientConfig(connect_timeout=5, read_timeout=8, retries={"total_
 UNREACHABLE = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError, boto.SSLError)
 SOURCE_BROKEN = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
 
+KEYS = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+
 NO_ANSWER = (ResponseParserError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
 """What botocore's parser is led to by text that is not STS's: `Invalid timestamp` is a ValueError, and so on."""
 
@@ -158,7 +160,8 @@ def _answer(response: Mapping[str, Any], order: Order, seconds: int, asked: Inst
     """
     keys, user = response.get("Credentials") or {}, response.get("AssumedRoleUser") or {}
     expiration = keys.get("Expiration")
-    if not (keys.get("AccessKeyId") and keys.get("SecretAccessKey") and keys.get("SessionToken")):
+    # An element that comes twice, or with elements in it, is no text for botocore, either.
+    if not all(isinstance(keys.get(name), str) and keys[name] for name in KEYS):
         raise _useless("STS answered without a whole set of credentials")
     if not isinstance(expiration, datetime):
         raise _useless("STS answered without an expiration")
@@ -178,7 +181,7 @@ def _answer(response: Mapping[str, Any], order: Order, seconds: int, asked: Inst
         issued_at=issued_at,
         life=life,
         received=asked,
-        principal_arn=user.get("Arn") or order.role.role_arn,
+        principal_arn=str(user.get("Arn") or order.role.role_arn),
         identity=order.identity,
         request=order.request,
     )
