@@ -17,9 +17,10 @@ from typing import Any
 
 from assumed import files
 from assumed.edge import credentials_file
-from assumed.files import snapshot
+from assumed.files import exchange, replaced, snapshot
 
-MODULES = (files, snapshot, credentials_file)
+MODULES = (files, snapshot, replaced, credentials_file)
+really_exchange, really_rename_to_free_name = exchange.exchange, exchange.rename_to_free_name
 
 
 class Killed(BaseException):
@@ -37,11 +38,11 @@ class Fault:
 
 @dataclass(slots=True)
 class _Pending:
-    """A change of a directory that is not on the disk yet: the bytes that a power cut brings back (None: no file)."""
+    """A change of a directory that is not on the disk yet, and how a power cut takes it back."""
 
     directory: str
-    path: str
-    old: bytes | None
+    paths: tuple[str, ...]
+    undo: Callable[[], None]
     at: float
 
 
@@ -55,6 +56,8 @@ class Disk:
 
     random: random.Random
     time: Callable[[], float]
+    grave: Path
+    """A directory of its own: what has been removed, but not for good yet."""
     pid: int = 1000
     faults: list[Fault] = field(default_factory=list)
     kill_in: int | None = None
@@ -116,19 +119,35 @@ class Disk:
         self._leave("fsync", where)
 
     def rename(self, src: str, dst: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
-        target = self._full(dst, dst_dir_fd)
+        source, target = self._full(src, src_dir_fd), self._full(dst, dst_dir_fd)
         self._enter("rename", target)
-        self._remember(target)
+        buried = self._bury(target)
         os.rename(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+        self._remember(lambda: _move(target, source, buried), target)
         self._leave("rename", target)
+
+    def rename_to_free_name(self, dir_fd: int, name: str, free: str) -> None:
+        source, target = self._full(name, dir_fd), self._full(free, dir_fd)
+        self._enter("rename", target)
+        really_rename_to_free_name(dir_fd, name, free)
+        self._remember(lambda: _move(target, source, None), target)
+        self._leave("rename", target)
+
+    def exchange(self, dir_fd: int, one: str, other: str) -> None:
+        paths = self._full(one, dir_fd), self._full(other, dir_fd)
+        self._enter("exchange", paths[1])
+        really_exchange(dir_fd, one, other)
+        self._remember(lambda: _exchange_back(*paths), *paths)
+        self._leave("exchange", paths[1])
 
     def unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
         where = self._full(path, dir_fd)
         if self.dead:
             return
         self._enter("unlink", where)
-        self._remember(where)
+        buried = self._bury(where)
         os.unlink(path, dir_fd=dir_fd)
+        self._remember(lambda: _move(buried, where, None) if buried else None, where)
         self._leave("unlink", where)
 
     def fchmod(self, fd: int, mode: int) -> None:
@@ -173,15 +192,31 @@ class Disk:
             self.kill_after, self.dead = "", True
             raise Killed
 
-    def _remember(self, path: str) -> None:
-        old: bytes | None = None
-        with contextlib.suppress(OSError):
-            old = Path(path).read_bytes()
+    def _bury(self, path: str) -> str | None:
+        """Keep a file that loses its last name, so that a power cut can bring back this very file."""
+        self.grave.mkdir(exist_ok=True)
+        buried = str(self.grave / str(self.ops))
+        try:
+            os.link(path, buried, follow_symlinks=False)
+        except OSError:
+            return None
+        return buried
+
+    def _remember(self, undo: Callable[[], None], *paths: str) -> None:
         now = self.time()
         if len(self._pending) > 64:
-            self._pending = [p for p in self._pending if now - p.at < WRITEBACK]
-            self._unsynced = {ino: at for ino, at in self._unsynced.items() if now - at < WRITEBACK}
-        self._pending.append(_Pending(os.path.dirname(path), path, old, now))
+            self._forget_what_is_written(now)
+        self._pending.append(_Pending(os.path.dirname(paths[0]), paths, undo, now))
+
+    def _forget_what_is_written(self, now: float) -> None:
+        self._pending = [p for p in self._pending if now - p.at < WRITEBACK]
+        self._unsynced = {ino: at for ino, at in self._unsynced.items() if now - at < WRITEBACK}
+        if not self._pending:
+            self._dig_over()
+
+    def _dig_over(self) -> None:
+        for buried in self.grave.glob("*"):
+            buried.unlink()
 
     # -- the end of a process, of a machine -------------------------------------------------------------------
 
@@ -194,32 +229,35 @@ class Disk:
     def lose_power(self) -> None:
         """What was not flushed is lost in one of the ways that POSIX allows: of the changes of a directory the last
         ones, of a file's bytes any part."""
-        now = self.time()
-        self._pending = [p for p in self._pending if now - p.at < WRITEBACK]
-        self._unsynced = {ino: at for ino, at in self._unsynced.items() if now - at < WRITEBACK}
+        self._forget_what_is_written(self.time())
         for directory in sorted({p.directory for p in self._pending}):
             mine = [p for p in self._pending if p.directory == directory]
             lost = self.random.randint(0, len(mine))
             for change in reversed(mine[len(mine) - lost :]):
-                _put(Path(change.path), change.old)
-            for change in mine[: len(mine) - lost]:
-                self._damage(Path(change.path))
+                change.undo()
+            for path in [path for change in mine[: len(mine) - lost] for path in change.paths]:
+                self._damage(Path(path))
         self._pending.clear()
         self._unsynced.clear()
+        self._dig_over()
 
     def _damage(self, path: Path) -> None:
         with contextlib.suppress(OSError):
             if path.stat().st_ino in self._unsynced and self.random.random() < 0.7:
-                data = path.read_bytes()
-                _put(path, data[: self.random.choice([0, self.random.randint(0, len(data))])])
+                os.truncate(path, self.random.choice([0, self.random.randint(0, path.stat().st_size)]))
 
 
-def _put(path: Path, data: bytes | None) -> None:
-    if data is None:
-        path.unlink(missing_ok=True)
-    else:
-        path.write_bytes(data)
-        path.chmod(0o600)
+def _move(source: str, target: str, old: str | None) -> None:
+    """Undo a rename: the file has its former name again, and what it had replaced is back."""
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(source, target)
+    if old is not None:
+        os.rename(old, source)
+
+
+def _exchange_back(one: str, other: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        really_exchange(-1, one, other)  # whole paths: they need no directory
 
 
 @contextlib.contextmanager
@@ -229,7 +267,9 @@ def in_place_of_os(disk: Disk) -> Iterator[None]:
     try:
         for module in MODULES:
             module.os = disk  # type: ignore[attr-defined]
+        exchange.exchange, exchange.rename_to_free_name = disk.exchange, disk.rename_to_free_name
         yield
     finally:
+        exchange.exchange, exchange.rename_to_free_name = really_exchange, really_rename_to_free_name
         for module, before in zip(MODULES, real, strict=True):
             module.os = before  # type: ignore[attr-defined]

@@ -148,6 +148,7 @@ DISK = (
     ("fsync", (errno.EIO, errno.ENOSPC)),
     ("fsync_dir", (errno.EIO,)),
     ("rename", (errno.EBUSY, errno.EACCES, errno.EIO, errno.EROFS, errno.ENOSPC)),
+    ("exchange", (errno.EINVAL, errno.ENOSYS, errno.EBUSY, errno.EIO)),
     ("unlink", (errno.EACCES, errno.EROFS, errno.EIO)),
 )
 
@@ -192,7 +193,9 @@ def kill_in_write(world: World) -> None:
     if world.random.random() < 0.4:
         world.disk.kill_in = world.random.randint(1, 60)
     else:
-        world.disk.kill_after = world.random.choice(["create", "write", "fsync", "rename", "rename"])
+        world.disk.kill_after = world.random.choice(
+            ["create", "write", "fsync", "rename", "exchange", "exchange", "unlink"]
+        )
 
     def killed() -> None:
         world.die()
@@ -266,8 +269,10 @@ def edit_in_write(world: World) -> None:
         nonlocal left
         person = world.person
         left -= 1
-        # Who replaces the file, or begins it anew, between our last look and our rename, cannot be seen: microseconds.
-        if left > 0 or (how != "in place" and op == "rename") or person.torn_since is not None:
+        if left > 0 or person.torn_since is not None:
+            return
+        # Where names cannot trade places, nobody can see who replaces the file between our last look and our rename.
+        if how != "in place" and op == "rename" and where == str(world.credentials):
             return
         world.disk.before_op = None
         text = person.edited(person.read())

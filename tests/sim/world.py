@@ -63,7 +63,7 @@ class World:
         self.random = random.Random(self.seed)
         self.sts = Sts(self.clock, self.random)
         self.pacer_clock = PacerClock(self.clock)
-        self.disk = Disk(self.random, lambda: self.clock.t)
+        self.disk = Disk(self.random, lambda: self.clock.t, self.home / "grave")
         self.disk.after_op = self._after_op
         self.config_path = self.home / "config.toml"
         self.credentials = self.home / ".aws" / "credentials"
@@ -354,7 +354,7 @@ class World:
 
     def _after_op(self, op: str, where: str) -> None:
         if where == str(self.credentials):
-            if op in {"rename", "write", "unlink", "create"}:
+            if op in {"rename", "exchange", "write", "unlink", "create"}:
                 self._readers_see_whole_files()
                 self._foreign_bytes_stay(published=True)
                 if self.random.random() < 0.2:

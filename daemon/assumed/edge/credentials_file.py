@@ -1,14 +1,16 @@
 """The credentials file on the disk: read when it is whole, merged, replaced in one step.
 
 A rename never shows a reader half a file (an in-place writer spoiled 90 % of the reads in the same test), but other
-programs write in place and take no lock. Three things keep their edits: the signature is compared before the rename,
-profiles that are suddenly missing are waited for, and the replaced file is kept open, for what a program that had it
-open writes into it afterwards is merged next.
+programs take no lock, and many write in place. Three things keep their edits: profiles that are suddenly missing are
+waited for; what comes out when our file trades places with the one that stands is looked at, for it may be another one
+than we read; and it is kept open, for what a program that had it open writes into it afterwards is merged next
+(docs/decisions/0005 and 0007).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -19,10 +21,11 @@ from pathlib import Path
 
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.profiles import KeptProfile, Merge, Refusal, merge, misread
-from assumed.files import Temp, directory, explained, make_missing_dirs, make_private_dir, sweep
+from assumed.files import Temp, close, directory, explained, make_missing_dirs, make_private_dir, sweep
+from assumed.files.replaced import ReplacedFiles, publish, with_edits
 from assumed.files.snapshot import SETTLE_SECONDS, Signature, Snapshot, look, signature_of, take
 
-_TRIES = 3
+_TRIES = 5
 _LOCK_SECONDS = 5.0
 
 
@@ -36,20 +39,8 @@ class WriteResult:
     removed: tuple[str, ...]
     signature: Signature | None
     durable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Replaced:
-    """The file whose place ours has taken: a program that had it open may not have written yet."""
-
-    old: Snapshot
-    ours: Signature | None
-    names: frozenset[str]
-    """Its profiles when we read it."""
-
-    def has_lost_edit(self, now: Signature | None) -> bool:
-        """Whether it was written since; `now` is what stands in its place: when that is not ours, it is newer."""
-        return now == self.ours and self.old.look() != self.old.signature
+    set_aside: tuple[str, ...] = ()
+    """Files beside it that hold another program's edit, which could not be merged because nobody can read it."""
 
 
 class CredentialsFile:
@@ -64,17 +55,20 @@ class CredentialsFile:
         """Profiles at the last read or write; None before the first."""
         self._missed: dict[str, float] = {}
         """Profile that was there at an earlier read → since when it is missing."""
-        self._replaced: _Replaced | None = None
+        self._replaced = ReplacedFiles()
         self._known: Merge | None = None
         """The last one: what has not changed since need not be scanned again."""
+        self._aside: list[str] = []
+        """Names of files that hold an edit which could not be merged, to be told with the next result."""
 
     @property
     def real_path(self) -> Path:
         """Where the symbolic links lead; what is written is this file. Raises FileRefused where they lead nowhere."""
-        real = Path(os.path.realpath(self.path))
-        if real.is_symlink():
-            raise FileRefused(f"the symbolic links of {self.path} lead in a circle", "Point the link at a real file")
-        return real
+        with explained("look at", self.path):
+            real = Path(os.path.realpath(self.path))
+            if real.is_symlink():
+                raise OSError(errno.ELOOP, "")
+            return real
 
     def signature(self) -> Signature | None:
         """Changes when another program has written the file, or the one that we replaced. None when there is none.
@@ -88,13 +82,12 @@ class CredentialsFile:
                     now = look(dir_fd, real.name)
             except FileNotFoundError:
                 return None
-            replaced = self._replaced
-            return replaced.old.look() if replaced and replaced.has_lost_edit(now) else now
+            return self._replaced.signature() or now
 
     def read(self) -> bytes:
         """The file's bytes, of one instant; b"" when there is none. Raises FileUnsettled while it is being written.
 
-        When another program has written the file that we replaced, those bytes: the next `write` merges them.
+        When another program has written a file that we replaced, as the next `write` will merge it.
         """
         real = self.real_path
         with explained("read", real):
@@ -103,23 +96,18 @@ class CredentialsFile:
                     standing = take(dir_fd, real)
             except FileNotFoundError:
                 return b""
-            found = self._lost_edit(standing) or standing
-            return found.text if found else b""
-
-    def _lost_edit(self, standing: Snapshot | None) -> Snapshot | None:
-        """What another program has written into the file that we replaced, if nobody has written ours since."""
-        replaced = self._replaced
-        if replaced is None or not replaced.has_lost_edit(standing.signature if standing else None):
-            return None
-        return replaced.old.again()
+            return with_edits(standing.text if standing else b"", self._replaced.edits())[0]
 
     def sweep(self) -> int:
         """Removes what killed writers left beside the file; returns how many files that were."""
         real = self.real_path
-        if not real.parent.is_dir():
-            return 0
-        with self._lock():
-            return sweep(real.parent, real.name)
+        with explained("look at", real):
+            if not real.parent.is_dir():
+                return 0
+        with self._lock(), explained("sweep beside", real), directory(real.parent) as dir_fd:
+            removed, aside = self._replaced.sweep(dir_fd, real)
+            self._aside += aside
+            return removed + sweep(real.parent, real.name)
 
     def write(self, kept: Sequence[KeptProfile], config_id: str, remove_orphans: bool) -> WriteResult:
         """Makes the file say what `kept` should (see `merge`); nothing is written when it does already.
@@ -127,31 +115,41 @@ class CredentialsFile:
         Raises FileUnsettled while another program writes it: call again after `retry_in` seconds.
         """
         with self._lock():
+            rounds: list[Merge] = []
             for _ in range(_TRIES):
-                result = self._try(self.real_path, kept, config_id, remove_orphans)
+                result = self._try(self.real_path, kept, config_id, remove_orphans, rounds)
                 if result is not None:
+                    self._aside.clear()
                     return result
         raise FileUnsettled(f"another program keeps writing {self.path}", SETTLE_SECONDS)
 
-    def _try(self, real: Path, kept: Sequence[KeptProfile], config_id: str, remove_orphans: bool) -> WriteResult | None:
-        """One round; None when the file changed between reading and replacing."""
+    def _try(
+        self, real: Path, kept: Sequence[KeptProfile], config_id: str, remove_orphans: bool, rounds: list[Merge]
+    ) -> WriteResult | None:
+        """One round; None when it was written by somebody else between reading and replacing, or is not all merged.
+
+        `rounds`: what was published in earlier rounds of this write.
+        """
         with explained("write", real), contextlib.ExitStack() as stack:
             make_missing_dirs(real.parent)
             dir_fd = stack.enter_context(directory(real.parent))
             _check_directory(dir_fd, real.parent)
             standing = take(dir_fd, real)
-            lost = self._lost_edit(standing)
-            source = lost or standing
-            text = source.text if source else b""
-            merged = self._settled(
-                source, lost is not None, lambda: merge(text, kept, config_id, remove_orphans, self._known)
+            edits = self._replaced.edits()
+            text, gone, broken = with_edits(
+                standing.text if standing else b"", edits, frozenset(one.profile for one in kept)
             )
-            if merged is None:
+            merged = self._settled(
+                standing, gone, bool(broken), lambda: merge(text, kept, config_id, remove_orphans, self._known)
+            )
+            if broken:
+                self._aside += self._replaced.give_up(broken, dir_fd, real)
                 return None
             before = standing.signature if standing else None
-            if merged.text is text and lost is None:
+            if merged.text == (standing.text if standing else b""):
                 self._known = merged
-                return WriteResult(False, merged.adopted, merged.refused, merged.removed, before)
+                self._replaced.merged(edits, dir_fd)
+                return self._result([*rounds, merged], bool(rounds), before)
             temp = stack.enter_context(Temp(dir_fd, real.name))
             temp.write(merged.text, mode=stat.S_IMODE(standing.status.st_mode) & 0o700 if standing else 0o600)
             if temp.read_back() != merged.text:
@@ -160,39 +158,51 @@ class CredentialsFile:
                 raise FileRefused(f"[{profile}] would not read back as it was meant", "Please report it as a bug")
             if look(dir_fd, real.name) != before:
                 return None
-            # Before the rename: whoever writes the new file at once, while we flush its directory, must be noticed.
+            # Before it is published: whoever writes it at once, while we flush its directory, must be noticed.
             after = signature_of(temp.status())
-            durable = temp.publish()
-            self._replaced = _Replaced(standing, after, merged.before) if standing else None
+            published = publish(temp, dir_fd, real, standing, self._monotonic())
+            if published is None:
+                return None
             self._seen = frozenset(merged.document.sections)
             self._known = merged
             self._missed.clear()
-            return WriteResult(True, merged.adopted, merged.refused, merged.removed, after, durable)
+            self._replaced.merged(edits, dir_fd)
+            rounds.append(merged)
+            if published.replaced is not None:
+                self._replaced.add(published.replaced)
+                if self._replaced.edits():
+                    return None
+            return self._result(rounds, True, after, published.durable)
 
-    def _settled(self, source: Snapshot | None, lost: bool, merge_it: Callable[[], Merge]) -> Merge | None:
+    def _result(
+        self, rounds: Sequence[Merge], written: bool, signature: Signature | None, durable: bool = True
+    ) -> WriteResult:
+        adopted = dict.fromkeys(profile for one in rounds for profile in one.adopted)
+        removed = dict.fromkeys(profile for one in rounds for profile in one.removed)
+        aside = tuple(self._aside)
+        return WriteResult(written, tuple(adopted), rounds[-1].refused, tuple(removed), signature, durable, aside)
+
+    def _settled(
+        self, standing: Snapshot | None, gone: frozenset[str], broken: bool, merge_it: Callable[[], Merge]
+    ) -> Merge:
         """The merge, unless the file looks as if another program was in the middle of writing it.
 
-        That is: a profile seen earlier is missing, or the file cannot be read any more, and not yet for a second.
-        A file that is empty at the very first read counts as well: nobody keeps one. None when a lost edit stayed
-        empty or unreadable, and is given up: the file that stands is whole. Profiles that it no longer has somebody
-        has taken out, as in any other file.
+        That is: a profile seen earlier is missing, there or in one that we replaced, or one of them cannot be read
+        any more, and not yet for a second. A file that is empty at the very first read counts as well: nobody keeps
+        one. Raises FileUnsettled, and after that second FileRefused for what cannot be read.
         """
-        seen = self._replaced.names if lost and self._replaced else self._seen
-        expected = seen or frozenset()
+        expected = self._seen or frozenset()
         refused: FileRefused | None = None
-        missing: frozenset[str] = frozenset()
+        missing = frozenset({""}) if broken else frozenset()
         try:
             merged = merge_it()
-            missing = expected - merged.before
+            missing |= (expected | gone) - merged.before
         except FileRefused as refusal:
             refused = refusal
-            missing = expected | {""} if expected else missing
-        if seen is None and source is not None and not source.text:
+            missing |= expected | {""} if expected else expected
+        if self._seen is None and standing is not None and not standing.text:
             missing |= {""}
         self._wait_for(missing)
-        if lost and (refused is not None or not (source and source.text.strip())):
-            self._replaced = None
-            return None
         if refused is not None:
             raise refused
         self._seen = merged.before
@@ -224,7 +234,7 @@ class CredentialsFile:
                     time.sleep(0.01)
             yield
         finally:
-            os.close(fd)
+            close(fd)
 
 
 def _try_lock(fd: int) -> bool:

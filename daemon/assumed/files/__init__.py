@@ -15,7 +15,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from assumed.core.errors import FileRefused
@@ -81,7 +81,7 @@ def make_private_dir(path: Path) -> None:
 
 
 def make_missing_dirs(path: Path) -> None:
-    """Makes `path` and what is missing above it, each 0700. Raises OSError."""
+    """Makes `path` and what is missing above it, each 0700, to outlast a crash. Raises OSError."""
     missing: list[Path] = []
     while not path.exists():
         missing.append(path)
@@ -89,6 +89,9 @@ def make_missing_dirs(path: Path) -> None:
     for one in reversed(missing):
         with contextlib.suppress(FileExistsError):
             one.mkdir(0o700)
+            # One that we may not read cannot be flushed, and what a crash would take with it is what did not exist.
+            with contextlib.suppress(OSError), directory(one.parent) as parent_fd:
+                os.fsync(parent_fd)
 
 
 @contextlib.contextmanager
@@ -98,6 +101,12 @@ def directory(path: Path) -> Iterator[int]:
     try:
         yield fd
     finally:
+        close(fd)
+
+
+def close(fd: int) -> None:
+    """Closes what nothing was written through. Its failing says nothing, and the descriptor is gone all the same."""
+    with contextlib.suppress(OSError):
         os.close(fd)
 
 
@@ -110,13 +119,15 @@ class Temp:
         self.temp = f".{name}.assumed.{os.getpid()}.{secrets.token_hex(8)}.tmp"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(self.temp, flags, 0o600, dir_fd=dir_fd)
+        self._open = True
         self._published = False
 
     def __enter__(self) -> Temp:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        os.close(self._fd)
+        if self._open:
+            close(self._fd)
         if not self._published:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.temp, dir_fd=self._dir_fd)
@@ -139,17 +150,48 @@ class Temp:
         """The file's status now; renaming changes neither its inode, nor its size, nor when it was written."""
         return os.fstat(self._fd)
 
-    def publish(self, durable: bool = True) -> bool:
-        """Renames it to its name. False: it stands there, but the directory was not flushed, a crash may undo it."""
-        os.rename(self.temp, self._name, src_dir_fd=self._dir_fd, dst_dir_fd=self._dir_fd)
+    def publish(self, durable: bool = True, rename: Callable[[int, str, str], None] | None = None) -> bool:
+        """Closes it and renames it to its name. Raises OSError, and then the old file is there.
+
+        False: it stands there, but the directory was not flushed, a crash may undo it.
+        """
+        self.finish()
+        if rename is None:
+            os.rename(self.temp, self._name, src_dir_fd=self._dir_fd, dst_dir_fd=self._dir_fd)
+        else:
+            rename(self._dir_fd, self.temp, self._name)
         self._published = True
-        if not durable:
-            return False
+        return durable and flushed(self._dir_fd)
+
+    def trade(self, parked: str, exchange: Callable[[int, str, str], None]) -> None:
+        """Closes it and has it trade places with the file of its name, which then lies under `parked`.
+
+        Raises OSError, and then nothing has happened but that this one may lie under `parked`.
+        """
+        self.finish()
+        os.rename(self.temp, parked, src_dir_fd=self._dir_fd, dst_dir_fd=self._dir_fd)
+        self.temp = parked
+        self._published = True  # before: what lies there afterwards is not ours to remove, whatever interrupts us
         try:
-            os.fsync(self._dir_fd)
+            exchange(self._dir_fd, parked, self._name)
         except OSError:
-            return False
-        return True
+            self._published = False
+            raise
+
+    def finish(self) -> None:
+        """Closes it, once. Raises OSError: some file systems (NFS) say only now what they could not write."""
+        if self._open:
+            self._open = False
+            os.close(self._fd)
+
+
+def flushed(dir_fd: int) -> bool:
+    """Whether the directory's names are on the disk now."""
+    try:
+        os.fsync(dir_fd)
+    except OSError:
+        return False
+    return True
 
 
 def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ SETTLE_SECONDS = 1.0
 """For so long another program is given to finish: the AWS CLI needs a millisecond."""
 _TRIES = 3
 _LARGEST = 64 << 20
+_TICK_NS = 20_000_000
+"""Longer than a tick of any file system's clock: a second write within one may leave the time as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,10 @@ class Signature:
     ino: int
     size: int
     mtime_ns: int
+
+    def tag(self) -> str:
+        """The same as a part of a file name, but for the device."""
+        return f"{self.ino:x}-{self.size:x}-{self.mtime_ns & (1 << 64) - 1:x}"
 
 
 class Snapshot:
@@ -44,6 +51,7 @@ class Snapshot:
         for _ in range(_TRIES):
             before = os.fstat(fd)
             _check(before, path)
+            self._young = _is_young(before)
             self.text = read_all(fd)
             self.status = os.fstat(fd)
             self.signature = signature_of(self.status)
@@ -60,16 +68,32 @@ class Snapshot:
         """The signature of this very file now, which may have no name any more."""
         return signature_of(os.fstat(self._fd))
 
+    def is_changed(self) -> bool:
+        """Whether somebody has written the file since. Raises OSError.
+
+        Two writes within a tick may have one signature: of a file that young the bytes are compared, as git does.
+        """
+        status = os.fstat(self._fd)
+        if signature_of(status) != self.signature:
+            return True
+        if not self._young:
+            return False
+        self._young = _is_young(status)
+        return read_all(self._fd) != self.text
+
     def again(self) -> Snapshot:
         """The same file as it is now."""
         return Snapshot(os.dup(self._fd), self._path)
 
 
-def take(dir_fd: int, path: Path) -> Snapshot | None:
-    """The file of that name in the directory; None when there is none. A symbolic link or a pipe is not followed."""
+def take(dir_fd: int, path: Path, name: str | None = None) -> Snapshot | None:
+    """The file of that name in the directory; None when there is none. A symbolic link or a pipe is not followed.
+
+    `name`, if it is not the path's own, is where the file of that path lies for now.
+    """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe must not make us wait
     try:
-        return Snapshot(os.open(path.name, flags, dir_fd=dir_fd), path)
+        return Snapshot(os.open(name or path.name, flags, dir_fd=dir_fd), path)
     except FileNotFoundError:
         return None
 
@@ -85,6 +109,10 @@ def look(dir_fd: int, name: str) -> Signature | None:
 def signature_of(status: os.stat_result) -> Signature:
     """What tells one state of a file from the next."""
     return Signature(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _is_young(status: os.stat_result) -> bool:
+    return abs(time.time_ns() - status.st_mtime_ns) < _TICK_NS
 
 
 def _check(status: os.stat_result, path: Path) -> None:

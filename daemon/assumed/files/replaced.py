@@ -1,0 +1,208 @@
+"""Files whose place ours has taken, and what other programs write into them in that moment, or afterwards.
+
+Ours trades places with the file that stands. What comes out lies under a parked name until it is known to be what we
+have read, or until what somebody has slipped in between is merged: it may be a person's only copy. The parked name
+tells the next start, too, what is not ours to remove. Where the system cannot trade, ours is renamed, as everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+
+from assumed.core.combine import combine, is_contained
+from assumed.core.errors import FileRefused
+from assumed.files import Temp, exchange, flushed
+from assumed.files.snapshot import Signature, Snapshot, look, signature_of, take
+
+_PARKED = re.compile(r"\.(?P<name>.+)\.assumed\.(?P<ours>[0-9a-f-]+)\.(?P<was>[0-9a-f-]+)\.parked")
+_KEPT_OPEN = 8
+_KEPT_SECONDS = 2.0
+"""The last replaced file stays open until the next write; those before it for as long as any program writes."""
+
+
+@dataclass(slots=True, eq=False)
+class Replaced:
+    """A file whose place ours has taken."""
+
+    base: bytes
+    """What of it ours came from."""
+    file: Snapshot
+    since: float
+    link: str | None = None
+    """The name under which it still lies; None when it has none any more."""
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether somebody else has written something into it that is not merged yet."""
+        return self.file.text != self.base
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is left of it: a program that truncates and then writes may have died in between."""
+        return not self.file.text.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """`replaced` is None where there was no file. Not `durable`: a crash of the machine may bring back the old one."""
+
+    durable: bool
+    replaced: Replaced | None
+
+
+def publish(temp: Temp, dir_fd: int, path: Path, standing: Snapshot | None, now: float) -> Published | None:
+    """Puts `temp` in the place of `standing`, which was read there. Raises OSError; then the old file is there.
+
+    None, and nothing has happened, when something else stands there that cannot be read: say so at the next round.
+    """
+    if standing is None:
+        try:
+            return Published(temp.publish(rename=exchange.rename_to_free_name), None)
+        except FileExistsError:
+            return None
+        except OSError as error:
+            if error.errno not in exchange.UNSUPPORTED:
+                raise
+        return Published(temp.publish(), None)
+    ours = signature_of(temp.status())
+    parked = f".{path.name}.assumed.{ours.tag()}.{standing.signature.tag()}.parked"
+    try:
+        temp.trade(parked, exchange.exchange)
+    except OSError as error:
+        if error.errno not in exchange.UNSUPPORTED:
+            raise
+        return Published(temp.publish(), Replaced(standing.text, standing, now))
+    replaced = _come_out(dir_fd, path, parked, standing, now)
+    if replaced is None:
+        exchange.exchange(dir_fd, parked, path.name)
+        if look(dir_fd, parked) == ours:
+            os.unlink(parked, dir_fd=dir_fd)
+        return None
+    return Published(flushed(dir_fd), replaced)
+
+
+def _come_out(dir_fd: int, path: Path, parked: str, standing: Snapshot, now: float) -> Replaced | None:
+    """What ours has traded places with; it has no name any more if it is what we read. None for what is no file."""
+    out = look(dir_fd, parked)
+    if out is not None and (out.dev, out.ino) == (standing.signature.dev, standing.signature.ino):
+        replaced = Replaced(standing.text, standing, now, parked)
+        if not standing.is_changed():
+            _unlink(dir_fd, replaced)
+        return replaced
+    try:
+        file = take(dir_fd, path, parked)
+    except (OSError, FileRefused):
+        return None
+    return Replaced(standing.text, file, now, parked) if file else None
+
+
+class ReplacedFiles:
+    """Those of one credentials file that may still be written, or are not merged yet."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._files: list[Replaced] = []
+
+    def signature(self) -> Signature | None:
+        """Of the last one that has been written by somebody else; None if none has."""
+        return next((one.file.look() for one in reversed(self._files) if one.is_edited or one.file.is_changed()), None)
+
+    def edits(self) -> list[Replaced]:
+        """Those that somebody else has written, read again. Raises FileUnsettled while he does."""
+        for one in self._files:
+            if one.file.is_changed():
+                one.file = one.file.again()
+        return [one for one in self._files if one.is_edited]
+
+    def add(self, replaced: Replaced) -> None:
+        """Keep one open, and those before it for as long as it may matter."""
+        young = [one for one in self._files if replaced.since - one.since < _KEPT_SECONDS][-_KEPT_OPEN + 1 :]
+        self._files = [one for one in self._files if one in young or one.is_edited or one.link] + [replaced]
+
+    def merged(self, edits: list[Replaced], dir_fd: int) -> None:
+        """What was in these is in ours now; what needs no name any more loses it."""
+        for one in edits:
+            one.base = one.file.text
+        for one in self._files:
+            if not one.is_edited and one.link is not None and not one.file.is_changed():
+                _unlink(dir_fd, one)
+
+    def give_up(self, edits: list[Replaced], dir_fd: int, path: Path) -> list[str]:
+        """These can be read by nobody. Returns the names under which those that had one lie from now on."""
+        aside = []
+        for one in edits:
+            one.base = one.file.text
+            if one.link is not None and not one.is_blank:
+                aside.append(set_aside(dir_fd, one.link, path))
+                one.link = None
+        self.merged([], dir_fd)
+        return aside
+
+    def sweep(self, dir_fd: int, path: Path) -> tuple[int, list[str]]:
+        """What a killed writer has left parked: removed, or merged next, or set aside. Returns how many were removed,
+        and the names of those that were set aside. Raises OSError, FileRefused."""
+        known = {one.link for one in self._files}
+        removed, aside = 0, []
+        for parked in (name for name in sorted(os.listdir(dir_fd)) if name not in known):
+            match = _PARKED.fullmatch(parked)
+            if match is None or match["name"] != path.name:
+                continue
+            left = take(dir_fd, path, parked)
+            if left is None:
+                continue
+            standing = take(dir_fd, path)
+            if left.signature.tag() in (match["ours"], match["was"]) or _is_in(left, standing):
+                os.unlink(parked, dir_fd=dir_fd)
+                removed += 1
+            elif standing is not None and standing.signature.tag() == match["ours"]:
+                self._files.append(Replaced(standing.text, left, float("-inf"), parked))
+            else:
+                aside.append(set_aside(dir_fd, parked, path))
+        return removed, aside
+
+
+def with_edits(
+    text: bytes, edits: list[Replaced], ours: Container[str] = ()
+) -> tuple[bytes, frozenset[str], list[Replaced]]:
+    """`text` with what others have written into the files before it, the profiles that they have taken out, and those
+    files that are empty or that nobody could read, nor combine with this one."""
+    gone: frozenset[str] = frozenset()
+    broken = []
+    for one in edits:
+        if one.is_blank and one.base.strip():
+            broken.append(one)
+            continue
+        try:
+            combined = combine(one.base, one.file.text, text, ours)
+        except FileRefused:
+            broken.append(one)
+        else:
+            text, gone = combined.text, gone | combined.gone
+    return text, gone, broken
+
+
+def set_aside(dir_fd: int, parked: str, path: Path) -> str:
+    """Give a file that is somebody's, and that nobody can merge, a name that he will find. Raises OSError."""
+    name = f"{path.name}.not-merged-{secrets.token_hex(4)}"
+    os.rename(parked, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    return name
+
+
+def _is_in(left: Snapshot, standing: Snapshot | None) -> bool:
+    try:
+        return is_contained(left.text, standing.text if standing else b"")
+    except FileRefused:
+        return False
+
+
+def _unlink(dir_fd: int, one: Replaced) -> None:
+    """One that cannot be removed now keeps its name, and is tried again with the next write."""
+    with contextlib.suppress(OSError):
+        os.unlink(one.link or "", dir_fd=dir_fd)
+        one.link = None
