@@ -15,7 +15,7 @@ from .command import process_command
 from .ini import Document, Section, carriage_of, check_columns, decode, scan, section_of
 from .names import is_profile_name
 from .ownership import MANAGED_KEYS, OWNER_KEY, Refusal, Unfit, check_defaults, check_preferred
-from .reading import read_section, read_sections, values_of
+from .reading import parser_of, read_section, read_sections, values_of
 from .sections import (
     KeptProfile,
     Released,
@@ -115,8 +115,9 @@ def _written(document: Document) -> tuple[Document, bytes]:
 
 def misread(merged: Merge) -> str | None:
     """The first changed profile of which a reader of `merged.text` does not get what was meant; None if all is well."""
+    parser = parser_of(merged.document)
     for profile, meant in merged.meant.items():
-        found = values_of(merged.document, profile) or {}
+        found = values_of(merged.document, profile, parser) or {}
         if {key: value for key, value in found.items() if key in MANAGED_KEYS or key in meant} != meant:
             return profile
     return None

@@ -20,7 +20,8 @@ def read_sections(text: bytes, names: Iterable[str]) -> dict[str, Values | None]
     Raises FileRefused where botocore would refuse the file: then no reader gets anything.
     """
     document = scan(decode(text))
-    return {name: values_of(document, name) for name in names}
+    parser = parser_of(document)
+    return {name: values_of(document, name, parser) for name in names}
 
 
 def read_section(text: bytes, name: str) -> Values | None:
@@ -28,15 +29,21 @@ def read_section(text: bytes, name: str) -> Values | None:
     return read_sections(text, [name])[name]
 
 
-def values_of(document: Document, name: str) -> Values | None:
-    """One section of a document that is known to be readable."""
-    section = document.sections.get(name)
-    if section is None:
-        return None
+def parser_of(document: Document) -> configparser.RawConfigParser:
+    """What reads the sections of a document that is known to be readable: it knows what leaks from `[DEFAULT]`."""
     parser = configparser.RawConfigParser()
     if document.defaults:
         for part in document.parts:
             if part.name == DEFAULTS:
                 parser.read_string(part.text)
-    parser.read_string(section.text)
+    return parser
+
+
+def values_of(document: Document, name: str, parser: configparser.RawConfigParser) -> Values | None:
+    """One section, by the parser of its document."""
+    section = document.sections.get(name)
+    if section is None:
+        return None
+    if not parser.has_section(name):
+        parser.read_string(section.text)
     return dict(parser.items(name))
