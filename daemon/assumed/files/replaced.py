@@ -43,6 +43,11 @@ class Replaced:
         return self.file.text != self.base
 
     @property
+    def is_due(self) -> bool:
+        """The same, or somebody is writing into it now. Raises OSError."""
+        return self.is_edited or self.file.is_changed()
+
+    @property
     def is_blank(self) -> bool:
         """Whether nothing is left of it: a program that truncates and then writes may have died in between."""
         return not self.file.text.strip()
@@ -88,14 +93,15 @@ def publish(temp: Temp, dir_fd: int, path: Path, standing: Snapshot | None, now:
 
 
 def _come_out(dir_fd: int, path: Path, parked: str, standing: Snapshot, now: float) -> Replaced | None:
-    """What ours has traded places with; it has no name any more if it is what we read. None for what is no file."""
-    out = look(dir_fd, parked)
-    if out is not None and (out.dev, out.ino) == (standing.signature.dev, standing.signature.ino):
-        replaced = Replaced(standing.text, standing, now, parked)
-        if not standing.is_changed():
-            _unlink(dir_fd, replaced)
-        return replaced
+    """What ours has traded places with; it has no name any more if it is what we read. None for what is no file, or
+    cannot be looked at now."""
     try:
+        out = look(dir_fd, parked)
+        if out is not None and (out.dev, out.ino) == (standing.signature.dev, standing.signature.ino):
+            replaced = Replaced(standing.text, standing, now, parked)
+            if not standing.is_changed():
+                _unlink(dir_fd, replaced)
+            return replaced
         file = take(dir_fd, path, parked)
     except (OSError, FileRefused):
         return None
@@ -111,7 +117,7 @@ class ReplacedFiles:
 
     def signature(self) -> Signature | None:
         """Of the last one that has been written by somebody else; None if none has."""
-        return next((one.file.look() for one in reversed(self._files) if one.is_edited or one.file.is_changed()), None)
+        return next((one.file.look() for one in reversed(self._files) if one.is_due), None)
 
     def edits(self) -> list[Replaced]:
         """Those that somebody else has written, read again. Raises FileUnsettled while he does."""
@@ -123,7 +129,7 @@ class ReplacedFiles:
     def add(self, replaced: Replaced) -> None:
         """Keep one open, and those before it for as long as it may matter."""
         young = [one for one in self._files if replaced.since - one.since < _KEPT_SECONDS][-_KEPT_OPEN + 1 :]
-        self._files = [one for one in self._files if one in young or one.is_edited or one.link] + [replaced]
+        self._files = [*(one for one in self._files if one in young or one.is_edited or one.link), replaced]
 
     def merged(self, edits: list[Replaced], dir_fd: int) -> None:
         """What was in these is in ours now; what needs no name any more loses it."""
