@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +15,36 @@ if TYPE_CHECKING:
     from assumed.config import Config
 
 
-@dataclass(frozen=True, slots=True)
+CONFIG_MAY_NAME_IT = re.compile(r"credentials_file|\\[uU]")
+"""Whether a text can name the credentials file: by the key, or by a key in TOML's escapes."""
+
+
 class Place:
     """The state directory of a configuration, and the configuration itself or why it cannot be used."""
 
-    path: Path | None
-    """The configuration file; None where there is none, and whatever daemon stands there answers."""
-    state_dir: Path
-    config: Config | None
-    error: ConfigError | None
+    def __init__(self, path: Path | None, state_dir: Path, load: Callable[[], Config]) -> None:
+        """`load` raises ConfigError. It is called for when the configuration is asked for: mostly the daemon knows."""
+        self.path = path
+        """The configuration file; None where there is none, and whatever daemon stands there answers."""
+        self.state_dir = state_dir
+        self._load = load
+
+    @cached_property
+    def _loaded(self) -> tuple[Config | None, ConfigError | None]:
+        try:
+            return self._load(), None
+        except ConfigError as error:
+            return None, error
+
+    @property
+    def config(self) -> Config | None:
+        """The configuration; None where it cannot be used."""
+        return self._loaded[0]
+
+    @property
+    def error(self) -> ConfigError | None:
+        """Why it cannot be used."""
+        return self._loaded[1]
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The daemon's answer. Raises NotRunning, or AssumedError with the sentence that it refuses with.
@@ -73,10 +96,17 @@ def locate(config_path: Path | None) -> Place:
 
     text = ""
     path: Path | None = None
+
+    def loaded() -> Config:
+        place = find(config_path, os.environ)
+        return load(text or read(place), place, os.environ, host=host_facts())
+
     try:
         path = find(config_path, os.environ)
         text = read(path)
-        config = load(text, path, os.environ, host=host_facts())
-    except ConfigError as error:
-        return Place(path, state_dir(named_credentials_file(text, path or Path.cwd(), os.environ)), None, error)
-    return Place(path, state_dir(config.credentials_file), config, None)
+        if CONFIG_MAY_NAME_IT.search(text):
+            config = loaded()
+            return Place(path, state_dir(config.credentials_file), lambda: config)
+    except ConfigError:
+        pass  # whoever needs the configuration is told
+    return Place(path, state_dir(named_credentials_file(text, path or Path.cwd(), os.environ)), loaded)
