@@ -21,8 +21,8 @@ MINE = b"[mine]\naws_access_key_id = AKIATEST\naws_secret_access_key = canary\n"
 """A profile of somebody else's."""
 LATER = b"\n# the last line of the file, which has no newline"
 
-_writer: list[CredentialsFile] = []
-"""The last one: in the daemon, too, a writer outlives its writes, and closes what it holds open at the next one."""
+_writers: dict[Path, CredentialsFile] = {}
+"""Directory → its writer: in the daemon, too, it outlives its writes, and knows what it has swept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,13 @@ def said(act: Callable[[Path], str], directory: Path) -> str:
 def restart(directory: Path) -> str:
     """What a start of the daemon does first about the leftovers of the one before it."""
     Store(directory / "aws/assumed").sweep()
-    CredentialsFile(directory / "aws/credentials", directory / "aws/assumed").sweep()
+    _writers.clear()
+    _writer(directory).sweep()
     return "written"
+
+
+def _writer(directory: Path) -> CredentialsFile:
+    return _writers.setdefault(directory, CredentialsFile(directory / "aws/credentials", directory / "aws/assumed"))
 
 
 def _home(directory: Path) -> None:
@@ -67,29 +72,19 @@ def _home(directory: Path) -> None:
     path.chmod(0o700)  # unlike a new file's, so that a mode has to be set
 
 
-def _linked(directory: Path) -> None:
-    """A symbolic link leads to it, as dotfile managers have it."""
-    _home(directory)
-    (directory / "aws/credentials").rename(directory / "aws/real")
-    (directory / "aws/credentials").symlink_to("real")
-
-
 def _write(directory: Path) -> str:
-    file = CredentialsFile(directory / "aws/credentials", directory / "aws/assumed")
-    _writer[:] = [file]
-    result = file.write([keys("p", 2)], CONFIG, True)
+    result = _writer(directory).write([keys("p", 2)], CONFIG, True)
     return "written" if result.durable else "written, not durable"
 
 
 def _crashed(directory: Path) -> None:
-    """A writer was killed here, with half a file written."""
+    """A writer was killed here with half a file written, and a symbolic link leads to the file (dotfile managers)."""
     _home(directory)
-    (directory / "aws/.credentials.assumed.1.0123456789abcdef.tmp").write_bytes(MINE)
-    _at_least_a_minute_old(directory / "aws/.credentials.assumed.1.0123456789abcdef.tmp")
-
-
-def _at_least_a_minute_old(path: Path) -> None:
-    os.utime(path, (1, 1))
+    (directory / "aws/credentials").rename(directory / "aws/real")
+    (directory / "aws/credentials").symlink_to("real")
+    half = directory / "aws/.real.assumed.1.0123456789abcdef.tmp"
+    half.write_bytes(MINE)
+    os.utime(half, (1, 1))
 
 
 def _start(directory: Path) -> str:
@@ -127,9 +122,8 @@ def _write_in_place(directory: Path) -> str:
 
 SCENES = {
     "a rewrite": Scene(_home, _write, "aws/credentials"),
-    "a rewrite behind a link": Scene(_linked, _write, "aws/real"),
     "the first write": Scene(lambda _: None, _write, "aws/credentials"),
-    "a start after a crash": Scene(_crashed, _start, "aws/credentials"),
+    "a start after a crash, behind a link": Scene(_crashed, _start, "aws/real"),
     "a session": Scene(_stored, _store, "aws/assumed/sessions/p.json", stored=True),
     "the first session": Scene(_home, _store, "aws/assumed/sessions/p.json", stored=True),
     "the last good configuration": Scene(_remembered, _remember, "aws/assumed/config.last-good.toml"),

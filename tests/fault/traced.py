@@ -8,10 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from world.waiting import eventually
 
 _CALL = re.compile(r"(?P<name>\w+)\((?P<args>.*)\) = (?P<result>-?\w+)")
 _OURS = {"rt_sigtimedwait", "prctl", "writev", "exit_group", "restart_syscall"}
@@ -62,8 +64,11 @@ class Stage:
         self._orders = orders.stdin
         self._answers = orders.stdout
 
-    def act(self, scene: str, directory: Path, *inject: str) -> Outcome:
-        """The scene's act in `directory`; `inject` as strace's option takes it, counting the act's calls alone."""
+    def act(self, scene: str, directory: Path, *inject: str, stops: Sequence[Callable[[int], object]] = ()) -> Outcome:
+        """The scene's act in `directory`; `inject` as strace's option takes it, counting the act's calls alone.
+
+        What is in `stops` is done with the process's pid, one at each injected SIGSTOP, after which the act goes on.
+        """
         print(scene, directory, sep="\t", file=self._orders, flush=True)
         pid = int(self._answers.readline())
         trace = directory / "trace"
@@ -73,6 +78,11 @@ class Stage:
             assert strace.stderr is not None
             attached = strace.stderr.readline()
             os.kill(pid, signal.SIGUSR1)
+            for number, do in enumerate(stops):
+                eventually(lambda number=number: _has_stopped(trace, number), 30, every=0.001)
+                do(pid)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
             first = self._answers.readline().rstrip("\n")
             killed = first.isdigit()
             if not killed:
@@ -92,6 +102,12 @@ def open_stage() -> Iterator[Stage]:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environ, text=True, stdin=pipe, stdout=pipe) as actor:
         yield Stage(actor)  # leaving closes its stdin, which ends it
+
+
+def _has_stopped(trace: Path, before: int) -> bool:
+    """Whether it stands still, after so many stops that are over, or has come to its end."""
+    text = trace.read_text()
+    return text.count("\n--- stopped by SIGSTOP") > before or "\n+++ " in text
 
 
 def _calls(trace: str) -> tuple[Call, ...]:
