@@ -107,6 +107,20 @@ def test_a_reload_brings_its_time_along(manager: socket.socket) -> None:
     assert before <= int(second.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
 
 
+def test_a_manager_that_takes_nothing_more_costs_a_second_and_not_the_daemon(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd itself may be stopped, or busy: the heartbeat must not hang on it."""
+    monkeypatch.setattr(notify, "PATIENCE", 0.05)
+    sent = 0
+    while notify.notify("WATCHDOG=1") and sent < 5000:
+        sent += 1
+
+    assert 0 < sent < 5000
+    manager.recv(1000)
+    assert notify.notify("WATCHDOG=1"), "it is told again as soon as it listens"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
 def test_an_abstract_socket_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"assumed-test-{os.getpid()}"

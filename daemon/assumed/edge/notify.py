@@ -6,6 +6,9 @@ import os
 import socket
 import time
 
+PATIENCE = 1.0
+"""Seconds that a full queue is waited for."""
+
 
 def notify(*lines: str) -> bool:
     """Send the lines in one datagram. Returns whether there was a service manager that took them."""
@@ -16,6 +19,8 @@ def notify(*lines: str) -> bool:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            # A manager that is stopped lets the queue fill (10 datagrams, by default), and the next one wait for ever.
+            channel.settimeout(PATIENCE)
             channel.sendto("\n".join(lines).encode(), address)
     except OSError:
         # A manager that does not listen must never stop the renewal of credentials.
