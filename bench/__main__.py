@@ -1,4 +1,4 @@
-"""`python -m bench [--quick] [--only FAMILY] [--json FILE]`."""
+"""`python -m bench [--quick] [--only FAMILY] [--json FILE] [--compare FILE]`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from . import helper, memory, rewrite, running, start
 from .kit import ROOT, say
 from .machine import machine
-from .rows import Row, table
+from .rows import Row, compared, table
 
 FAMILIES = {"start": start.rows, "rewrite": rewrite.rows, "helper": helper.rows, "memory": memory.rows} | {
     "running": running.rows
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer roles and runs: under a minute, figures are rough")
     parser.add_argument("--only", choices=FAMILIES, action="append", help="one family of rows (may be repeated)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="an earlier --json: print old and new")
     arguments = parser.parse_args()
     if not sys.platform.startswith("linux"):
         print("bench: reads /proc for CPU, memory and wake-ups, and so runs on Linux only", file=sys.stderr)
@@ -38,6 +39,8 @@ def main() -> int:
     facts = machine() | {"seconds": round(time.monotonic() - began, 1), "quick": arguments.quick}
     say(f"done in {facts['seconds']} s")
     print("\n".join(f"{name}: {value}" for name, value in facts.items()), "", table(rows), sep="\n")
+    if arguments.compare:
+        print("", compared(json.loads(arguments.compare.read_text())["rows"], rows), sep="\n")
     if arguments.json:
         document = {"machine": facts, "rows": [row.document() for row in rows]}
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")

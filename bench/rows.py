@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+Reached = Literal["missed", "met", "moonshot"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The most that the ratio (`of="ratio"`) or our own figure (`of="ours"`) may be."""
+    """The most that the ratio (`of="ratio"`) or our own figure (`of="ours"`) may be, and should be one day."""
 
     limit: float
+    moonshot: float | None = None
     of: Literal["ratio", "ours"] = "ratio"
 
-    def met(self, ours: float, ratio: float | None) -> bool | None:
-        """Whether it is met; None when there is nothing to compare with."""
+    def reached(self, ours: float, ratio: float | None) -> Reached | None:
+        """How far it is met; None when there is nothing to compare with."""
         value = ours if self.of == "ours" else ratio
-        return None if value is None else value <= self.limit
+        if value is None:
+            return None
+        if self.moonshot is not None and value <= self.moonshot:
+            return "moonshot"
+        return "met" if value <= self.limit else "missed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +47,9 @@ class Row:
         return self.ours / self.theirs if self.theirs else None
 
     @property
-    def met(self) -> bool | None:
-        """Whether the target is met; None where there is none, or nothing to compare with."""
-        return self.target.met(self.ours, self.ratio) if self.target else None
+    def reached(self) -> Reached | None:
+        """How far the target is met; None where there is none, or nothing to compare with."""
+        return self.target.reached(self.ours, self.ratio) if self.target else None
 
     def document(self) -> dict[str, object]:
         """The row for `--json`."""
@@ -55,8 +62,8 @@ class Row:
             "beside": self.beside,
             "theirs": self.theirs,
             "ratio": self.ratio,
-            "target": {"of": target.of, "at_most": target.limit} if target else None,
-            "met": self.met,
+            "target": {"of": target.of, "at_most": target.limit, "moonshot": target.moonshot} if target else None,
+            "reached": self.reached,
             "runs": self.runs,
             "note": self.note,
         }
@@ -64,7 +71,7 @@ class Row:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as text, a line each, notes below."""
-    head = ("figure", "ours", "beside", "theirs", "ratio", "target", "", "runs")
+    head = ("figure", "ours", "beside", "theirs", "ratio", "target", "moonshot", "", "runs")
     notes = list(dict.fromkeys(row.note for row in rows if row.note))
     lines = [head, *(_cells(row, notes) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
@@ -73,23 +80,40 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([*shown, "", *(f"[{number}] {note}" for number, note in enumerate(notes, 1))])
 
 
+def compared(before: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> str:
+    """The rows that were measured before, too: both figures, and both ratios, for machines have better days."""
+    old = {(row["figure"], row["beside"]): row for row in before}
+    lines = [("figure", "beside", "before", "now", "change", "ratio before", "ratio now")]
+    for row in rows:
+        was = old.get((row.figure, row.beside))
+        if was is not None:
+            ratios = (_times(ratio) if ratio else "-" for ratio in (was["ratio"], row.ratio))
+            figures = (_value(was["ours"], row.unit), _value(row.ours, row.unit), _change(was["ours"], row.ours))
+            lines.append((row.figure, row.beside, *figures, *ratios))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _change(before: float, now: float) -> str:
+    return f"{now / before - 1:+.0%}" if before else "-"
+
+
 def _cells(row: Row, notes: list[str]) -> tuple[str, ...]:
     theirs = "not installed" if row.theirs is None else _value(row.theirs, row.unit)
     if not row.beside:
         theirs = "-"
     ratio = "-" if row.ratio is None else _times(row.ratio)
-    met = {True: "met", False: "MISSED", None: ""}[row.met]
+    reached = {"missed": "MISSED", "met": "met", "moonshot": "moonshot", None: ""}[row.reached]
     mark = f" [{notes.index(row.note) + 1}]" if row.note else ""
-    return (row.figure + mark, _value(row.ours, row.unit), row.beside, theirs, ratio, _goal(row), met, str(row.runs))
+    goals = (_goal(row, row.target.limit), _goal(row, row.target.moonshot)) if row.target else ("-", "-")
+    return (row.figure + mark, _value(row.ours, row.unit), row.beside, theirs, ratio, *goals, reached, str(row.runs))
 
 
-def _goal(row: Row) -> str:
-    target = row.target
-    if target is None:
+def _goal(row: Row, limit: float | None) -> str:
+    """A limit, in the unit or as a ratio; `≤` is understood."""
+    if row.target is None or limit is None:
         return "-"
-    if target.of == "ours":
-        return f"at most {_value(target.limit, row.unit)}"
-    return f"at most {_times(target.limit)}" if target.limit > 0.5 else _times(target.limit)
+    return _value(limit, row.unit) if row.target.of == "ours" else _times(limit)
 
 
 def _times(ratio: float) -> str:
@@ -104,4 +128,4 @@ def _value(value: float, unit: str) -> str:
 
 
 def _aligned(cell: str, width: int, column: int) -> str:
-    return cell.rjust(width) if column in {1, 3, 4, 7} else cell.ljust(width)
+    return cell.rjust(width) if column in {1, 3, 4, 5, 6, 8} else cell.ljust(width)
