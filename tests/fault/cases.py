@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +17,18 @@ ERRORS = (
 """What a call may come back with. Not among them: ENOENT, EEXIST and their like, which are answers."""
 NOT_HERE = ("EINVAL", "ENOSYS", "EOPNOTSUPP")
 """What a file system or a kernel says to a way of renaming that it does not have."""
-CHANGE_NOTHING = ("newfstatat", "read", "pread64", "readlink", "close", "flock", "lseek", "getdents64", "getrandom")
+CHANGE_NOTHING = (
+    "newfstatat",
+    "read",
+    "pread64",
+    "readlink",
+    "readlinkat",
+    "close",
+    "flock",
+    "lseek",
+    "getdents64",
+    "getrandom",
+)
 
 
 @dataclass(slots=True)
@@ -38,12 +48,13 @@ class Tally:
 class Trial:
     """Tries one scene in a directory, over and over."""
 
-    def __init__(self, stage: Stage, scene: str, directory: Path) -> None:
-        self._stage, self._scene, self._directory = stage, scene, directory
+    def __init__(self, stage: Stage, scene: str, directory: Path, *always: str) -> None:
+        """`always` is injected whatever else is; only kills are counted as faults then."""
+        self._stage, self._scene, self._directory, self._always = stage, scene, directory, always
         self.tally = Tally()
         self._prepare()
         self.old = self._target()
-        self.clean = stage.act(scene, directory)
+        self.clean = stage.act(scene, directory, *always)
         assert self.clean.said == "written"
         self.new = self._target()
         assert self.new not in (None, self.old)
@@ -54,9 +65,9 @@ class Trial:
         """The scene with these faults, judged into `tally`."""
         self._prepare()
         strays = self._strays()
-        outcome = self._stage.act(self._scene, self._directory, *inject)
+        outcome = self._stage.act(self._scene, self._directory, *self._always, *inject)
         self.tally.cases += 1
-        if outcome.fired:
+        if self._is_hit(outcome):
             self.tally.fired += 1
             self._judge(outcome, ", ".join(inject), strays)
         return outcome
@@ -65,7 +76,7 @@ class Trial:
         """Every call (whose name contains `only`) fails once in each of these ways."""
         for call in (name for name in fallible(self.clean.calls) if only in name):
             for error in _ways(call, errors):
-                self._each(lambda n, call=call, error=error: (f"{call}:error={error}:when={n}",))
+                self._each(f"{call}:error={error}")
 
     def fail_from_each_on(self, error: str, sparing: tuple[str, ...] = CHANGE_NOTHING) -> None:
         """From each call on the disk is broken: every call that changes something fails, to the end."""
@@ -78,7 +89,7 @@ class Trial:
     def kill_at_each(self, only: str = "") -> None:
         """SIGKILL before every call (of strace's name `only`)."""
         for call in [only] if only else dict.fromkeys(call.name for call in self.clean.calls):
-            self._each(lambda n, call=call: (f"{call}:signal=KILL:when={n}",))
+            self._each(f"{call}:signal=KILL")
 
     def kill_while_cleaning_up(self) -> None:
         """Every call fails once, and what is removed because of it is not removed any more."""
@@ -87,12 +98,15 @@ class Trial:
             while self.run(f"{call}:error=EIO:when={n}", "/unlink:signal=KILL:when=1").failed:
                 n += 1
 
-    def _each(self, inject: Callable[[int], tuple[str, ...]]) -> None:
+    def _each(self, inject: str) -> None:
         """The first, the second, … until it does not fire any more: a fault may lead to calls that no clean act makes,
         and they fail as well."""
         n = 1
-        while self.run(*inject(n)).fired:
+        while self._is_hit(self.run(f"{inject}:when={n}")):
             n += 1
+
+    def _is_hit(self, outcome: Outcome) -> bool:
+        return outcome.killed or (outcome.failed and not self._always)
 
     def _prepare(self) -> None:
         shutil.rmtree(self._directory, ignore_errors=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fault.traced import Stage, can_trace, open_stage
+from fault.traced import NotTraced, Stage, open_stage
 
 MEMORY = Path("/dev/shm")
 
@@ -17,9 +18,14 @@ MEMORY = Path("/dev/shm")
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Stage]:
     """Skips where nothing can be traced."""
-    if not can_trace():
-        pytest.skip("strace is missing or may not inject faults here")
+    if shutil.which("strace") is None:
+        pytest.skip("strace is missing")
     with open_stage() as stage:
+        with tempfile.TemporaryDirectory() as directory:
+            try:
+                assert stage.act("the first write", Path(directory), "fsync:error=EIO:when=1+").failed
+            except NotTraced as why:
+                pytest.skip(f"strace may not inject faults here: {why}")
         yield stage
 
 

@@ -18,8 +18,21 @@ from fault.traced import Call
 BLOCK = 128
 """Bytes. Smaller than any disk's, for the files here are small, too."""
 _CHANGE_NOTHING = {
-    *("newfstatat", "fstat", "lstat", "stat", "read", "pread64", "readlink", "lseek", "flock", "getdents64", "ioctl"),
-    *("fcntl", "getpid", "geteuid", "getrandom", "kill", "fchmod", "fchmodat", "chmod", "mmap", "munmap", "brk"),
+    *(
+        "newfstatat",
+        "fstat",
+        "lstat",
+        "stat",
+        "read",
+        "pread64",
+        "readlink",
+        "readlinkat",
+        "lseek",
+        "flock",
+        "getdents64",
+        "ioctl",
+    ),
+    *("fcntl", "getpid", "geteuid", "getrandom", "kill", "fchmod", "fchmodat", "chmod"),
 }
 RENAME_EXCHANGE = "RENAME_EXCHANGE"
 
@@ -95,8 +108,8 @@ class Disk:
         for tree in _trees(self.root, ""):
             files = {node for node in tree.values() if isinstance(node, File)}
             for contents in itertools.product(*(file.variants() for file in files)):
-                content = dict(zip(files, contents, strict=True))
-                yield {path: (node, content.get(node, b"")) for path, node in tree.items()}  # type: ignore[call-overload]
+                content: dict[Node, bytes] = dict(zip(files, contents, strict=True))
+                yield {path: (node, content.get(node, b"")) for path, node in tree.items()}
 
     # -- calls ------------------------------------------------------------------------------------------------
 

@@ -128,6 +128,8 @@ SCENES = {
     "the first session": Scene(_home, _store, "aws/assumed/sessions/p.json", stored=True),
     "the last good configuration": Scene(_remembered, _remember, "aws/assumed/config.last-good.toml"),
 }
+NO_EXCHANGE = "renameat2:error=ENOSYS:when=1+"
+"""To be injected: a system that cannot have two files trade places."""
 IN_PLACE = "as most tools write"
 """Not ours: here to show that what looks for torn files finds them."""
 ALL = {**SCENES, IN_PLACE: Scene(_home, _write_in_place, "aws/credentials")}

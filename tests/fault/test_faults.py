@@ -21,7 +21,7 @@ SENTENCES = {
     "/rename:error=EPERM:when=1+": "immutable",
     "/rename:error=EBUSY:when=1+": "Mount its directory",
     "/rename:error=EXDEV:when=1+": "Mount its directory",
-    "mkdir:error=EROFS:when=1": "read-only",
+    "/^mkdir:error=EROFS:when=1": "read-only",
     "openat:error=EMFILE:when=1+": "too many files are open",
     "fchmod:error=EPERM:when=1": "does not permit",
     "pread64:error=EIO:when=1": "the disk reports an error",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fault.cases import Trial
-from fault.scenes import IN_PLACE, SCENES
+from fault.scenes import IN_PLACE, NO_EXCHANGE, SCENES
 from fault.traced import Stage
 from world.scores import Record
 
@@ -37,6 +37,22 @@ def test_wherever_it_is_killed_the_file_is_whole(scene: str, stage: Stage, scrat
     assert tally.swept > 0, "no kill has left anything to sweep: they came too early or too late"
     assert (tally.torn, tally.leftovers) == (0, 0)
     assert not tally.wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", ["a rewrite", "the first write"])
+def test_where_files_cannot_trade_places_a_kill_tears_nothing_either(
+    scene: str, stage: Stage, scratch: Path, record: Record
+) -> None:
+    trial = Trial(stage, scene, scratch, NO_EXCHANGE)
+    for call in {call.name for call in trial.clean.calls} - {"renameat2"}:  # strace takes one order for each call
+        trial.kill_at_each(only=call)
+    record("crash.points", trial.tally.fired)
+    record("crash.torn", trial.tally.torn)
+    record("crash.leftovers", trial.tally.leftovers)
+    assert trial.tally.fired > 15
+    assert (trial.tally.torn, trial.tally.leftovers) == (0, 0)
+    assert not trial.tally.wrong
 
 
 def test_a_killed_writer_in_place_is_found_out(stage: Stage, scratch: Path) -> None:
