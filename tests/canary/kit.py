@@ -29,7 +29,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("once",),
     ("wait", "--timeout", "0.5"),
 )
-COMMAND_SECONDS = 10.0
+COMMAND_SECONDS = 5.0
+"""Of a command: one that waits for roles that will never be fresh is cut off, and what it said counts."""
 PIECE = 20
 """Characters of a secret that are too many to be told."""
 
@@ -69,7 +70,7 @@ class Stage:
     belongs: set[Path] = field(default_factory=set)
     """Files and directories in which the scene's secrets belong."""
     environ_tells: bool = False
-    """Whether the scene itself has put a secret into the daemon's environment."""
+    """Whether the scene itself has put a secret into the daemon's environment (its helpers have no part in that)."""
 
     def __post_init__(self) -> None:
         self.sts = FakeSts()
@@ -189,7 +190,7 @@ class Stage:
         assert self.daemon is not None
         for pid in descendants(self.daemon.pid):
             for what in ("cmdline", "environ"):
-                if what == "environ" and self.environ_tells:
+                if what == "environ" and self.environ_tells and pid == self.daemon.pid:
                     continue
                 with contextlib.suppress(OSError):
                     self.said[f"{what} of {pid}"] = Path(f"/proc/{pid}/{what}").read_text(errors="backslashreplace")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from canary.kit import Stage, aws_secret, aws_token, odd_secret, script
+from canary.kit import Stage, aws_secret, aws_token, descendants, odd_secret, script
 from canary.odd_sts import ANSWERS, OddSts
 from process.kit import arn
 from world.daemon import DEFAULTS, role
@@ -126,19 +126,23 @@ def web_identity(stage: Stage) -> Iterator[None]:
 
 
 def inherited(stage: Stage) -> Iterator[None]:
-    """A shell's own keys, which one role asks for, and which STS quotes when it refuses."""
+    """A shell's own keys, which one role asks for, and which STS quotes when it refuses; a slow helper."""
     secret = odd_secret()
     stage.sts.add_key("AKIAINHERITED000", secret)
     stage.environ_tells = True
     stage.environment |= {"AWS_ACCESS_KEY_ID": "AKIAINHERITED000", "AWS_SECRET_ACCESS_KEY": secret}
     stage.sts.rule(arn("a"), error="AccessDenied", message=f"{secret} may not")
+    slow = script(stage.home.path / "slow.sh", "exec sleep 4")
+    stage.home.aws_config.write_text(f"[profile slow]\ncredential_process = {slow}\n")
     stage.home.configure(
         role("a", arn("a"), credential_source="Environment"),
         role("b", arn("b"), source_profile="default"),
+        role("c", arn("c"), source_profile="slow"),
         defaults='[defaults]\nregion = "us-west-2"\n',
     )
-    stage.start()
+    daemon = stage.start()
     stage.wait_for_errors("a")
+    eventually(lambda: len(descendants(daemon.pid)) > 1, 10, saying="a helper")
     yield
 
 
