@@ -1,0 +1,221 @@
+"""The container-credentials protocol on loopback: what SDKs ask when AWS_CONTAINER_CREDENTIALS_FULL_URI names it.
+
+Whoever can open a page in a browser on this machine, or a connection as another user, can reach the port: so there
+is a token, compared in constant time, and whatever a browser sends along is refused before anything else (aws-vault
+issue 578, MCP's CVE-2025-66414: loopback is no defence against DNS rebinding). h11 reads the requests: it insists on
+one Host, on sane framing and on small headers. One thread serves everybody, and nobody can hold another up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import json
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import h11
+
+HOST = "127.0.0.1"
+MAX_CLIENTS = 256
+"""Beyond that the one that has waited longest is cut off: a reader asks again, a flood gains nothing."""
+MAX_HEADERS = 8192
+PATIENCE = 5.0
+"""Seconds for a client to say what it wants and to take its answer; the SDKs themselves wait 1 or 2."""
+LINGER = 1.0
+"""Seconds for which what a client still sends is read and dropped: a close before would take its answer away."""
+AWAITED, AGAIN = 1.5, 0.05
+"""Seconds for which a client waits for a session that is on its way (after a resume, say), and between two looks."""
+FOREIGN = (b"origin", b"referer", b"forwarded", b"via")
+FOREIGN_PREFIXES = (b"sec-fetch-", b"x-forwarded-")
+"""Browsers and proxies send these, SDKs never."""
+
+Reply = tuple[int, dict[str, Any]]
+Answer = Callable[[str], Reply | None]
+"""answer(path): status and JSON for a path that was asked for with the right token; None when it is to be asked again
+in a moment, for a session is on its way. Quick, and it never raises."""
+
+
+def refusal(status: int, code: str, message: str) -> Reply:
+    """An error as every SDK reads it: some look for `code`, some for `Code`."""
+    return status, {"code": code, "message": message, "Code": code, "Message": message}
+
+
+class Endpoint:
+    """Answers on 127.0.0.1 from `start` until `close`."""
+
+    def __init__(self, token: str, answer: Answer, port: int = 0) -> None:
+        """Take the port, 0 for any free one. Raises OSError when it is taken."""
+        self._token = token.encode()
+        self._answer = answer
+        self._socket = socket.create_server((HOST, port), backlog=1024)
+        self._socket.setblocking(False)
+        self.port: int = self._socket.getsockname()[1]
+        self._hosts = {f"{name}:{self.port}".encode() for name in (HOST, "localhost")}
+        self._wake, self._woken = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._socket, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._clients: dict[int, _Client] = {}
+        self._thread = threading.Thread(target=self._serve, name="endpoint", daemon=True)
+
+    def url(self, path: str) -> str:
+        """What the SDKs are told. The literal address: names are resolved, and some SDKs refuse those."""
+        return f"http://{HOST}:{self.port}{path}"
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answer nobody any more, and give the port back."""
+        self._wake.close()  # which makes its other end readable
+        if self._thread.is_alive():
+            self._thread.join()
+        for client in list(self._clients.values()):
+            self._drop(client)
+        self._selector.close()
+        self._socket.close()
+        self._woken.close()
+
+    def _serve(self) -> None:
+        while True:
+            deadline = min((client.due() for client in self._clients.values()), default=None)
+            ready = self._selector.select(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            for key, _ in ready:
+                if key.fileobj is self._woken:
+                    return
+                if key.fileobj is self._socket:
+                    self._accept()
+                elif key.fd in self._clients:
+                    self._turn(self._clients[key.fd])
+            self._mind_the_time()
+
+    def _mind_the_time(self) -> None:
+        """Ask again for those who wait for a session; cut off who takes too long."""
+        now = time.monotonic()
+        for client in list(self._clients.values()):
+            if client.deadline <= now:
+                self._drop(client)
+            elif client.due() <= now:
+                self._turn(client)
+
+    def _accept(self) -> None:
+        try:
+            channel, _ = self._socket.accept()
+        except OSError:  # it has gone again, or there are no descriptors left: those with a deadline free some
+            time.sleep(0.01)
+            return
+        channel.setblocking(False)
+        if len(self._clients) >= MAX_CLIENTS:
+            self._drop(next(iter(self._clients.values())))
+        client = _Client(channel, self._reply)
+        self._clients[channel.fileno()] = client
+        self._selector.register(channel, selectors.EVENT_READ)
+
+    def _turn(self, client: _Client) -> None:
+        try:
+            going_on = client.turn()
+        except (OSError, h11.ProtocolError):  # it has gone, or goes on sending what is no request
+            going_on = False
+        if not going_on:
+            self._drop(client)
+            return
+        self._selector.modify(client.channel, selectors.EVENT_WRITE if client.unsent else selectors.EVENT_READ)
+
+    def _drop(self, client: _Client) -> None:
+        self._selector.unregister(client.channel)
+        del self._clients[client.channel.fileno()]
+        client.channel.close()
+
+    def _reply(self, request: h11.Request) -> Reply | None:
+        """The cheapest refusals first; the answer is looked for only for whoever holds the token."""
+        headers = dict(request.headers)
+        if headers.get(b"host", b"").lower() not in self._hosts:
+            return refusal(403, "WrongHost", f"ask for {HOST}:{self.port}")
+        if any(name in FOREIGN or name.startswith(FOREIGN_PREFIXES) for name in headers):
+            return refusal(403, "Forbidden", "no browser and no proxy is answered")
+        if request.method != b"GET":
+            return refusal(405, "MethodNotAllowed", "GET only")
+        if b"content-length" in headers or b"transfer-encoding" in headers:
+            return refusal(400, "BadRequest", "a request has no body")
+        if not hmac.compare_digest(headers.get(b"authorization", b""), self._token):
+            return refusal(401, "Unauthorized", "AWS_CONTAINER_AUTHORIZATION_TOKEN is not the one of this endpoint")
+        return self._answer(request.target.decode("ascii"))
+
+
+class _Client:
+    """One connection: a request, an answer, the end."""
+
+    def __init__(self, channel: socket.socket, reply: Callable[[h11.Request], Reply | None]) -> None:
+        self.channel = channel
+        self.deadline = time.monotonic() + PATIENCE
+        self.unsent = b""
+        self._reply = reply
+        self._request: h11.Request | None = None
+        self._awaited_until = self._again_at = 0.0
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADERS)
+        self._answered = self._head_only = False
+
+    def due(self) -> float:
+        """When it is to be looked after again, by the monotonic clock."""
+        return self.deadline if self._request is None else min(self.deadline, self._again_at)
+
+    def turn(self) -> bool:
+        """Go on: the socket is ready, or time is; False when this is the end. Raises OSError, h11.ProtocolError."""
+        if self.unsent:
+            self._flush()
+            return True
+        if self._request is not None and self._again_at <= time.monotonic():
+            self._try(self._request)
+            return True
+        received = self.channel.recv(65536)
+        if self._answered or self._request is not None or not received:
+            return bool(received)
+        self._http.receive_data(received)
+        try:
+            event = self._http.next_event()
+        except h11.RemoteProtocolError as error:
+            self._say(refusal(error.error_status_hint, "BadRequest", "that is no HTTP request"))
+            return True
+        if isinstance(event, h11.Request):
+            self._awaited_until = time.monotonic() + AWAITED
+            self._try(event)
+        return True
+
+    def _try(self, request: h11.Request) -> None:
+        self._head_only = request.method == b"HEAD"
+        reply, now = self._reply(request), time.monotonic()
+        if reply is None and now < self._awaited_until:
+            self._request, self._again_at = request, now + AGAIN
+            return
+        self._request = None
+        self._say(reply or refusal(503, "NotYet", "there is no session yet; `assumed status` says why"))
+
+    def _say(self, reply: Reply) -> None:
+        status, document = reply
+        body = json.dumps(document).encode()
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Connection", "close"),
+        ]
+        send = self._http.send
+        self.unsent = send(h11.Response(status_code=status, headers=headers)) or b""
+        if not self._head_only:
+            self.unsent += send(h11.Data(data=body)) or b""
+        self._answered = True
+        with contextlib.suppress(BlockingIOError):
+            self._flush()
+
+    def _flush(self) -> None:
+        self.unsent = self.unsent[self.channel.send(self.unsent) :]
+        if not self.unsent:
+            self.channel.shutdown(socket.SHUT_WR)
+            self.deadline = min(self.deadline, time.monotonic() + LINGER)
