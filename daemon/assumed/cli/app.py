@@ -24,6 +24,9 @@ COMMANDS = {
     "refresh": ("refresh:refresh", "Renew roles now, whatever life they have left."),
     "wait": ("wait:wait", "Wait until roles are fresh: for job scripts."),
     "credential-process": ("credentials:credential_process", "Print a session in AWS's credential_process format."),
+    "exec": ("exec:exec_", "Run a command with a credentials endpoint of its own."),
+    "serve": ("serve:serve", "Serve the same endpoint on a chosen port: for sidecars."),
+    "env": ("env:env", "Print a session as environment variables."),
     "demo": ("demo:demo", "Watch roles being kept, without an AWS account."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
 }

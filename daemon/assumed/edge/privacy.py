@@ -21,6 +21,11 @@ def close_off() -> None:
     """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    hide_memory()
+
+
+def hide_memory() -> None:
+    """The part of `close_off` that a command which we start does not inherit: its files and cores are its own."""
     if sys.platform == "linux":
         unused = ctypes.c_ulong(0)
         # It fails for no argument but an unknown one.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,11 @@ class Store:
     What changes something raises FileRefused where the system does not allow it.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Make the directory (0700) where it does not exist."""
+    def __init__(self, directory: Path, place: Mapping[str, str] | None = None) -> None:
+        """Make the directory (0700) where it does not exist. `place`: where configuration and AWS files lie, kept for
+        `credential-process`, whose consumer may have another environment."""
         self.directory = directory
+        self._place = place
         self._sessions = directory / "sessions"
         make_private_dir(directory)
         make_private_dir(self._sessions)
@@ -90,6 +93,16 @@ class Store:
         make_private_dir(self.directory)
         if not self.remembers(text):
             write_atomic(self.last_good, text.encode())
+        if self._place is not None and self.place() != self._place:
+            write_atomic(self.directory / "place.json", json.dumps(self._place).encode())
+
+    def place(self) -> dict[str, str]:
+        """What was kept as `place`; empty where there is nothing that can be used."""
+        try:
+            place = json.loads((self.directory / "place.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return {name: str(path) for name, path in place.items()} if isinstance(place, dict) else {}
 
     def remembers(self, text: str) -> bool:
         """Whether this is the configuration that worked last."""
@@ -100,16 +113,24 @@ class Store:
         return self._sessions / f"{safe_name(profile)}.json"
 
 
+def early(session: Session) -> float:
+    """Seconds by which readers are told an earlier end than STS's: SDKs that renew only once it has passed (Go, Java)
+    would let requests in flight cross it."""
+    return min(EARLY_SECONDS, session.life * EARLY_SHARE)
+
+
+def expiration_told(session: Session, now: Instant) -> str:
+    """The end that a reader is told: the early one, and in the last minute, when nobody has renewed it, STS's own."""
+    return iso(session.expiration - (early(session) if session.left(now) > early(session) else 0.0))
+
+
 def _document(session: Session) -> dict[str, Any]:
-    # SDKs that renew only once the expiry has passed (Go, Java) would let requests in flight cross it: they are
-    # told an earlier one.
-    early = min(EARLY_SECONDS, session.life * EARLY_SHARE)
     return {
         "Version": 1,
         "AccessKeyId": session.access_key_id,
         "SecretAccessKey": session.secret_access_key,
         "SessionToken": session.session_token,
-        "Expiration": iso(session.expiration - early),
+        "Expiration": iso(session.expiration - early(session)),
         **_account(session.principal_arn),
         "Assumed": {
             "profile": session.profile,

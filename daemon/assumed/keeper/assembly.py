@@ -92,7 +92,8 @@ def assemble(
     """Make a keeper of `config` whose state lies in `directory`. Starts nothing. `stand`: see Post."""
     clock = SystemClock()
     file = CredentialsFile(config.credentials_file, directory)
-    store = Store(directory)
+    place = {"config": config.path, "credentials_file": config.credentials_file, "aws_config": config_file(os.environ)}
+    store = Store(directory, {name: os.path.abspath(path) for name, path in place.items()})  # noqa: PTH100
     files = AwsFiles(config.credentials_file, config_file(os.environ), os.environ, inherited)
     delivery = Delivery(
         file,

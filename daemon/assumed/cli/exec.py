@@ -1,0 +1,104 @@
+"""`assumed exec`: a command with a credentials endpoint of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from .app import config_option, say
+from .completion import complete_profiles
+from .supplying import path_of, private_directory, supply_of, write_private
+
+FIRST = 60.0
+"""Seconds for the first session: a source that asks a password manager takes a while."""
+PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
+"""Signals that whoever started us means for the command."""
+FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+"""The terminal sends these to the command, too."""
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+"""Exit statuses, as a shell's."""
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@config_option
+@click.argument("profile", shell_complete=complete_profiles)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> int:
+    """Run COMMAND with the role of PROFILE, for as long as it takes: its SDK renews the session by itself.
+
+    COMMAND gets a credentials endpoint on 127.0.0.1 that exists for its life, with a token that only its
+    environment holds. Inside, the role is the only one there is: variables with other credentials are taken
+    away, ~/.aws/credentials is an empty file and ~/.aws/config holds the settings of PROFILE alone, so no
+    other profile can be named. Signals, terminal and exit status are COMMAND's own.
+
+    Works with the daemon, and without: then this process renews the one role itself.
+
+    \b
+    Examples:
+      assumed exec my-role -- python train.py
+      assumed exec my-role -- aws s3 sync s3://in s3://out
+      assumed exec my-role -- bash              (a shell in that role)
+    """
+    from assumed.core.consumer import environment
+    from assumed.edge.endpoint import Endpoint
+
+    if command[0] == "--":
+        command = command[1:]
+    if not command:
+        raise click.UsageError("a command is missing after --; for a shell: assumed exec PROFILE -- bash")
+    with supply_of(config_path, [profile]) as supply, private_directory() as directory:
+        supply.wait_for(profile, FIRST)
+        supply.start()
+        write_private(directory / "credentials", "")
+        write_private(directory / "config", supply.settings_of(profile))
+        token = secrets.token_urlsafe(32)
+        with closing(Endpoint(token, supply.answer)) as endpoint:
+            endpoint.start()
+            inner = environment(
+                os.environ,
+                url=endpoint.url(path_of(profile)),
+                token=token,
+                region=supply.region_of(profile),
+                config_file=str(directory / "config"),
+                credentials_file=str(directory / "credentials"),
+            )
+            return run(command, inner)
+
+
+def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a command in the foreground and return its exit status, 128 + n where signal n has ended it."""
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        if child is None:
+            early.append(number)
+        else:
+            child.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in PASSED_ON}
+    # Not SIG_IGN: the command would inherit that, and could not be interrupted.
+    before |= {number: signal.signal(number, lambda *_: None) for number in FROM_THE_TERMINAL}
+    try:
+        child = subprocess.Popen(command, env=environ)
+        for number in early:
+            child.send_signal(number)
+        status = child.wait()
+    except FileNotFoundError:
+        say(f"{command[0]}: no such command")
+        return NOT_FOUND
+    except OSError as error:
+        say(f"{command[0]}: {error.strerror}")
+        return NOT_EXECUTABLE
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 128 - status if status < 0 else status

@@ -1,0 +1,59 @@
+"""What `exec`, `serve` and `env` share: a supply of sessions, and private files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from assumed.keeper.supply import path_of, supplied
+
+from .app import nearest, say
+
+if TYPE_CHECKING:
+    from assumed.keeper.supply import Supply
+
+__all__ = ["path_of", "private_directory", "supply_of", "write_private"]
+
+
+@contextmanager
+def supply_of(config_path: Path | None, profiles: Sequence[str]) -> Iterator[Supply]:
+    """A supply of these profiles. Raises UsageError for one that is not kept, with the nearest that is."""
+    try:
+        with supplied(config_path, profiles, _told) as supply:
+            yield supply
+    except KeyError as unknown:
+        from .place import configuration
+
+        known = [role.profile for role in configuration(config_path).enabled()]
+        name = unknown.args[0]
+        raise click.UsageError(f"{name} is no kept profile.{nearest(name, known)}") from None
+
+
+def _told(profile: str, problem: str) -> None:
+    """The session in use goes on; a person may look into it meanwhile."""
+    say(f"{profile}: {problem}" if problem else f"{profile}: renewed again")
+
+
+@contextmanager
+def private_directory() -> Iterator[Path]:
+    """A directory of this user alone (0700), gone in the end."""
+    directory = tempfile.mkdtemp(prefix="assumed-")
+    try:
+        yield Path(directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file of this user alone (0600), replacing what is there."""
+    path.unlink(missing_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,240 @@
+"""One role kept by whoever needs it, where no daemon runs: `exec`, `serve`, `env` and `credential-process`.
+
+Sessions go to the store alone: the credentials file is the daemon's. A lock for each role makes one call to STS of
+two hundred executors that start together; whoever waits for it finds the session that the first has brought.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import math
+import os
+import queue
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from assumed.config import Config
+from assumed.core.errors import AssumedError, FileRefused, RenewalFailed
+from assumed.core.model import FailureKind, Role, Session
+from assumed.core.names import safe_name
+from assumed.core.renewal import retry_delay
+from assumed.edge import logs
+from assumed.edge.aws.sources import Resolved, Sources
+from assumed.edge.aws.sts import Order, assume
+from assumed.edge.clock import SystemClock, machine_id
+from assumed.edge.privacy import close_off
+from assumed.edge.store import Store
+from assumed.files import explained, make_private_dir, write_atomic
+
+from .assembly import take_shell_variables
+from .awsfiles import AwsFiles, config_file
+from .book import Book
+from .main import usable_config
+
+LOOK_AGAIN = 0.02
+"""Seconds between two tries for a lock that another process holds."""
+BEAT = 30.0
+"""Seconds until the next look at the longest, as the daemon's heartbeat."""
+
+
+class Alone:
+    """The role of one profile and those that sign for it, without a daemon. Not for several threads."""
+
+    def __init__(
+        self, config: Config, profile: str, directory: Path, inherited: Mapping[str, str], locked: bool = False
+    ) -> None:
+        """`directory` is the state directory, `inherited` what the environment held of credentials. `locked`: the
+        profile's own lock is held for us. Raises KeyError for a profile that is not configured."""
+        self._profile = profile
+        self._locked = profile if locked else None
+        self._locks = directory / "sessions"
+        self._store = Store(directory)
+        self._clock = SystemClock()
+        self._book = Book(machine_id())
+        self._resolved: queue.SimpleQueue[Resolved] = queue.SimpleQueue()
+        self._files = AwsFiles(config.credentials_file, config_file(os.environ), os.environ, inherited)
+        self._sources = Sources(
+            config.credentials_file,
+            inherited,
+            self._clock.now,
+            self._resolved.put,
+            learned=lambda source, keys: logs.guard(source, keys.secret_access_key, keys.session_token),
+        )
+        self.chain = chain(config, profile)
+        """The topmost first."""
+        self._files.look(self.chain[:1])
+        self._book.configure(self.chain, self._files.endpoints(self.chain[:1]))
+
+    def close(self) -> None:
+        """Kill what a source is still waiting for."""
+        self._sources.close()
+
+    def renew_what_is_due(self, within: float = math.inf) -> float:
+        """Renew the role, and first those above it, where they are due. Returns the seconds until the next look.
+
+        Raises RenewalFailed with the reason where the role has no session that is good; a failure while it has one
+        is asked again by the usual backoff. `within` is how long another process may hold a role's lock.
+        """
+        deadline = time.monotonic() + within
+        self._look_at_the_source()
+        for role in self.chain:
+            with self._lock(role.profile, deadline):
+                self._take_what_is_stored(role.profile)
+                if self._book.decide(role.profile, self._clock.now()).due_in <= 0:
+                    self._renew(role)
+        state, now = self._book.states[self._profile], self._clock.now()
+        if state.session is None or state.session.left(now) <= 0:
+            raise self.failure() or RenewalFailed(
+                FailureKind.TRANSIENT, "NoSession", "no session has come", "see `assumed check`"
+            )
+        return max(LOOK_AGAIN, min(BEAT, self._book.decide(self._profile, now).due_in))
+
+    def _look_at_the_source(self) -> None:
+        """Keys that were rotated while a job runs for days are read anew, and what they failed with is forgotten."""
+        for name in self._files.look(self.chain[:1]):
+            self._sources.forget(name)
+            self._book.forgive(self._book.roles)
+
+    def _take_what_is_stored(self, profile: str) -> None:
+        """A session that the daemon or another process has brought; what is not the role's any more goes first."""
+        stored = self._store.load(profile)
+        known = self._book.states[profile].session
+        if stored is None or (known is not None and stored.access_key_id == known.access_key_id):
+            return
+        logs.guard(profile, stored.secret_access_key, stored.session_token)
+        if self._book.is_current(profile, stored.identity):
+            self._book.succeeded(stored)
+        else:
+            self._store.forget(profile)
+
+    def _renew(self, role: Role) -> None:
+        started = self._clock.now()
+        profile, root = role.profile, self.chain[0]
+        if not self._can_sign(root) or not self._book.claim(profile, started):
+            return
+        parent = self._book.states[role.parent].session if role.parent in self._book.states and role.parent else None
+        order = Order(role, self._book.identities[profile], self._book.requests[profile], started)
+        try:
+            client = self._sources.client(root, role, parent)
+            session: Session = assume(client, order, self._clock.now).session
+        except RenewalFailed as failure:
+            self._book.failed(profile, failure, started, self._clock.now())
+            return
+        logs.guard(profile, session.secret_access_key, session.session_token)
+        self._book.succeeded(session)
+        self._store.save(session)
+
+    def _can_sign(self, root: Role) -> bool:
+        if self._sources.ready(root):
+            return True
+        self._sources.resolve(root, self._files.sources.get(root.source()))
+        failure = self._resolved.get().failure
+        if failure is not None:
+            self._book.source_failed(root.source(), failure, self._clock.now())
+        return failure is None
+
+    def failure(self) -> RenewalFailed | None:
+        """The failure of the role, or of the nearest one above that has failed."""
+        for role in reversed(self.chain):
+            failure = self._book.states[role.profile].failure
+            if failure is not None:
+                return RenewalFailed(failure.kind, failure.code, failure.message, failure.advice)
+        return None
+
+    @contextlib.contextmanager
+    def _lock(self, profile: str, deadline: float) -> Iterator[None]:
+        if profile == self._locked:
+            yield
+            return
+        make_private_dir(self._locks)
+        path = self._locks / f"{safe_name(profile)}.lock"
+        with explained("lock", path):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            while not _is_locked(fd):
+                if time.monotonic() > deadline:
+                    raise FileRefused(f"another process is still renewing {profile}", "Try again in a moment")
+                time.sleep(LOOK_AGAIN)
+            yield
+        finally:
+            os.close(fd)
+
+
+def _is_locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def chain(config: Config, profile: str) -> list[Role]:
+    """The role of a profile and those that sign for it, the topmost first. Raises KeyError for one not configured."""
+    roles = {role.profile: role for role in config.enabled()}
+    found = [roles[profile]]
+    while found[0].parent is not None:
+        found.insert(0, roles[found[0].parent])
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """`python -I -m assumed.keeper.alone STATE PROFILE`: for `credential-process`, which holds the profile's lock.
+
+    What stands in the way is one line on stderr. It stays in a file for as long as STS is not to be asked again: SDKs
+    run their process for every request that they sign.
+    """
+    close_off()
+    directory, profile = Path(arguments[0]), arguments[1]
+    inherited = take_shell_variables(os.environ)
+    note = directory / "sessions" / f"{safe_name(profile)}.failure"
+    problem = ""
+    try:
+        place = Store(directory).place()
+        _as_at(place)
+        config, _ = usable_config(Path(place["config"]) if "config" in place else None)
+        logs.configure("error", config.log_format, sys.stderr)
+        with contextlib.closing(Alone(config, profile, directory, inherited, locked=True)) as alone:
+            try:
+                alone.renew_what_is_due()
+            finally:
+                _note(note, alone.failure())
+    except RenewalFailed as failure:
+        problem = f"{failure}; {failure.advice}"
+    except KeyError:
+        problem = f"{profile} is no kept profile; `assumed status` shows those that are"
+    except (AssumedError, OSError) as error:
+        problem = str(error)
+    if problem:
+        sys.stderr.write(f"assumed: {' '.join(problem.split())}\n")
+    return 1 if problem else 0
+
+
+def _note(note: Path, failure: RenewalFailed | None) -> None:
+    """Leave word for those who ask next."""
+    if failure is None:
+        note.unlink(missing_ok=True)
+        return
+    count = _failures_in_a_row(note) + 1
+    until = time.time() + retry_delay(failure.kind, count, 0.0)
+    write_atomic(note, f"{until}\n{count}\n{failure}; {failure.advice}\n".encode(), durable=False)
+
+
+def _failures_in_a_row(note: Path) -> int:
+    try:
+        return int(note.read_text().split("\n")[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _as_at(place: Mapping[str, str]) -> None:
+    """See the AWS files that the daemon saw, wherever the consumer's environment points to."""
+    for variable, name in (("AWS_SHARED_CREDENTIALS_FILE", "credentials_file"), ("AWS_CONFIG_FILE", "aws_config")):
+        if name in place:
+            os.environ[variable] = place[name]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,197 @@
+"""Sessions for the consumers of one process (`exec`, `serve`, `env`): the daemon's, or our own where none runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from assumed.config import Config
+from assumed.core import consumer
+from assumed.core.errors import AssumedError, NotRunning, RenewalFailed
+from assumed.core.model import Session
+from assumed.edge import logs
+from assumed.edge.clock import SystemClock
+from assumed.edge.control import ask, socket_path
+from assumed.edge.endpoint import Reply, refusal
+from assumed.edge.privacy import hide_memory
+from assumed.edge.store import Store, expiration_told, state_dir
+
+from .alone import BEAT, Alone, chain
+from .assembly import take_shell_variables
+from .awsfiles import Sections, config_file
+from .main import usable_config
+
+FAILING = 3.0
+"""Seconds for which a first session that fails is tried again: a new role is not known everywhere at once."""
+LOOK_SHARE = 0.1
+"""Of a session's life: with sessions of seconds a daemon that has died must be noticed sooner."""
+LOOK_AGAIN = 0.05
+PREFIX = "/role/"
+
+
+Said = Callable[[str, str], None]
+"""said(profile, problem): a renewal of ours has failed; with "" when it works again."""
+
+
+@contextmanager
+def supplied(config_path: Path | None, profiles: Sequence[str], said: Said) -> Iterator[Supply]:
+    """A supply of these profiles, closed in the end. Raises ConfigError, KeyError for one that is not kept."""
+    hide_memory()
+    inherited = take_shell_variables(os.environ)
+    config, _ = usable_config(config_path)
+    logs.configure("error", config.log_format, sys.stderr)
+    enabled = {role.profile for role in config.enabled()}
+    for profile in profiles:
+        if profile not in enabled:
+            raise KeyError(profile)
+    supply = Supply(config, profiles, state_dir(config.credentials_file), inherited, said)
+    try:
+        yield supply
+    finally:
+        supply.close()
+
+
+def path_of(profile: str) -> str:
+    """Where the endpoint answers for a profile."""
+    return PREFIX + quote(profile, safe="")
+
+
+class Supply:
+    """Keeps the sessions of `profiles` good from `start` to `close`, and hands them out from any thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        profiles: Sequence[str],
+        directory: Path,
+        inherited: Mapping[str, str],
+        said: Said,
+    ) -> None:
+        self._config, self._inherited, self._directory = config, inherited, directory
+        self._profiles = tuple(profiles)
+        self._said = said
+        self._store = Store(directory)
+        self._clock = SystemClock()
+        self._alone: dict[str, Alone] = {}
+        self._problems: dict[str, str] = {}
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._keep, name="supply", daemon=True)
+
+    def start(self) -> None:
+        """Begin to keep."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; a renewal of ours that is under way is not waited for."""
+        self._closing = True
+        self._wake.set()
+        for alone in list(self._alone.values()):
+            alone.close()
+
+    def wait_for(self, profile: str, within: float) -> Session:
+        """The session of a profile, as soon as there is a good one. Before `start`.
+
+        Raises AssumedError with the reason why there is none `within` seconds.
+        """
+        deadline = time.monotonic() + within
+        while True:
+            session = self.session(profile)
+            if session is not None:
+                return session
+            problem = self._look(profile)[1]
+            if problem:
+                deadline = min(deadline, time.monotonic() + FAILING)
+            if time.monotonic() > deadline:
+                why = problem or "the daemon has not renewed it in time; `assumed status` says why"
+                raise AssumedError(f"there is no session of {profile}: {why}")
+            time.sleep(LOOK_AGAIN)
+
+    def session(self, profile: str) -> Session | None:
+        """The session to hand out now: what is stored, as long as it is unexpired. Nothing is kept in memory: a session
+        that the daemon withdraws, for its role is another one now, must be gone here, too."""
+        session = self._store.load(profile)
+        return session if session is not None and session.left(self._clock.now()) > 0 else None
+
+    def settings_of(self, profile: str) -> str:
+        """An AWS config file for a consumer of this profile: its settings, and no credentials."""
+        return consumer.configuration(Sections(config_file(os.environ)), profile)
+
+    def region_of(self, profile: str) -> str | None:
+        """The region of a profile: that of `~/.aws/config` first, as everywhere in AWS."""
+        own = Sections(config_file(os.environ))(f"profile {profile}") or {}
+        role = self._config.role(profile)
+        return own.get("region") or (role.region if role else None)
+
+    def answer(self, path: str) -> Reply | None:
+        """The endpoint's answer for a path."""
+        profile = unquote(path.removeprefix(PREFIX))
+        if profile not in self._profiles or path != path_of(profile):
+            return refusal(404, "NoSuchRole", "this endpoint hands out other roles")
+        session = self.session(profile)
+        if session is None:
+            self._wake.set()
+            return None
+        role = self._config.role(profile)
+        return 200, {
+            "AccessKeyId": session.access_key_id,
+            "SecretAccessKey": session.secret_access_key,
+            "Token": session.session_token,
+            "Expiration": expiration_told(session, self._clock.now()),
+            "RoleArn": role.role_arn if role else "",
+            "AccountId": session.principal_arn.split(":")[4] if session.principal_arn.count(":") > 4 else "",
+        }
+
+    def _keep(self) -> None:
+        while not self._closing:
+            pauses = [self._look(profile)[0] for profile in self._profiles]
+            self._wake.wait(min(pauses))
+            self._wake.clear()
+
+    def _look(self, profile: str) -> tuple[float, str]:
+        """Have the profile renewed if it is due; the seconds until the next look, and what stands in the way."""
+        try:
+            answer = ask(socket_path(self._directory), {"command": "look", "profiles": [profile]}, timeout=1.0)
+            if profile in answer.get("accepted", ()):
+                session = self.session(profile)
+                if session is None:
+                    return 1.0, self._what_the_daemon_says(profile)
+                return min(BEAT, session.life * LOOK_SHARE), ""
+        except NotRunning:
+            pass
+        problem = ""
+        try:
+            pause = self._by_ourselves(profile).renew_what_is_due()
+        except RenewalFailed as failure:
+            pause, problem = 1.0, f"{failure}; {failure.advice}"
+        except AssumedError as error:
+            pause, problem = 1.0, str(error)
+        except KeyError:
+            pause, problem = BEAT, "it has left the configuration"
+        if problem != self._problems.get(profile, ""):
+            self._problems[profile] = problem
+            self._said(profile, problem)
+        return pause, problem
+
+    def _what_the_daemon_says(self, profile: str) -> str:
+        """Why the daemon has no session of a profile, by its status; empty where nothing has failed yet."""
+        roles = ask(socket_path(self._directory), {"command": "status"}).get("roles", [])
+        errors = (role["last_error"] for role in roles if role["profile"] == profile)
+        return "; ".join(f"{error['message']}; {error['advice']}" for error in errors if error)
+
+    def _by_ourselves(self, profile: str) -> Alone:
+        """The configuration as it is now: a role that has become another one must not be asked for as it was."""
+        config, _ = usable_config(self._config.path)
+        alone = self._alone.get(profile)
+        if alone is None or chain(config, profile) != alone.chain:
+            if alone is not None:
+                alone.close()
+            alone = self._alone[profile] = Alone(config, profile, self._directory, self._inherited)
+        self._config = config
+        return alone
