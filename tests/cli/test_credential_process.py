@@ -306,10 +306,20 @@ def test_a_running_daemon_is_asked_once_and_its_session_handed_out(
 
 
 def test_a_session_with_life_left_is_handed_out_without_asking(store: Store, answering: Any) -> None:
-    store.save(session(left=120.0))
+    store.save(session(left=1300.0))
     requests = answering(lambda _: {"accepted": [], "unknown": []})
     assert set(answer_of(run(written_command(store)))) == KEYS
     assert requests == []
+
+
+def test_an_old_session_is_asked_about_and_handed_out_without_waiting(store: Store, answering: Any) -> None:
+    """The daemon renews long before: where it has not, its renewals fail, and the session is good for a while yet."""
+    store.save(session(left=1200.0))
+    requests = answering(lambda _: {"accepted": [PROFILE], "unknown": []})
+    begin = time.monotonic()
+    assert set(answer_of(run(written_command(store)))) == KEYS
+    assert time.monotonic() - begin < 2
+    assert len(requests) == 1
 
 
 @pytest.mark.parametrize(

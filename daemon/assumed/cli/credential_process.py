@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 USAGE = """\
 Usage: assumed credential-process [--state DIR] PROFILE
 
-Prints the session of a kept profile in AWS's credential_process format. Works while the daemon is down, for as
-long as the session lives. In ~/.aws/config of a consumer:
+Prints the session of a kept profile in AWS's credential_process format. Where the daemon does not answer, it is
+renewed from here. In ~/.aws/config of a consumer:
 
   [profile my-role]
   credential_process = assumed credential-process my-role
@@ -32,6 +32,10 @@ DAEMON_PATIENCE = 1.0
 """Seconds that the daemon may take to answer."""
 LOOK_AGAIN = 0.05
 """Seconds between two looks at the session file."""
+OLD = 0.35
+"""Of its life left: the daemon has renewed a session long before, so below that there is none, or it fails."""
+RENEWING = "ASSUMED_RENEWING"
+"""Variable that holds the profiles, a line each, that are being renewed above us: `without_daemon` sets it."""
 SECRETS = ("AccessKeyId", "SecretAccessKey", "SessionToken")
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """The clock that counts sleep: on macOS that is CLOCK_MONOTONIC."""
@@ -53,9 +57,12 @@ def main(arguments: list[str]) -> int:
 def answer(state: str, profile: str) -> int:
     """Print the session, once it is fit to be handed out; see `main` for what it returns."""
     path = f"{state}/sessions/{safe_name(profile)}.json"
+    if profile in os.environ.get(RENEWING, "").split("\n"):
+        sys.stderr.write(f"assumed: {LOOP.format(profile=profile)}\n")
+        return 1
     session, why = _read(path)
-    if not _fit(session):
-        session, why = _renewed(state, profile, path)
+    if _due(session):
+        session, why = _renewed(state, profile, path, session, why)
     if session is None or _left(session) <= 0:
         sys.stderr.write(f"assumed: {(why or EXPIRED).format(profile=profile, state=state)}\n")
         return 1
@@ -64,6 +71,7 @@ def answer(state: str, profile: str) -> int:
     return 0
 
 
+LOOP = "the source of profile {profile!r} is this profile itself; give it another source_profile"
 MISSING = "no session of profile {profile!r} in {state}; start the daemon (`assumed run`), or run `assumed once`"
 EXPIRED = "the session of profile {profile!r} has expired and was not renewed; `assumed status` says why"
 UNREADABLE = "the session of profile {profile!r} in {state} cannot be read; `ls -l` there shows whose it is"
@@ -208,15 +216,35 @@ def _early(session: dict[str, Any]) -> float:
     return float(min(60.0, 0.05 * session["Assumed"]["life"]))
 
 
-def _renewed(state: str, profile: str, path: str) -> tuple[dict[str, Any] | None, str]:
-    """Have the session renewed, and read it again until it is, or until patience ends."""
+def _due(session: dict[str, Any] | None) -> bool:
+    """Whether somebody should have renewed it by now."""
+    return session is None or _left(session) < OLD * session["Assumed"]["life"]
+
+
+def _renewed(
+    state: str, profile: str, path: str, session: dict[str, Any] | None, why: str
+) -> tuple[dict[str, Any] | None, str]:
+    """Have the session renewed, by the daemon or from here, within PATIENCE; then what there is."""
     deadline = time.monotonic() + PATIENCE
-    asked = _ask_daemon(socket_path(state), profile)
-    session, why = _read(path)
-    while asked and not _fit(session) and time.monotonic() < deadline:
+    kept = _ask_daemon(socket_path(state), profile)
+    if kept is None:
+        return _by_ourselves(state, profile, path, deadline)
+    # A session that is old, but good for a while yet, is not waited for: the daemon has tried, and goes on trying.
+    while kept and not _fit(session) and time.monotonic() < deadline:
         time.sleep(LOOK_AGAIN)
         session, why = _read(path)
     return session, why
+
+
+def _by_ourselves(state: str, profile: str, path: str, deadline: float) -> tuple[dict[str, Any] | None, str]:
+    """No daemon answers: renew from here, with the package, which the fast way does without."""
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100
+    from assumed.cli.without_daemon import renew
+
+    problem = renew(state, profile, path, deadline, lambda: not _due(_read(path)[0]))
+    session, why = _read(path)
+    # Braces in what STS said are no places of ours.
+    return session, problem.replace("{", "{{").replace("}", "}}") or why
 
 
 def socket_path(state: str) -> str:
@@ -230,8 +258,9 @@ def socket_path(state: str) -> str:
     return f"/tmp/assumed-{os.getuid()}-{hashlib.sha256(os.fsencode(state)).hexdigest()[:12]}/control.sock"  # noqa: S108
 
 
-def _ask_daemon(path: str, profile: str) -> bool:
-    """Have the daemon look at the profile; whether it keeps it. The session itself comes by its file."""
+def _ask_daemon(path: str, profile: str) -> bool | None:
+    """Have the daemon look at the profile; whether it keeps it, None where none answers. The session comes by its
+    file."""
     from _socket import AF_UNIX, SOCK_STREAM, socket  # `import socket` costs 10 ms: selectors, enum
 
     deadline = time.monotonic() + DAEMON_PATIENCE
@@ -248,7 +277,7 @@ def _ask_daemon(path: str, profile: str) -> bool:
             reply += piece
         return profile in _parse_json(reply.decode()).get("accepted", ())
     except (OSError, ValueError, StopIteration, AttributeError, TypeError):
-        return False  # not running, not ours, or not listening: the session on the disk decides
+        return None  # not running, not ours, or not listening
     finally:
         connection.close()
 

@@ -1,0 +1,133 @@
+"""`deliver = "process"` while no daemon runs: consumers renew by themselves, once for all of them, and politely."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from process.kit import arn
+from world.daemon import Daemon, Home, role
+from world.fake_sts import FakeSts
+from world.sts_rules import Call
+
+HOSTILE = {"PATH": "", "PYTHONHOME": "/nowhere", "PYTHONPATH": "/nowhere", "AWS_PROFILE": "other"}
+
+
+@pytest.fixture
+def left_behind(aws_home: Home, sts: FakeSts) -> Home:
+    """A home in which a daemon has kept `a` by process, and has been stopped."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("a", arn("a"), deliver="process"), role("b", arn("b"), deliver="process"))
+    with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
+        daemon.wait_until_fresh("a", "b")
+    return aws_home
+
+
+def asked(sts: FakeSts) -> list[Call]:
+    """The calls since the daemon's own two."""
+    return sts.calls[2:]
+
+
+def lose(home: Home, profile: str = "a") -> None:
+    """The stored session is gone."""
+    (home.state / "sessions" / f"{profile}.json").unlink()
+
+
+def ask(home: Home, sts: FakeSts, profile: str = "a", **more: str) -> subprocess.CompletedProcess[str]:
+    """What an SDK does: run the line of the profile."""
+    command = shlex.split((home.profile(profile) or {})["credential_process"])
+    environ = {**home.environment(AWS_ENDPOINT_URL_STS=sts.url), **HOSTILE, **more}
+    return subprocess.run(command, env=environ, cwd="/", capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_session_that_is_gone_is_got_again_in_any_environment(left_behind: Home, sts: FakeSts) -> None:
+    """The consumer's environment names another credentials file, too: the daemon's counts."""
+    lose(left_behind)
+    done = ask(left_behind, sts, AWS_SHARED_CREDENTIALS_FILE="/nowhere", AWS_CONFIG_FILE="/nowhere")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["AccessKeyId"] == asked(sts)[-1].issued
+    assert len(asked(sts)) == 1
+
+
+@pytest.mark.parametrize("many", [12, pytest.param(200, marks=pytest.mark.slow)])
+def test_executors_that_start_together_ask_sts_once(many: int, left_behind: Home, sts: FakeSts) -> None:
+    lose(left_behind)
+    with ThreadPoolExecutor(many) as pool:
+        done = list(pool.map(lambda _: ask(left_behind, sts), range(many)))
+    good = [json.loads(each.stdout)["AccessKeyId"] for each in done if each.returncode == 0]
+    assert set(good) == {asked(sts)[0].issued}
+    assert len(asked(sts)) == 1
+    if many <= 12:
+        assert len(good) == many
+
+
+def test_a_refusal_is_said_in_one_line_and_not_asked_again_at_once(left_behind: Home, sts: FakeSts) -> None:
+    """An SDK runs the line for every request that it signs: a denied role must not be a storm."""
+    lose(left_behind)
+    sts.rule("*", error="AccessDenied")
+    said = [ask(left_behind, sts) for _ in range(3)]
+    assert {each.returncode for each in said} == {1}
+    assert {each.stderr for each in said} == {said[0].stderr}
+    assert said[0].stderr.count("\n") == 1
+    assert "is not authorized to perform: sts:AssumeRole" in said[0].stderr
+    assert len(asked(sts)) == 1
+
+
+def test_a_good_session_is_handed_out_whatever_happens_to_sts(left_behind: Home, sts: FakeSts) -> None:
+    """Old, but unexpired: one failed try, and then the backoff's pause."""
+    path = left_behind.state / "sessions" / "a.json"
+    stored = json.loads(path.read_text())
+    for name in ("received_wall", "received_boot", "expiration"):
+        stored["Assumed"][name] -= 700
+    path.write_text(json.dumps(stored))
+    sts.rule("*", error="InternalFailure")
+    for _ in range(3):
+        done = ask(left_behind, sts)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout)["AccessKeyId"] == stored["AccessKeyId"]
+    assert len(asked(sts)) == 1
+
+
+def test_an_sts_that_hangs_costs_four_seconds_and_the_session_comes_all_the_same(
+    left_behind: Home, sts: FakeSts
+) -> None:
+    """The Rust SDK gives up after 5 s; the next one that asks finds what has come meanwhile."""
+    lose(left_behind)
+    sts.rule("*", latency=5.5, session_seconds=900)
+    began = time.monotonic()
+    done = ask(left_behind, sts)
+    assert time.monotonic() - began < 4.9
+    assert done.returncode == 1
+    assert "takes longer than an SDK waits" in done.stderr
+    again = [done]
+    while again[-1].returncode and time.monotonic() - began < 20:
+        again.append(ask(left_behind, sts))
+    assert again[-1].returncode == 0
+    assert len(asked(sts)) == 1
+
+
+def test_an_edit_while_no_daemon_runs_counts_for_what_is_got_then(left_behind: Home, sts: FakeSts) -> None:
+    left_behind.configure(role("a", arn("another"), deliver="process"))
+    lose(left_behind)
+    assert ask(left_behind, sts).returncode == 0
+    assert [call.role_arn for call in asked(sts)] == [arn("another")]
+
+
+def test_a_profile_that_is_its_own_source_is_refused_at_once(left_behind: Home, sts: FakeSts) -> None:
+    """The source's credential_process is the very line that needs it. What that says a person sees who runs it."""
+    line = (left_behind.profile("a") or {})["credential_process"]
+    left_behind.aws_config.write_text(f"[profile source]\ncredential_process = {line}\n")
+    left_behind.configure(role("a", arn("a"), deliver="process", source_profile="source"))
+    lose(left_behind)
+    began = time.monotonic()
+    done = ask(left_behind, sts)
+    assert done.returncode == 1
+    assert "its credential_process ended with status 1; run the credential_process of profile source" in done.stderr
+    assert "is this profile itself" in ask(left_behind, sts, ASSUMED_RENEWING="a").stderr
+    assert time.monotonic() - began < 4.9
+    assert not asked(sts)
