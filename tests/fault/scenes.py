@@ -132,4 +132,9 @@ NO_EXCHANGE = "renameat2:error=ENOSYS:when=1+"
 """To be injected: a system that cannot have two files trade places."""
 IN_PLACE = "as most tools write"
 """Not ours: here to show that what looks for torn files finds them."""
-ALL = {**SCENES, IN_PLACE: Scene(_home, _write_in_place, "aws/credentials")}
+TWICE = "a rewrite, and a second look"
+ALL = {
+    **SCENES,
+    TWICE: Scene(_home, lambda directory: _write(directory) and _write(directory), "aws/credentials"),
+    IN_PLACE: Scene(_home, _write_in_place, "aws/credentials"),
+}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fault.cases import ERRORS, Trial
-from fault.scenes import IN_PLACE, SCENES
+from fault.scenes import IN_PLACE, SCENES, TWICE
 from fault.traced import Stage
 from world.scores import Record
 
@@ -43,6 +43,25 @@ def test_an_error_after_the_rename_is_published_but_not_durable(stage: Stage, sc
     trial = Trial(stage, "a rewrite", scratch)
     flushes = sum(1 for call in trial.clean.calls if call.name == "fsync")
     assert trial.run(f"fsync:error=EIO:when={flushes}").said == "written, not durable"
+    assert not trial.tally.wrong
+
+
+def test_what_could_not_be_flushed_is_thrown_away_and_not_flushed_again(stage: Stage, scratch: Path) -> None:
+    """The kernel has marked its pages clean: a second fsync says that all is well (Rebello, ATC'20)."""
+    trial = Trial(stage, "a rewrite", scratch)
+    before = [call.name for call in trial.clean.calls]
+    nth = before[: before.index("write")].count("fsync") + 1
+    after = [call.name for call in trial.run(f"fsync:error=EIO:when={nth}").calls]
+    rest = after[after.index("write") + 1 :]
+    assert rest.count("fsync") == 1
+    assert "unlinkat" in rest
+    assert not [name for name in rest if name.startswith("rename")]
+
+
+def test_a_file_that_cannot_be_removed_is_removed_at_the_next_look(stage: Stage, scratch: Path) -> None:
+    trial = Trial(stage, TWICE, scratch)
+    assert trial.run("unlinkat:error=EIO:when=1").failed
+    assert trial.tally.swept == 0
     assert not trial.tally.wrong
 
 

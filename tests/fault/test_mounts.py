@@ -116,6 +116,12 @@ def test_a_right_that_is_missing_is_named(right: str, tmp_path: Path) -> None:
     check_refused(acted(tmp_path, [], RIGHTS[right][0], *without_powers), RIGHTS[right][1])
 
 
+@pytest.mark.skipif(not can_run("prlimit", "--fsize=99"), reason="prlimit is missing")
+def test_a_limit_on_file_sizes_is_named(tmp_path: Path) -> None:
+    """The first write of the system is a short one, then."""
+    check_refused(acted(tmp_path, [], ":", "prlimit", "--fsize=99"), "ulimit -f")
+
+
 @needs_root
 @pytest.mark.parametrize("other", one_and_slow_ones(OTHERS))
 def test_what_belongs_to_another_user_is_left_alone(other: str, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ _SAID = {
     errno.EMFILE: ("too many files are open", "Raise the limit (ulimit -n, LimitNOFILE=)"),
     errno.ENFILE: ("too many files are open on this machine", "Close some programs; it is tried again"),
     errno.ENAMETOOLONG: ("its name is too long", "Choose a shorter path"),
+    errno.EFBIG: ("a limit on the size of files stands in the way", "Raise the limit (ulimit -f, LimitFSIZE=)"),
     errno.EIO: ("the disk reports an error", "Check the disk; it is tried again from the beginning"),
     errno.ESTALE: ("the network file system has lost it", "Mount it again"),
     errno.ENOLCK: ("its file system has no locks", "Keep the credentials file on a local file system"),
