@@ -250,9 +250,9 @@ class Disk:
 def _move(source: str, target: str, old: str | None) -> None:
     """Undo a rename: the file has its former name again, and what it had replaced is back."""
     with contextlib.suppress(FileNotFoundError):
-        os.rename(source, target)
+        Path(source).rename(target)
     if old is not None:
-        os.rename(old, source)
+        Path(old).rename(source)
 
 
 def _exchange_back(one: str, other: str) -> None:

@@ -19,32 +19,36 @@ _PREAMBLE: _Place = ("", -1)
 
 @dataclass(frozen=True, slots=True)
 class Combined:
-    """`gone`: the profiles that the edit has taken out."""
+    """`text` is the very object that stands when it says already what the edit does, or something newer."""
 
     text: bytes = field(repr=False)
-    gone: frozenset[str]
+    gone: frozenset[str] = frozenset()
+    """The profiles that the edit takes out."""
 
 
 def combine(base: bytes, edited: bytes, standing: bytes, ours: Container[str] = ()) -> Combined:
-    """`edited`, with what `standing` has made of `base` since.
+    """`standing` with the change that has made `edited` of `base`.
 
-    Where both have changed a section, `standing` is the newer one; but of a profile in `ours`, which the merge that
-    follows rewrites anyhow, the edit may have lines that are not ours. Raises FileRefused when botocore could not read
-    one of the three.
+    What has become another section since is left as it is, for it is newer; but of a profile in `ours`, which the merge
+    that follows rewrites anyhow, the edit may have lines that are not ours. Raises FileRefused when botocore could not
+    read one of the three.
     """
-    old, edit, now = (scan(decode(text)) for text in (base, edited, standing))
-    gone = frozenset(old.sections.keys() - edit.sections.keys())
+    edit = scan(decode(edited))
+    was, said, stands = _pieces(scan(decode(base))), _pieces(edit), _pieces(scan(decode(standing)))
+    changed = {place for place in {**was, **said} if not _same(said.get(place), was.get(place))}
+    taken = {place for place in changed if place[0] in ours or _same(stands.get(place), was.get(place))}
+    if not taken:
+        return Combined(standing)
+    gone = frozenset(place[0] for place in taken if place not in said and place != _PREAMBLE)
     if standing == base:
         return Combined(edited, gone)
-    was, said, stands = _pieces(old), _pieces(edit), _pieces(now)
     result: list[str] = []
     for place, text in said.items():
-        before, after = was.get(place), stands.get(place)
-        if _same(after, before) or (place[0] in ours and not _same(text, before)):
+        if place in taken or _same(text, stands.get(place)):
             result.append(text)
-        elif after is not None:
-            result.append(after)
-    result += [text for place, text in stands.items() if place not in said and not _same(text, was.get(place))]
+        elif place in stands:
+            result.append(stands[place].rstrip() + text[len(text.rstrip()) :])
+    result += [text for place, text in stands.items() if place not in said and place not in taken]
     whole = "\n".join(result).removesuffix(edit.carriage)
     if edited.endswith(b"\n") and not whole.endswith("\n"):
         whole += f"{edit.carriage}\n"

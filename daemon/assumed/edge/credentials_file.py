@@ -22,7 +22,7 @@ from pathlib import Path
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.profiles import KeptProfile, Merge, Refusal, merge, misread
 from assumed.files import Temp, close, directory, explained, make_missing_dirs, make_private_dir, sweep
-from assumed.files.replaced import ReplacedFiles, publish, with_edits
+from assumed.files.replaced import Mixed, ReplacedFiles, publish, with_edits
 from assumed.files.snapshot import SETTLE_SECONDS, Signature, Snapshot, look, signature_of, take
 
 _TRIES = 5
@@ -96,7 +96,7 @@ class CredentialsFile:
                     standing = take(dir_fd, real)
             except FileNotFoundError:
                 return b""
-            return with_edits(standing.text if standing else b"", self._replaced.edits())[0]
+            return with_edits(standing.text if standing else b"", self._replaced.edits(self._monotonic())).text
 
     def sweep(self) -> int:
         """Removes what killed writers left beside the file; returns how many files that were."""
@@ -135,20 +135,19 @@ class CredentialsFile:
             dir_fd = stack.enter_context(directory(real.parent))
             _check_directory(dir_fd, real.parent)
             standing = take(dir_fd, real)
-            edits = self._replaced.edits()
-            text, gone, broken = with_edits(
-                standing.text if standing else b"", edits, frozenset(one.profile for one in kept)
-            )
+            now = self._monotonic()
+            edits = self._replaced.edits(now)
+            mixed = with_edits(standing.text if standing else b"", edits, frozenset(one.profile for one in kept))
             merged = self._settled(
-                standing, gone, bool(broken), lambda: merge(text, kept, config_id, remove_orphans, self._known)
+                standing, mixed, lambda: merge(mixed.text, kept, config_id, remove_orphans, self._known)
             )
-            if broken:
-                self._aside += self._replaced.give_up(broken, dir_fd, real)
+            if mixed.broken:
+                self._aside += self._replaced.give_up(mixed.broken, dir_fd, real)
                 return None
             before = standing.signature if standing else None
             if merged.text == (standing.text if standing else b""):
                 self._known = merged
-                self._replaced.merged(edits, dir_fd)
+                self._replaced.merged(edits, mixed, dir_fd, now)
                 return self._result([*rounds, merged], bool(rounds), before)
             temp = stack.enter_context(Temp(dir_fd, real.name))
             temp.write(merged.text, mode=stat.S_IMODE(standing.status.st_mode) & 0o700 if standing else 0o600)
@@ -160,13 +159,13 @@ class CredentialsFile:
                 return None
             # Before it is published: whoever writes it at once, while we flush its directory, must be noticed.
             after = signature_of(temp.status())
-            published = publish(temp, dir_fd, real, standing, self._monotonic())
+            published = publish(temp, dir_fd, real, standing, now)
             if published is None:
                 return None
             self._seen = frozenset(merged.document.sections)
             self._known = merged
             self._missed.clear()
-            self._replaced.merged(edits, dir_fd)
+            self._replaced.merged(edits, mixed, dir_fd, now)
             rounds.append(merged)
             if published.replaced is not None:
                 self._replaced.add(published.replaced)
@@ -184,9 +183,7 @@ class CredentialsFile:
         aside = tuple(self._aside)
         return WriteResult(written, tuple(adopted), rounds[-1].refused, tuple(removed), signature, durable, aside)
 
-    def _settled(
-        self, standing: Snapshot | None, gone: frozenset[str], broken: bool, merge_it: Callable[[], Merge]
-    ) -> Merge:
+    def _settled(self, standing: Snapshot | None, mixed: Mixed, merge_it: Callable[[], Merge]) -> Merge:
         """The merge, unless the file looks as if another program was in the middle of writing it.
 
         That is: a profile seen earlier is missing, there or in one that we replaced, or one of them cannot be read
@@ -195,10 +192,10 @@ class CredentialsFile:
         """
         expected = self._seen or frozenset()
         refused: FileRefused | None = None
-        missing = frozenset({""}) if broken else frozenset()
+        missing = frozenset({""}) if mixed.broken else frozenset()
         try:
             merged = merge_it()
-            missing |= (expected | gone) - merged.before
+            missing |= (expected | mixed.gone) - merged.before
         except FileRefused as refusal:
             refused = refusal
             missing |= expected | {""} if expected else expected

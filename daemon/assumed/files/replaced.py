@@ -23,7 +23,8 @@ from assumed.files.snapshot import Signature, Snapshot, look, signature_of, take
 _PARKED = re.compile(r"\.(?P<name>.+)\.assumed\.(?P<ours>[0-9a-f-]+)\.(?P<was>[0-9a-f-]+)\.parked")
 _KEPT_OPEN = 8
 _KEPT_SECONDS = 2.0
-"""The last replaced file stays open until the next write; those before it for as long as any program writes."""
+"""The last replaced file stays open until the next write; those before it for as long as any program writes. For so
+long, too, an edit is put in again: another program may have read the file before it was in it, and write it now."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +54,29 @@ class Replaced:
         return not self.file.text.strip()
 
 
+@dataclass(slots=True, eq=False)
+class Edit:
+    """What another program has made of a file. `at`: when it was put into ours; None until then."""
+
+    base: bytes
+    text: bytes
+    replaced: Replaced
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """A file's text with edits put in."""
+
+    text: bytes
+    gone: frozenset[str]
+    """The profiles that they take out."""
+    put_in: list[Edit]
+    """Those that changed something."""
+    broken: list[Edit]
+    """Those that are empty, or that nobody can read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """`replaced` is None where there was no file. Not `durable`: a crash of the machine may bring back the old one."""
@@ -64,7 +88,7 @@ class Published:
 def publish(temp: Temp, dir_fd: int, path: Path, standing: Snapshot | None, now: float) -> Published | None:
     """Puts `temp` in the place of `standing`, which was read there. Raises OSError; then the old file is there.
 
-    None, and nothing has happened, when something else stands there that cannot be read: say so at the next round.
+    None, and nothing has happened, when something else stands there now, or nothing: the next round says which.
     """
     if standing is None:
         try:
@@ -79,6 +103,8 @@ def publish(temp: Temp, dir_fd: int, path: Path, standing: Snapshot | None, now:
     parked = f".{path.name}.assumed.{ours.tag()}.{standing.signature.tag()}.parked"
     try:
         temp.trade(parked, exchange.exchange)
+    except FileNotFoundError:
+        return None
     except OSError as error:
         if error.errno not in exchange.UNSUPPORTED:
             raise
@@ -114,40 +140,47 @@ class ReplacedFiles:
     def __init__(self) -> None:
         """None yet."""
         self._files: list[Replaced] = []
+        self._recent: list[Edit] = []
 
     def signature(self) -> Signature | None:
         """Of the last one that has been written by somebody else; None if none has."""
         return next((one.file.look() for one in reversed(self._files) if one.is_due), None)
 
-    def edits(self) -> list[Replaced]:
-        """Those that somebody else has written, read again. Raises FileUnsettled while he does."""
+    def edits(self, now: float) -> list[Edit]:
+        """What somebody else has written into them, oldest first. Raises FileUnsettled while he does."""
         for one in self._files:
             if one.file.is_changed():
                 one.file = one.file.again()
-        return [one for one in self._files if one.is_edited]
+        self._recent = [one for one in self._recent if one.at is not None and now - one.at < _KEPT_SECONDS][
+            -_KEPT_OPEN:
+        ]
+        return self._recent + [Edit(one.base, one.file.text, one) for one in self._files if one.is_edited]
 
     def add(self, replaced: Replaced) -> None:
         """Keep one open, and those before it for as long as it may matter."""
         young = [one for one in self._files if replaced.since - one.since < _KEPT_SECONDS][-_KEPT_OPEN + 1 :]
         self._files = [*(one for one in self._files if one in young or one.is_edited or one.link), replaced]
 
-    def merged(self, edits: list[Replaced], dir_fd: int) -> None:
+    def merged(self, edits: list[Edit], mixed: Mixed, dir_fd: int, now: float) -> None:
         """What was in these is in ours now; what needs no name any more loses it."""
+        for one in mixed.put_in:
+            one.at = now
         for one in edits:
-            one.base = one.file.text
-        for one in self._files:
-            if not one.is_edited and one.link is not None and not one.file.is_changed():
-                _unlink(dir_fd, one)
+            if one not in self._recent:
+                one.replaced.base = one.text
+                self._recent += [one] if one.at is not None else []
+        for file in self._files:
+            if file.link is not None and not file.is_due:
+                _unlink(dir_fd, file)
 
-    def give_up(self, edits: list[Replaced], dir_fd: int, path: Path) -> list[str]:
+    def give_up(self, broken: list[Edit], dir_fd: int, path: Path) -> list[str]:
         """These can be read by nobody. Returns the names under which those that had one lie from now on."""
         aside = []
-        for one in edits:
+        for one in (edit.replaced for edit in broken):
             one.base = one.file.text
             if one.link is not None and not one.is_blank:
                 aside.append(set_aside(dir_fd, one.link, path))
                 one.link = None
-        self.merged([], dir_fd)
         return aside
 
     def sweep(self, dir_fd: int, path: Path) -> tuple[int, list[str]]:
@@ -173,24 +206,23 @@ class ReplacedFiles:
         return removed, aside
 
 
-def with_edits(
-    text: bytes, edits: list[Replaced], ours: Container[str] = ()
-) -> tuple[bytes, frozenset[str], list[Replaced]]:
-    """`text` with what others have written into the files before it, the profiles that they have taken out, and those
-    files that are empty or that nobody could read, nor combine with this one."""
+def with_edits(text: bytes, edits: list[Edit], ours: Container[str] = ()) -> Mixed:
+    """`text` with what others have written into the files before it. `ours`: see `combine`."""
     gone: frozenset[str] = frozenset()
-    broken = []
+    put_in, broken = [], []
     for one in edits:
-        if one.is_blank and one.base.strip():
-            broken.append(one)
+        if not one.text.strip() and one.base.strip():
+            broken.append(one)  # of a program that has truncated it and then died
             continue
         try:
-            combined = combine(one.base, one.file.text, text, ours)
+            combined = combine(one.base, one.text, text, ours if one.at is None else ())
         except FileRefused:
-            broken.append(one)
-        else:
+            broken += [one] if one.at is None else []
+            continue
+        if combined.text is not text:
             text, gone = combined.text, gone | combined.gone
-    return text, gone, broken
+            put_in.append(one)
+    return Mixed(text, gone, put_in, broken)
 
 
 def set_aside(dir_fd: int, parked: str, path: Path) -> str:
