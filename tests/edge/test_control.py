@@ -85,6 +85,25 @@ def test_socket_and_directory_are_the_owners_alone_whatever_the_umask(start: Sta
     assert after == 0
 
 
+def test_a_client_for_whom_there_is_no_thread_is_the_only_one_that_gets_no_answer(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = start()
+    real = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "control client":
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(control.CLIENTS + 1):
+            assert raw(path) == b""
+
+    assert ask(path, {"next": 1}) == {"heard": {"next": 1}}
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
 def test_another_user_gets_no_word(start: Start, short: Path) -> None:
     """Even where the modes are wide open."""

@@ -169,6 +169,29 @@ def test_a_scheduler_that_died_is_noticed_by_the_next_plan_and_none_of_its_runs_
     assert runs.revivals == 1
 
 
+def test_a_worker_that_cannot_be_started_costs_a_run_until_the_next_plan(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system refuses threads for a while: the role runs when it is planned again, as it is at every heartbeat."""
+    refused = threading.Event()
+
+    def refuse(_thread: threading.Thread) -> None:
+        refused.set()
+        raise RuntimeError("can't start new thread")
+
+    for _ in range(runs.workers + 1):
+        refused.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            runs.table.put("a", 0)
+            assert refused.wait(5)
+            eventually(lambda: runs.table._scheduler.get_job("a") is None, 5)
+
+    runs.table.put("a", 0)
+
+    eventually(lambda: "a" in runs.names(), 5)
+
+
 def test_a_stopped_scheduler_is_not_revived() -> None:
     runs = Runs()
     runs.kill_scheduler()

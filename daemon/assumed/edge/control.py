@@ -139,7 +139,11 @@ class ControlServer:
             if not self._slots.acquire(timeout=2 * PATIENCE):
                 channel.close()
                 continue
-            threading.Thread(target=self._one, args=[channel], name="control client", daemon=True).start()
+            try:
+                threading.Thread(target=self._one, args=[channel], name="control client", daemon=True).start()
+            except RuntimeError:  # no thread to be had just now: this one client goes away without an answer
+                channel.close()
+                self._slots.release()
 
     def _one(self, channel: socket.socket) -> None:
         try:

@@ -29,16 +29,16 @@ class Workers(Executor):
         self._closed = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Have `fn` called. Raises RuntimeError after `shutdown`."""
+        """Have `fn` called. Raises RuntimeError after `shutdown`, and when no thread can be started for it."""
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the workers have been sent home")
             self._work.put((future, partial(fn, *args, **kwargs)))
             if not self._idle.acquire(blocking=False) and len(self._threads) < self._count:
-                name = f"worker {len(self._threads) + 1}"
-                self._threads.append(threading.Thread(target=self._labour, name=name, daemon=True))
-                self._threads[-1].start()
+                thread = threading.Thread(target=self._labour, name=f"worker {len(self._threads) + 1}", daemon=True)
+                thread.start()  # may be refused (too many threads, no memory): then there is none to count on
+                self._threads.append(thread)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
