@@ -393,6 +393,26 @@ def test_a_hanging_helper_and_its_children_end_at_the_deadline_which_is_told_onc
     assert aws.answers.empty()
 
 
+@pytest.mark.parametrize("kind", [threading.Thread, threading.Timer], ids=["its own", "the deadline's"])
+def test_without_a_thread_to_be_had_the_source_fails_and_is_asked_again(
+    aws: Home, sts: FakeSts, monkeypatch: pytest.MonkeyPatch, kind: type[threading.Thread]
+) -> None:
+    """The limit is the user's, not ours alone: a big build of his must not end the daemon."""
+    aws.credentials.write_text(STATIC)
+    real = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if type(thread) is kind:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert "can't start new thread" in aws.refusal(role()).message
+
+    assert aws.assume(role()).session.access_key_id
+
+
 def test_after_a_deadline_the_source_is_asked_again(home: Path, sts: FakeSts) -> None:
     aws = Home(home, deadline=0.5)
     flag = home / "unlocked"

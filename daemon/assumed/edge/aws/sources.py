@@ -113,7 +113,12 @@ class Sources:
             if last is not None and last.running and last.generation == source.generation:
                 return False
             attempt = source.attempt = _Attempt(name, root, profile, source.generation, source.chain)
-        threading.Thread(target=self._run, args=[attempt], name=f"source {name}", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=[attempt], name=f"source {name}", daemon=True).start()
+        except RuntimeError as error:  # the user's processes have used up what there is of them
+            self._end(
+                attempt, RenewalFailed(FailureKind.TRANSIENT, "NoThread", f"{name}: {error}", "it is tried again")
+            )
         return True
 
     def client(self, root: Role, role: Role, parent: Session | None) -> Any:
@@ -149,9 +154,9 @@ class Sources:
         """The thread of one attempt."""
         timer = threading.Timer(self._deadline, self._give_up, [attempt])
         timer.daemon = True
-        timer.start()
         failure: RenewalFailed | None = None
         try:
+            timer.start()
             self._settle(attempt)
         except RenewalFailed as error:
             failure = error
