@@ -12,9 +12,7 @@ import click
 
 from .app import OK, config_option
 from .completion import complete_profiles
-from .supplying import supply_of
-
-FIRST = 60.0
+from .supplying import first_session, supply_of
 
 
 def _fish(name: str, value: str) -> str:
@@ -54,7 +52,7 @@ def env(config_path: Path | None, shell: str, profile: str) -> int:
     from assumed.edge.store import iso
 
     with supply_of(config_path, [profile]) as supply:
-        session = supply.wait_for(profile, FIRST)
+        session = first_session(supply, profile)
         region = supply.region_of(profile)
     variables = {
         "AWS_ACCESS_KEY_ID": session.access_key_id,

@@ -15,10 +15,8 @@ import click
 
 from .app import config_option, say
 from .completion import complete_profiles
-from .supplying import path_of, private_directory, supply_of, write_private
+from .supplying import first_session, path_of, private_directory, supply_of, write_private
 
-FIRST = 60.0
-"""Seconds for the first session: a source that asks a password manager takes a while."""
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
 """Signals that whoever started us means for the command."""
 FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
@@ -55,7 +53,7 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
     if not command:
         raise click.UsageError("a command is missing after --; for a shell: assumed exec PROFILE -- bash")
     with supply_of(config_path, [profile]) as supply, private_directory() as directory:
-        supply.wait_for(profile, FIRST)
+        first_session(supply, profile)
         supply.start()
         write_private(directory / "credentials", "")
         write_private(directory / "config", supply.settings_of(profile))

@@ -13,9 +13,7 @@ import click
 
 from .app import OK, config_option, say
 from .completion import complete_profiles
-from .supplying import path_of, supply_of, write_private
-
-FIRST = 60.0
+from .supplying import first_session, path_of, supply_of, write_private
 
 
 @click.command()
@@ -55,10 +53,13 @@ def serve(config_path: Path | None, port: int, token_file: Path, as_json: bool, 
             raise click.UsageError(f"127.0.0.1:{port}: {error.strerror}; choose another one with --port") from None
         with closing(endpoint):
             for profile in profiles:
-                supply.wait_for(profile, FIRST)
+                first_session(supply, profile)
             supply.start()
             # Without a line feed: botocore and Node refuse a header with one.
-            write_private(token_file, token)
+            try:
+                write_private(token_file, token)
+            except OSError as error:
+                raise click.UsageError(f"{token_file}: {error.strerror}; name another --token-file") from None
             endpoint.start()
             for profile in profiles:
                 _print(profile, endpoint.url(path_of(profile)), token_file.absolute(), as_json)

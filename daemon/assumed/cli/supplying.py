@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +16,16 @@ import click
 from assumed.keeper.supply import path_of, supplied
 
 from .app import nearest, say
+from .terminal import show_line
 
 if TYPE_CHECKING:
+    from assumed.core.model import Session
     from assumed.keeper.supply import Supply
 
-__all__ = ["path_of", "private_directory", "supply_of", "write_private"]
+__all__ = ["first_session", "path_of", "private_directory", "supply_of", "write_private"]
+
+FIRST = 60.0
+"""Seconds for the first session: a source that asks a password manager takes a while."""
 
 
 @contextmanager
@@ -39,6 +45,22 @@ def supply_of(config_path: Path | None, profiles: Sequence[str]) -> Iterator[Sup
 def _told(profile: str, problem: str) -> None:
     """The session in use goes on; a person may look into it meanwhile."""
     say(f"{profile}: {problem}" if problem else f"{profile}: renewed again")
+
+
+def first_session(supply: Supply, profile: str) -> Session:
+    """The first session of a profile. Raises AssumedError with the reason why there is none."""
+    began, shown = time.monotonic(), 0
+
+    def waiting() -> None:
+        nonlocal shown
+        seconds = time.monotonic() - began
+        if seconds > 1:
+            shown = show_line(f"waiting for a session of {profile} ({seconds:.0f} s)", shown)
+
+    try:
+        return supply.wait_for(profile, FIRST, waiting)
+    finally:
+        show_line("", shown)
 
 
 @contextmanager

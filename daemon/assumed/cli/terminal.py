@@ -43,3 +43,17 @@ def _can_show(stream: TextIO, signs: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def show_line(text: str, shown: int) -> int:
+    """Keep one line of progress on stderr where that is a terminal, cut to its width; returns how long it is.
+
+    `shown` is what the last call returned: an empty text takes the line away, if there is one.
+    """
+    if not is_smart(sys.stderr):
+        return 0
+    text = text[: shutil.get_terminal_size().columns - 1]
+    if text or shown:
+        sys.stderr.write(f"\r{text}\x1b[K")
+        sys.stderr.flush()
+    return len(text)

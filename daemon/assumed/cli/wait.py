@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from .completion import complete_profiles
 from .health import Document, Role, explanation, is_enabled, is_served
 from .place import locate
 from .refresh import require_kept
-from .terminal import is_smart
+from .terminal import show_line
 
 if TYPE_CHECKING:
     from assumed.config import Config
@@ -46,9 +45,9 @@ def wait(config_path: Path | None, timeout: float, profiles: tuple[str, ...]) ->
         left = deadline - time.monotonic()
         if not unserved or left <= 0:
             break
-        shown = _show(f"waiting for {', '.join(unserved)}", shown)
+        shown = show_line(f"waiting for {', '.join(unserved)}", shown)
         time.sleep(min(LOOK_AGAIN, left))
-    _show("", shown)
+    show_line("", shown)
     for profile, reason in unserved.items():
         say(f"{profile}: {reason}")
     if unserved and document["daemon"] is None:
@@ -71,16 +70,3 @@ def _unserved(document: Document, config: Config | None, profiles: tuple[str, ..
         for profile, role in wanted.items()
         if role is None or not is_served(role)
     }
-
-
-def _show(text: str, shown: int) -> int:
-    """Keep one line of progress on a terminal, cut to its width; returns how long it is."""
-    if not is_smart(sys.stderr):
-        return 0
-    import shutil
-
-    text = text[: shutil.get_terminal_size().columns - 1]
-    if text or shown:
-        sys.stderr.write(f"\r{text}\x1b[K")
-        sys.stderr.flush()
-    return len(text)

@@ -95,8 +95,8 @@ class Supply:
         for alone in list(self._alone.values()):
             alone.close()
 
-    def wait_for(self, profile: str, within: float) -> Session:
-        """The session of a profile, as soon as there is a good one. Before `start`.
+    def wait_for(self, profile: str, within: float, waiting: Callable[[], None] = lambda: None) -> Session:
+        """The session of a profile, as soon as there is a good one; `waiting` is called over and over. Before `start`.
 
         Raises AssumedError with the reason why there is none `within` seconds.
         """
@@ -111,6 +111,7 @@ class Supply:
             if time.monotonic() > deadline:
                 why = problem or "the daemon has not renewed it in time; `assumed status` says why"
                 raise AssumedError(f"there is no session of {profile}: {why}")
+            waiting()
             time.sleep(LOOK_AGAIN)
 
     def session(self, profile: str) -> Session | None:
