@@ -92,6 +92,14 @@ def _secrets(f: Figures) -> tuple[str, bool]:
     return f"{hits} in {f.total('secrets.bytes'):,} bytes of {f.total('secrets.paths')} paths", hits == 0
 
 
+def _endpoint(f: Figures) -> tuple[str, bool]:
+    leaked = f.total("endpoint.leaked")
+    return (
+        f"{leaked} to {f.total('endpoint.connections'):,} connections, {f.total('endpoint.pages')} rebound page",
+        leaked == 0,
+    )
+
+
 def _modes(f: Figures) -> tuple[str, bool]:
     wide = f.total("modes.too_wide")
     return f"{wide} of {f.total('modes.files'):,} created", wide == 0
@@ -150,6 +158,7 @@ ROWS: list[tuple[str, str, Callable[[Figures], tuple[str, bool | None]]]] = [
     ("calls to STS, steady, 200 roles", "≤ 5/s", _peak),
     ("calls of a role in a 10 min outage", "≤ 15", _per_outage),
     ("secrets where none belong", "0", _secrets),
+    ("answers of the endpoint to strangers", "0", _endpoint),
     ("files wider than 0600, directories than 0700", "0", _modes),
     ("edit of the configuration to profile", "< 1.5 s", _reload),
     ("hardening of the system unit", "≤ 1.5", _exposure("assumed@.service", 1.5)),
