@@ -9,13 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-from . import helper, memory, rewrite, running, start
+from . import endpoint, helper, memory, rewrite, running, start
 from .kit import ROOT, say
 from .machine import machine
 from .rows import Row, compared, table
 
 FAMILIES = {"start": start.rows, "rewrite": rewrite.rows, "helper": helper.rows, "memory": memory.rows} | {
-    "running": running.rows
+    "running": running.rows,
+    "endpoint": endpoint.rows,
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
 
 ROOT = Path(__file__).resolve().parents[2]
-FAMILIES = {"start", "rewrite", "helper", "memory", "renewal", "idle", "status", "edit"}
+FAMILIES = {"start", "rewrite", "helper", "memory", "renewal", "idle", "status", "edit", "endpoint"}
 FACTS = {"family", "figure", "unit", "ours", "beside", "theirs", "ratio", "target", "reached", "runs", "note"}
 
 

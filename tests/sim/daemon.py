@@ -15,7 +15,7 @@ from assumed.edge.credentials_file import CredentialsFile
 from assumed.edge.store import Store, state_dir
 from assumed.files import make_private_dir
 from assumed.keeper import main
-from assumed.keeper.assembly import Assembly, document, parser_of
+from assumed.keeper.assembly import Assembly, document
 from assumed.keeper.awsfiles import AwsFiles
 from assumed.keeper.book import Book
 from assumed.keeper.delivery import Delivery
@@ -24,6 +24,7 @@ from assumed.keeper.keeper import BEAT, Keeper
 from assumed.keeper.ports import Ports
 from assumed.keeper.reload import ConfigWatch
 from assumed.keeper.renewals import Call
+from assumed.keeper.start import parser_of, usable_config
 
 from .aws import Fate, SimSources, Sts
 from .clock import Clock
@@ -82,7 +83,7 @@ class Daemon:
         self.beaten_at = clock.mono
         self.pacer = Pacer()
         SimPath.disk = host.disk
-        config, error = main.usable_config(host.config_path)
+        config, error = usable_config(host.config_path)
         directory = state_dir(config.credentials_file)
         make_private_dir(directory)
         self.scheduler = SimScheduler(lambda: clock.wall, lambda: clock.mono, lambda job: host.begin(self, job))

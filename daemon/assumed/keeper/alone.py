@@ -29,15 +29,13 @@ from assumed.edge.privacy import close_off
 from assumed.edge.store import Store
 from assumed.files import explained, make_private_dir, write_atomic
 
-from .assembly import take_shell_variables
 from .awsfiles import AwsFiles, config_file
 from .book import Book
-from .main import usable_config
+from .start import secrets_in, take_shell_variables, usable_config
+from .supply import BEAT
 
 LOOK_AGAIN = 0.02
 """Seconds between two tries for a lock that another process holds."""
-BEAT = 30.0
-"""Seconds until the next look at the longest, as the daemon's heartbeat."""
 
 
 class Alone:
@@ -48,6 +46,7 @@ class Alone:
     ) -> None:
         """`directory` is the state directory, `inherited` what the environment held of credentials. `locked`: the
         profile's own lock is held for us. Raises KeyError for a profile that is not configured."""
+        logs.guard("environment", *secrets_in(inherited))
         self._profile = profile
         self._locked = profile if locked else None
         self._locks = directory / "sessions"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from assumed import __version__
-from assumed.config import Config, host_facts, load, read
+from assumed.config import Config, read
 from assumed.core.command import process_command
 from assumed.core.errors import FileRefused
 from assumed.core.model import Instant, Role
@@ -37,28 +37,7 @@ from .keeper import Keeper
 from .messages import Hint, Message, Refresh, Reload, Wanted
 from .ports import Ports
 from .reload import ConfigWatch
-
-# A shell that starts the daemon may have these exported; they are its own business. `credential_source =
-# "Environment"` asks for them by name. (Trap 16 of the contract.)
-SHELL_VARIABLES = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ROLE_ARN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_SESSION_NAME",
-)
-
-
-def take_shell_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
-    """Take credential and profile variables out of the environment; returns what they were."""
-    taken = {name: environ.pop(name) for name in SHELL_VARIABLES if name in environ}
-    logs.guard("environment", taken.get("AWS_SECRET_ACCESS_KEY"), taken.get("AWS_SESSION_TOKEN"))
-    return taken
+from .start import parser_of
 
 
 @dataclass(slots=True)
@@ -76,11 +55,6 @@ class Assembly:
 def say(level: str, event: str, **facts: Any) -> None:
     """Log one event."""
     structlog.get_logger().log(logs.LEVELS[level], event, **facts)
-
-
-def parser_of(path: Path) -> Callable[[str], Config]:
-    """Text → Config for the file at `path`. Raises ConfigError."""
-    return lambda text: load(text, path, os.environ, host=host_facts())
 
 
 Stand = Callable[[], tuple[bool, FileRefused | None]]

@@ -10,18 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from assumed.config import Config, find, read
-from assumed.config.places import named_credentials_file
+from assumed.config import Config
 from assumed.core.errors import ConfigError, FileRefused
 from assumed.edge import logs, notify
 from assumed.edge.privacy import close_off
-from assumed.edge.store import state_dir
 from assumed.edge.surroundings import collisions
 
-from .assembly import Assembly, answer, assemble, parser_of, say, take_shell_variables
+from .assembly import Assembly, answer, assemble, say
 from .messages import Reload, Stop
 from .once import Progress, one_round
 from .post import Post
+from .start import secrets_in, take_shell_variables, usable_config
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -33,6 +32,7 @@ def run(config_path: Path | None) -> int:
     """
     close_off()
     inherited = take_shell_variables(os.environ)
+    logs.guard("environment", *secrets_in(inherited))
     config, error = usable_config(config_path)
     logs.configure(config.log_level, config.log_format, sys.stderr)
     logs.take_crashes()
@@ -50,6 +50,7 @@ def once(config_path: Path | None, progress: Progress) -> int:
     """
     close_off()
     inherited = take_shell_variables(os.environ)
+    logs.guard("environment", *secrets_in(inherited))
     config, error = usable_config(config_path)
     if error is not None:
         raise error
@@ -77,21 +78,6 @@ def _one_round(assembly: Assembly, config: Config, progress: Progress) -> int:
         assembly.keeper.desk.stopping = True
         assembly.timetable.stop()
         assembly.sources.close()
-
-
-def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]:
-    """The configuration; when it is bad, the last good one and what is wrong. Raises ConfigError when there is none."""
-    path = find(config_path, os.environ)
-    parse = parser_of(path)
-    text = ""
-    try:
-        text = read(path)
-        return parse(text), None
-    except ConfigError as error:
-        last_good = state_dir(named_credentials_file(text, path, os.environ)) / "config.last-good.toml"
-        if not last_good.exists():
-            raise
-        return parse(read(last_good)), error
 
 
 def _keep(config: Config, error: ConfigError | None, post: Post, inherited: dict[str, str]) -> int:

@@ -9,24 +9,27 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from assumed.config import Config
 from assumed.core import consumer
 from assumed.core.errors import AssumedError, NotRunning, RenewalFailed
 from assumed.core.model import Session
-from assumed.edge import logs
 from assumed.edge.clock import SystemClock
 from assumed.edge.control import ask, socket_path
 from assumed.edge.endpoint import Reply, refusal
 from assumed.edge.privacy import hide_memory
 from assumed.edge.store import Store, expiration_told, state_dir
 
-from .alone import BEAT, Alone, chain
-from .assembly import take_shell_variables
 from .awsfiles import Sections, config_file
-from .main import usable_config
+from .start import take_shell_variables, usable_config
 
+if TYPE_CHECKING:
+    from .alone import Alone
+
+BEAT = 30.0
+"""Seconds between two looks at the longest, as the daemon's own heartbeat."""
 FAILING = 3.0
 """Seconds for which a first session that fails is tried again: a new role is not known everywhere at once."""
 LOOK_SHARE = 0.1
@@ -45,7 +48,6 @@ def supplied(config_path: Path | None, profiles: Sequence[str], said: Said) -> I
     hide_memory()
     inherited = take_shell_variables(os.environ)
     config, _ = usable_config(config_path)
-    logs.configure("error", config.log_format, sys.stderr)
     enabled = {role.profile for role in config.enabled()}
     for profile in profiles:
         if profile not in enabled:
@@ -188,8 +190,14 @@ class Supply:
 
     def _by_ourselves(self, profile: str) -> Alone:
         """The configuration as it is now: a role that has become another one must not be asked for as it was."""
+        from assumed.edge import logs  # noqa: PLC0415 - these bring botocore: only where no daemon runs
+
+        from .alone import Alone, chain  # noqa: PLC0415
+
         config, _ = usable_config(self._config.path)
         alone = self._alone.get(profile)
+        if alone is None:
+            logs.configure("error", config.log_format, sys.stderr)
         if alone is None or chain(config, profile) != alone.chain:
             if alone is not None:
                 alone.close()

@@ -1,0 +1,57 @@
+"""What every process of ours begins with: the configuration, and an environment without a shell's own credentials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, MutableMapping
+from pathlib import Path
+
+from assumed.config import Config, find, host_facts, load, read
+from assumed.config.places import named_credentials_file
+from assumed.core.errors import ConfigError
+from assumed.edge.store import state_dir
+
+# A shell that starts the daemon may have these exported; they are its own business. `credential_source =
+# "Environment"` asks for them by name. (Trap 16 of the contract.)
+SHELL_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_SESSION_NAME",
+)
+
+
+def take_shell_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """Take credential and profile variables out of the environment; returns what they were."""
+    return {name: environ.pop(name) for name in SHELL_VARIABLES if name in environ}
+
+
+def secrets_in(inherited: Mapping[str, str]) -> list[str]:
+    """Those of the variables that nobody may ever see."""
+    return [inherited[name] for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN") if name in inherited]
+
+
+def parser_of(path: Path) -> Callable[[str], Config]:
+    """Text → Config for the file at `path`. Raises ConfigError."""
+    return lambda text: load(text, path, os.environ, host=host_facts())
+
+
+def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]:
+    """The configuration; when it is bad, the last good one and what is wrong. Raises ConfigError when there is none."""
+    path = find(config_path, os.environ)
+    parse = parser_of(path)
+    text = ""
+    try:
+        text = read(path)
+        return parse(text), None
+    except ConfigError as error:
+        last_good = state_dir(named_credentials_file(text, path, os.environ)) / "config.last-good.toml"
+        if not last_good.exists():
+            raise
+        return parse(read(last_good)), error
