@@ -23,7 +23,7 @@ from botocore.exceptions import ConfigParseError
 
 OWN = 5
 """Profiles `own0`… that nobody touches."""
-WAIT = 6.0
+WAIT = 4.0
 """Seconds after which an edit that is not in the file is lost: a writer is given one to finish, twice at most."""
 
 _serial = itertools.count(1)

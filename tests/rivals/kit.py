@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rivals.editors import OWN
+from world.waiting import eventually
 
 TESTS = Path(__file__).parents[1]
 PROFILES = 8
@@ -30,19 +32,17 @@ class Outcome:
     left_over: tuple[str, ...]
 
 
-def start(module: str, *words: object) -> subprocess.Popen[str]:
-    """A process that runs until its stdin is closed, or by itself."""
-    return subprocess.Popen(
-        [sys.executable, "-m", f"rivals.{module}", *map(str, words)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([*filter(None, [os.environ.get("RIVALS_DAEMON")]), str(TESTS)]),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
-    )
+@contextlib.contextmanager
+def running(module: str, *words: object) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs until its stdin is closed, or by itself; killed when nobody waits for it any more."""
+    paths = [os.environ.get("RIVALS_DAEMON"), str(TESTS)]  # another copy of the daemon, to compare it with
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", f"rivals.{module}", *map(str, words)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def ended(process: subprocess.Popen[str], within: float) -> dict[str, int]:
@@ -65,24 +65,15 @@ def contest(
 ) -> Outcome:
     """Have a rival make its edits while we rewrite our profiles every `our_pause` seconds."""
     path = fresh(directory)
-    processes = [start("ours", way, path, directory / "state", PROFILES, our_pause)]
-    try:
-        begun = time.monotonic() + 20
-        while b"[p0]" not in path.read_bytes():
-            if time.monotonic() > begun or processes[0].poll() is not None:
-                raise AssertionError("our writer never began")
-            time.sleep(0.01)
-        processes.append(start("reader", path, PROFILES))
-        processes.append(start("editors", kind, path, batches, edits, pause))
-        ours, reader, editor = processes
-        rival = ended(editor, 600)
-        read = ended(reader, 20)
-        us = ended(ours, 20)
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+    with running("ours", way, path, directory / "state", PROFILES, our_pause) as ours:
+        eventually(lambda: b"[p0]" in path.read_bytes() or ours.poll() is not None, 30, saying="our writer never began")
+        with (
+            running("reader", path, PROFILES) as reader,
+            running("editors", kind, path, batches, edits, pause) as editor,
+        ):
+            rival = ended(editor, 280)
+            read = ended(reader, 30)
+            us = ended(ours, 30)
     text = path.read_text()
     destroyed = sum(f"[own{i}]\nkey = canary{i}\nother = {i}\n" not in text for i in range(OWN))
     left = tuple(sorted(p.name for p in path.parent.iterdir() if p != path))

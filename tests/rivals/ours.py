@@ -50,7 +50,7 @@ def daemon(file: CredentialsFile, profiles: list[str], pause: float) -> tuple[in
         lambda level, event, **facts: events.append(event),
         time.time,
     )
-    roles = [Role(name, f"arn:aws:iam::123456789012:role/{name}", 3600, source_profile="default") for name in profiles]
+    roles = [Role(name, f"arn:aws:iam::123456789012:role/{name}", source_profile="default") for name in profiles]
     states: dict[str, RoleState] = {}
     written = waited = generation = 0
     renewed = float("-inf")

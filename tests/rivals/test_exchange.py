@@ -163,18 +163,23 @@ def test_a_program_that_has_read_the_file_without_the_edit_does_not_undo_it(
     assert list(botocore_reads(path)) == ["mine", "p"]
 
 
-def test_half_an_edit_that_slips_in_is_waited_for(
-    file: CredentialsFile, path: Path, slip_in: Callable[..., None]
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_file_that_somebody_is_writing_is_given_back_to_him(
+    by_name: bool, file: CredentialsFile, path: Path, slip_in: Callable[..., None]
 ) -> None:
-    """The AWS CLI has just truncated it; the file that it goes on writing keeps its name until that is merged."""
+    """The AWS CLI has just truncated it, or a script has: that one goes on by the file's name."""
     whole = path.read_bytes() + EDIT
     with path.open("r+b") as editor:
         slip_in(lambda: editor.truncate(0))
         with pytest.raises(FileUnsettled):
             put(file, 2)
-        assert token(path) == "token-canary-2", "readers have the new session meanwhile"
-        assert len(beside(path)) == 1
-        editor.write(whole)
+        assert path.read_bytes() == b""
+        assert beside(path) == []
+        if by_name:
+            with path.open("ab") as script:
+                script.write(whole)
+        else:
+            editor.write(whole)
     put(file, 3)
     assert list(botocore_reads(path)) == ["mine", "p", "edited"]
 
@@ -189,9 +194,9 @@ def test_a_file_that_nobody_can_read_is_set_aside_and_told(
     seconds.now += 1.1
     (aside,) = put(file, 3).set_aside
     assert token(path) == "token-canary-3"
-    assert (path.parent / aside).read_bytes().endswith(b"<<<<<<< HEAD\n")
+    assert Path(aside).read_bytes().endswith(b"<<<<<<< HEAD\n")
     assert put(file, 4).set_aside == ()
-    (path.parent / aside).unlink()
+    Path(aside).unlink()
 
 
 def test_what_is_no_file_is_put_back_where_it_was(
@@ -332,9 +337,9 @@ def test_the_next_start_sets_an_edit_aside_when_the_file_has_been_written_since(
     second = CredentialsFile(path, tmp_path / "state")
     assert second.sweep() == 0
     (aside,) = put(second, 3).set_aside
-    assert EDIT in (path.parent / aside).read_bytes()
+    assert EDIT in Path(aside).read_bytes()
     assert second.sweep() == 0
-    (path.parent / aside).unlink()
+    Path(aside).unlink()
 
 
 def test_what_a_killed_writer_has_left_that_is_known_is_removed(

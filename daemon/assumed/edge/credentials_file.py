@@ -40,7 +40,7 @@ class WriteResult:
     signature: Signature | None
     durable: bool = True
     set_aside: tuple[str, ...] = ()
-    """Files beside it that hold another program's edit, which could not be merged because nobody can read it."""
+    """Paths of files beside it that hold another program's edit, which could not be merged because nobody can read it."""
 
 
 class CredentialsFile:
@@ -59,7 +59,7 @@ class CredentialsFile:
         self._known: Merge | None = None
         """The last one: what has not changed since need not be scanned again."""
         self._aside: list[str] = []
-        """Names of files that hold an edit which could not be merged, to be told with the next result."""
+        """Paths of files that hold an edit which could not be merged, to be told with the next result."""
 
     @property
     def real_path(self) -> Path:

@@ -13,9 +13,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 
-UNSUPPORTED = frozenset(
-    {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENAMETOOLONG}
-)
+UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENAMETOOLONG})
 """What systems and file systems say that cannot do it, or not with names as long as those that it needs."""
 
 _NAME, _EXCHANGE, _NOREPLACE = ("renameatx_np", 2, 4) if sys.platform == "darwin" else ("renameat2", 2, 1)

@@ -119,14 +119,18 @@ def publish(temp: Temp, dir_fd: int, path: Path, standing: Snapshot | None, now:
 
 
 def _come_out(dir_fd: int, path: Path, parked: str, standing: Snapshot, now: float) -> Replaced | None:
-    """What ours has traded places with; it has no name any more if it is what we read. None for what is no file, or
-    cannot be looked at now."""
+    """What ours has traded places with; it has no name any more if it is what we read.
+
+    None for what has to be put back: what is no file, and a file that somebody is writing in place, for he may go on by
+    its name (`: > credentials`, then `>> credentials`).
+    """
     try:
         out = look(dir_fd, parked)
         if out is not None and (out.dev, out.ino) == (standing.signature.dev, standing.signature.ino):
+            if standing.is_changed():
+                return None
             replaced = Replaced(standing.text, standing, now, parked)
-            if not standing.is_changed():
-                _unlink(dir_fd, replaced)
+            _unlink(dir_fd, replaced)
             return replaced
         file = take(dir_fd, path, parked)
     except (OSError, FileRefused):
@@ -174,7 +178,7 @@ class ReplacedFiles:
                 _unlink(dir_fd, file)
 
     def give_up(self, broken: list[Edit], dir_fd: int, path: Path) -> list[str]:
-        """These can be read by nobody. Returns the names under which those that had one lie from now on."""
+        """These can be read by nobody. Returns the paths of those that had a name."""
         aside = []
         for one in (edit.replaced for edit in broken):
             one.base = one.file.text
@@ -185,7 +189,7 @@ class ReplacedFiles:
 
     def sweep(self, dir_fd: int, path: Path) -> tuple[int, list[str]]:
         """What a killed writer has left parked: removed, or merged next, or set aside. Returns how many were removed,
-        and the names of those that were set aside. Raises OSError, FileRefused."""
+        and the paths of those that were set aside. Raises OSError, FileRefused."""
         known = {one.link for one in self._files}
         removed, aside = 0, []
         for parked in (name for name in sorted(os.listdir(dir_fd)) if name not in known):
@@ -229,7 +233,7 @@ def set_aside(dir_fd: int, parked: str, path: Path) -> str:
     """Give a file that is somebody's, and that nobody can merge, a name that he will find. Raises OSError."""
     name = f"{path.name}.not-merged-{secrets.token_hex(4)}"
     os.rename(parked, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    return name
+    return str(path.with_name(name))
 
 
 def _is_in(left: Snapshot, standing: Snapshot | None) -> bool:

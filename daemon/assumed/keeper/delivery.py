@@ -141,6 +141,14 @@ class Delivery:
         self.refused = {refusal.profile: refusal for refusal in result.refused}
         for profile in result.removed:
             self.say("info", "profile.removed", profile=profile)
+        for path in result.set_aside:
+            self.say(
+                "error",
+                "edit.set_aside",
+                path=path,
+                message="another program saved the credentials file while we did, and nobody can merge it: it lies here",
+                advice="take over by hand what is missing, then delete it",
+            )
 
     def look(self, now: float) -> bool:
         """Whether another program has changed the file since. If so, it is compared with what we keep when that
