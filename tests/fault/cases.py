@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
@@ -97,6 +98,19 @@ class Trial:
             n = 1
             while self.run(f"{call}:error=EIO:when={n}", "/unlink:signal=KILL:when=1").failed:
                 n += 1
+
+    def fail_together(self, chance: random.Random) -> None:
+        """Two or three calls fail in one act, here and there, and sometimes it is killed after that: what is done
+        about a fault meets another one."""
+        made = Counter(call.name for call in self.clean.calls)
+        calls = [name for name in fallible(self.clean.calls) if name != "close"]
+        chosen = chance.sample(calls, chance.choice((2, 2, 3)))
+        faults = [f"{call}:error={chance.choice(ERRORS)}" for call in chosen]
+        if chance.random() < 0.3:
+            chosen += [chance.choice([name for name in calls if name not in chosen])]
+            faults += [f"{chosen[-1]}:signal=KILL"]
+        nth = [chance.randint(1, made[call] + 1) for call in chosen]
+        self.run(*(f"{fault}:when={n}" for fault, n in zip(faults, nth, strict=True)))
 
     def _each(self, inject: str) -> None:
         """The first, the second, … until it does not fire any more: a fault may lead to calls that no clean act makes,

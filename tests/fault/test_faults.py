@@ -3,6 +3,7 @@ is said is true and a sentence, nothing is left behind, and the next write goes 
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from fault.scenes import IN_PLACE, SCENES, TWICE
 from fault.traced import Stage
 from world.scores import Record
 
+TOGETHER = 80
+"""Cases of several faults in one act, for each scene."""
 SENTENCES = {
     "write:error=ENOSPC:when=1": "the disk is full",
     "write:error=EDQUOT:when=1": "quota",
@@ -74,6 +77,9 @@ def test_whatever_fails_the_file_is_whole(scene: str, stage: Stage, scratch: Pat
     trial.fail_from_each_on("ENOSPC")
     trial.fail_from_each_on("EROFS")
     trial.fail_from_each_on("EIO", sparing=("close", "getrandom"))
+    chance = random.Random(scene)
+    for _ in range(TOGETHER):
+        trial.fail_together(chance)
     tally = trial.tally
     record("fault.cases", tally.cases)
     record("fault.fired", tally.fired)
