@@ -23,6 +23,9 @@ def run(config_path: Path | None) -> int:
       assumed run --config ./config.toml
       ASSUMED_LOG_LEVEL=debug assumed run
     """
+    from assumed.edge.heap import keep_small
+
+    keep_small()
     from assumed.keeper.main import run as keep
 
     return keep(config_path)

@@ -44,6 +44,7 @@ def values_of(document: Document, name: str, parser: configparser.RawConfigParse
     section = document.sections.get(name)
     if section is None:
         return None
-    if not parser.has_section(name):
-        parser.read_string(section.text)
-    return dict(parser.items(name))
+    parser.read_string(section.text)
+    values = dict(parser.items(name))
+    parser.remove_section(name)  # it holds a thousand of them otherwise
+    return values
