@@ -146,7 +146,7 @@ class Delivery:
                 "error",
                 "edit.set_aside",
                 path=path,
-                message="another program saved the credentials file while we did, and nobody can merge that: it is here",
+                message="another program saved the file while we did, and nobody can merge that: it is here",
                 advice="take over by hand what is missing, then delete it",
             )
 
