@@ -27,6 +27,7 @@ class Outcome:
     destroyed: int
     written: int
     waited: int
+    trades: int
     reads: int
     torn: int
     left_over: tuple[str, ...]

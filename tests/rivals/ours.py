@@ -1,11 +1,13 @@
 """Our side of the contest, as a process of its own: rewrites its profiles until stdin is closed.
 
 `tight` calls the credentials file again and again; `daemon` goes the daemon's way: looks, waits, compares, writes.
-Prints how often it wrote, and how often it had to wait for another program.
+Prints how often it wrote, how often it had to wait for another program, and how often names traded places: more often
+than it wrote, if another program had slipped in.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import select
 import sys
@@ -16,6 +18,7 @@ from assumed.core.errors import FileUnsettled
 from assumed.core.model import Role
 from assumed.core.plan import RoleState
 from assumed.edge.credentials_file import CredentialsFile
+from assumed.files import exchange
 from assumed.keeper.delivery import Delivery
 from file.kit import CONFIG, keys, session
 
@@ -70,10 +73,17 @@ def daemon(file: CredentialsFile, profiles: list[str], pause: float) -> tuple[in
 
 def main(way: str, path: Path, state: Path, profiles: int, pause: float) -> None:
     """Until stdin is closed."""
+    really, trades = exchange.exchange, itertools.count()
+
+    def counted(dir_fd: int, one: str, other: str) -> None:
+        really(dir_fd, one, other)
+        next(trades)
+
+    exchange.exchange = counted
     file = CredentialsFile(path, state)
     file.sweep()
     written, waited = {"tight": tight, "daemon": daemon}[way](file, [f"p{i}" for i in range(profiles)], pause)
-    sys.stdout.write(json.dumps({"written": written, "waited": waited}) + "\n")
+    sys.stdout.write(json.dumps({"written": written, "waited": waited, "trades": next(trades)}) + "\n")
 
 
 if __name__ == "__main__":
