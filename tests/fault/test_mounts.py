@@ -55,6 +55,7 @@ RIGHTS = {
     "a file that is not to be read": ('chmod 0 "$D/aws/credentials"', "permission is denied"),
 }
 FUNCTIONS = """
+trap 'chmod 700 "$D/aws" 2>/dev/null || true' EXIT
 on_a_disk() {
     mv "$D/aws" "$D/was"; mkdir "$D/aws"; mount "$@" "$D/aws"; chmod 700 "$D/aws"; cp -p "$D/was/credentials" "$D/aws/"
 }
