@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assumed.core.combine import combine, is_contained
@@ -65,6 +65,7 @@ def read(text: bytes) -> Sections:
     return {name[1:-1]: int(x.partition("= ")[2]) for name, x in zip(lines[::2], lines[1::2], strict=True)}
 
 
+@settings(max_examples=60)
 @given(sections, sections, sections)
 def test_every_change_is_there_and_of_two_the_newer(base: Sections, edited: Sections, standing: Sections) -> None:
     """And putting it in a second time changes nothing."""

@@ -33,7 +33,7 @@ def fought(outcome: Outcome) -> Outcome:
 
 def test_an_editor_that_renames_loses_nothing(memory: Path) -> None:
     """A second of both as fast as they can."""
-    outcome = fought(contest("renaming", memory, batches=1, edits=100, pause=0.002, our_pause=0.0))
+    outcome = fought(contest("renaming", memory, batches=1, edits=50, pause=0.002, our_pause=0.0))
     assert (outcome.lost, outcome.torn) == (0, 0)
 
 

@@ -69,6 +69,8 @@ class Disk:
     after_op: Callable[[str, str], None] | None = None
     dead: bool = False
     ops: int = 0
+    _traded: tuple[str, str] | None = None
+    """The names that have traded places last."""
     _paths: dict[int, str] = field(default_factory=dict)
     _directories: set[int] = field(default_factory=set)
     _unsynced: dict[int, float] = field(default_factory=dict)
@@ -138,7 +140,9 @@ class Disk:
         self._enter("exchange", paths[1])
         really_exchange(dir_fd, one, other)
         self._remember(lambda: _exchange_back(*paths), *paths)
-        self._leave("exchange", paths[1])
+        # The same once more puts back what somebody is writing: nothing is published by that.
+        self._traded, again = paths, self._traded == paths
+        self._leave("put_back" if again else "exchange", paths[1])
 
     def unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
         where = self._full(path, dir_fd)
