@@ -8,12 +8,12 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from assumed.config import Config
 from assumed.core.errors import ConfigError, FileRefused
 from assumed.edge import logs, notify
 from assumed.edge.privacy import close_off
+from assumed.edge.signals import relay
 from assumed.edge.surroundings import collisions
 
 from .assembly import Assembly, answer, assemble, say
@@ -135,7 +135,7 @@ def _take_signals(assembly: Assembly) -> Callable[[], None]:
     inbox = assembly.keeper.desk.inbox
     asked = False
 
-    def handle(number: int, _frame: FrameType | None) -> None:
+    def heard(number: int) -> None:
         nonlocal asked
         if number == signal.SIGHUP:
             inbox.put(Reload())
@@ -146,10 +146,4 @@ def _take_signals(assembly: Assembly) -> Callable[[], None]:
         asked = True
         inbox.put(Stop(number))
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    return restore
+    return relay(SIGNALS, heard)
