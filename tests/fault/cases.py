@@ -136,6 +136,9 @@ class Trial:
 
     def _judge(self, outcome: Outcome, fault: str, strays: int) -> None:
         tally, found = self.tally, self._target()
+        for call in outcome.calls:
+            if "O_CREAT" in call.args and int(call.args.rpartition(", ")[2], 8) & 0o077:
+                tally.wrong[f"{fault}: a file that others may read from its first instant: {call.args}"] += 1
         told = outcome.said.partition(":")[0]
         if found not in (self.old, self.new):
             tally.torn += 1
