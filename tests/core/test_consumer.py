@@ -15,6 +15,12 @@ def test_variables_with_other_credentials_are_taken_away(name: str) -> None:
     assert name not in environment({name: "other", "PATH": "/bin"}, region=None, **AROUND)
 
 
+def test_what_the_files_were_outside_is_told_to_our_own_commands() -> None:
+    inner = environment({"AWS_CONFIG_FILE": "/mine"}, region=None, **AROUND)
+    assert (inner["AWS_CONFIG_FILE"], inner["ASSUMED_OUTER_AWS_CONFIG_FILE"]) == ("/c", "/mine")
+    assert inner["ASSUMED_OUTER_AWS_SHARED_CREDENTIALS_FILE"] == ""
+
+
 def test_everything_else_stays() -> None:
     outer = {"PATH": "/bin", "AWS_MAX_ATTEMPTS": "9", "AWS_CA_BUNDLE": "/ca"}
     assert outer.items() <= environment(outer, region=None, **AROUND).items()

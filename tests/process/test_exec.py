@@ -117,6 +117,16 @@ def test_inside_the_role_is_the_only_one_there_is(one_role: Home, sts: FakeSts) 
         assert json.loads(run.line()) == ["container-role", ["default"], "eu-north-1", None, "0o600"]
 
 
+def test_our_own_commands_work_inside_too(one_role: Home, sts: FakeSts) -> None:
+    """Another role from a shell in one role: the private files are not the person's."""
+    one_role.configure(role("a", arn("a")), role("b", arn("b")))
+    inner = [sys.executable, "-m", "assumed", "exec", "b", "--", "sh", "-c", "echo $AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+    done = one_role.assumed("exec", "a", "--", *inner, AWS_ENDPOINT_URL_STS=sts.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("/role/b\n")
+    assert {call.role_arn for call in sts.calls} == {arn("a"), arn("b")}
+
+
 @pytest.mark.parametrize(
     ("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill -TERM $$", 143)]
 )

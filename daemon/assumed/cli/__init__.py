@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing would cost credential-process a millisecond
+    from collections.abc import MutableMapping
 
 _NEEDS_CLICK = {"--help", "-h", "--config"}
 
@@ -14,6 +19,7 @@ def main() -> int:
     run it for every request it signs.
     """
     _open_closed_streams()
+    _step_out_of_exec(os.environ)
     arguments = sys.argv[1:]
     if arguments[:1] == ["credential-process"] and not _configured_elsewhere(arguments[1:]):
         from .credential_process import main as credential_process
@@ -31,10 +37,18 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open("/dev/null", "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as we live
 
 
+def _step_out_of_exec(environ: MutableMapping[str, str]) -> None:
+    """Inside of `assumed exec` the two AWS files are private ones: our own commands mean those of the person."""
+    for name in [name for name in environ if name.startswith("ASSUMED_OUTER_")]:
+        value = environ.pop(name)
+        if value:
+            environ[name.removeprefix("ASSUMED_OUTER_")] = value
+        else:
+            environ.pop(name.removeprefix("ASSUMED_OUTER_"), None)
+
+
 def _configured_elsewhere(arguments: list[str]) -> bool:
     """Whether only the configuration can tell where the sessions lie: reading it takes the long way."""
     if not _NEEDS_CLICK.isdisjoint(argument.partition("=")[0] for argument in arguments):
         return True
-    import os
-
     return "ASSUMED_CONFIG" in os.environ and "--state" not in arguments

@@ -36,6 +36,9 @@ CREDENTIALS = frozenset(
 )
 """Keys of a profile that say where credentials come from. Everything else (region, s3, retries) is kept."""
 
+OUTER = "ASSUMED_OUTER_"
+"""Before the names of the two file variables: what they were outside, for commands of ours that are run inside."""
+
 Section = Callable[[str], Mapping[str, str] | None]
 
 
@@ -52,6 +55,7 @@ def environment(
         # Without it an SDK whose endpoint is slow for once would go on to a cloud machine's own role.
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+    inner |= {f"{OUTER}{name}": outer.get(name, "") for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
     if region is not None and not {"AWS_REGION", "AWS_DEFAULT_REGION"} & outer.keys():
         inner |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
     for name in ("no_proxy", "NO_PROXY"):
