@@ -214,6 +214,27 @@ def test_what_nobody_caught_is_logged_like_everything_else(event: str, capsys: p
     assert capsys.readouterr().err == ""
 
 
+def test_an_error_of_nobody_in_the_midst_of_a_line_holds_nothing_up() -> None:
+    """Memory is tidied up at any time, also while this thread is writing to the log or looks for secrets."""
+
+    class Tidying(io.StringIO):
+        busy = True
+
+        def write(self, text: str) -> int:
+            if self.busy:
+                self.busy = False
+                Doomed()
+            return super().write(text)
+
+    stream = Tidying()
+    logs.configure("info", "json", stream)
+    logs.take_crashes()
+
+    structlog.get_logger().info("thing.happened")
+
+    assert sorted(line["event"] for line in lines(stream)) == ["error.ignored", "thing.happened"]
+
+
 def test_a_thread_that_ends_itself_is_no_crash() -> None:
     stream = io.StringIO()
     logs.configure("info", "json", stream)

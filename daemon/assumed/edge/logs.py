@@ -40,7 +40,8 @@ _guarded: dict[str, deque[str]] = {}
 """Owner → its secrets."""
 _by_length: dict[int, Counter[str]] = {}
 """The same: length → secret → how many owners have it. Most texts are too short for any, and pay nothing."""
-_guard_lock = threading.Lock()
+_guard_lock, _lines_lock = threading.RLock(), threading.RLock()
+"""Reentrant, for `take_crashes`: memory may be tidied up, and an error of nobody's told, in the midst of a line."""
 
 Event = MutableMapping[str, Any]
 
@@ -123,11 +124,15 @@ def take_crashes() -> None:
 class _Lines(structlog.PrintLogger):
     """Lines to a stream. One that cannot be written (a full disk, a reader that has gone) costs the line alone."""
 
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lock = _lines_lock  # type: ignore[assignment]
+
     def msg(self, message: str) -> None:
         """Write one line."""
         try:
             super().msg(message)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RuntimeError):  # the last: a line in the midst of a line, see `_lines_lock`
             return  # where to say it, if not here? The roles are still renewed, and `status` says how they are
 
     log = debug = info = warn = warning = msg
