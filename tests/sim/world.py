@@ -476,6 +476,8 @@ class World:
             raise Violation(
                 f"the world has not come to rest: {[o.kind for o in self.expected.standing]}, {self.daemon}"
             )
+        if left := [*self.credentials.parent.glob(".*.parked"), *self.credentials.parent.glob("*.not-merged-*")]:
+            raise Violation(f"{[path.name for path in left]} still lie beside the file: {[p.read_text() for p in left]}")
         for role in self.daemon.status()["roles"]:
             if role["state"] != "fresh":
                 raise Violation(f"I7: status says {role['state']} of {role['profile']}: {role['last_error']}")
