@@ -36,8 +36,13 @@ def _kills(f: Figures) -> tuple[str, bool]:
 
 
 def _power(f: Figures) -> tuple[str, bool]:
-    torn = f.total("power.torn")
-    return f"{torn} torn of {f.total('power.states'):,} states", torn == 0
+    torn, undone = f.total("power.torn"), f.total("power.undone")
+    return f"{torn} torn, {undone} undone, of {f.total('power.states'):,} states", torn + undone == 0
+
+
+def _edited(f: Figures) -> tuple[str, bool]:
+    lost = f.total("crash.edits_lost")
+    return f"{lost} of {f.total('crash.edits'):,} (edit, kill)", lost == 0
 
 
 def _destroyed(f: Figures) -> tuple[str, bool]:
@@ -145,7 +150,9 @@ ROWS: list[tuple[str, str, Callable[[Figures], tuple[str, bool | None]]]] = [
     ("no reader sees a torn or mixed file", "0 of 10⁶", _torn),
     ("each system call of a write may fail", "0, 0", _faults),
     ("killed at any system call of a write", "0, 0", _kills),
-    ("power lost at any moment of a write", "0", _power),
+    ("power lost at any moment of a write", "0, 0", _power),
+    ("others' edits lost at any call, and a kill after", "0", _edited),
+    ("a full disk that has room again, to delivery", "≤ 30 s", _woken("fault.full_disk_delivered_seconds", 30.0)),
     ("other profiles destroyed, ever", "0", _destroyed),
     ("others' edits lost, at human speed", "0", _lost("human")),
     ("others' edits lost, under stress", "≤ 0.5 %", _lost("stress")),
