@@ -69,6 +69,8 @@ class Stage:
     """Where → what was said there."""
     belongs: set[Path] = field(default_factory=set)
     """Files and directories in which the scene's secrets belong."""
+    alone: tuple[tuple[str, ...], ...] = ()
+    """Commands that are run when there is no daemon any more, beside `once`."""
     environ_tells: bool = False
     """Whether the scene itself has put a secret into the daemon's environment (its helpers have no part in that)."""
 
@@ -167,6 +169,8 @@ class Stage:
         # What they said of a daemon that is running; now what they do without one.
         self.daemon.stop()
         self.run("once")
+        for words in self.alone:
+            self.run(*words)
         self.said["daemon's stdout"] = self.daemon.stdout
         self.said["daemon's stderr"] = self.daemon.stderr
         for path in self._files():
@@ -183,7 +187,7 @@ class Stage:
         name = f"assumed {' '.join(words)}"
         while name in self.said:
             name += ", again"
-        self.said[name] = said[1] if words[0] == "credential-process" else "\n".join(said)
+        self.said[name] = said[1] if words[0] in ("credential-process", "env") else "\n".join(said)
 
     def _look_at_processes(self) -> None:
         """Arguments and environments of the daemon and all of its descendants, as far as they may be read at all."""

@@ -56,6 +56,7 @@ def refusals(stage: Stage) -> Iterator[None]:
     daemon.ask("refresh", profiles=names)  # one role alone would be tried, for their source is held to be down
     stage.wait_until(lambda _: all(stage.was_answered(name) for name in names))
     stage.wait_for_errors("token")
+    stage.alone = (("env", "source"), ("credential-process", "source"), ("exec", "source", "--", "true"))
     yield
 
 
