@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
+from threading import Lock
 
 import click
 
@@ -73,22 +73,25 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
 
 def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run a command in the foreground and return its exit status, 128 + n where signal n has ended it."""
+    from assumed.edge.signals import relay
+
     child: subprocess.Popen[bytes] | None = None
-    early: list[int] = []
+    starting = Lock()
 
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        if child is None:
-            early.append(number)
-        else:
-            child.send_signal(number)
+    def pass_on(number: int) -> None:
+        with starting:  # what comes before there is a command is for the command, too
+            if child is not None:
+                child.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in PASSED_ON}
+    starting.acquire()
+    restore = relay(PASSED_ON, pass_on)
     # Not SIG_IGN: the command would inherit that, and could not be interrupted.
-    before |= {number: signal.signal(number, lambda *_: None) for number in FROM_THE_TERMINAL}
+    before = {number: signal.signal(number, lambda *_: None) for number in FROM_THE_TERMINAL}
     try:
-        child = subprocess.Popen(command, env=environ)
-        for number in early:
-            child.send_signal(number)
+        try:
+            child = subprocess.Popen(command, env=environ)
+        finally:
+            starting.release()
         status = child.wait()
     except FileNotFoundError:
         say(f"{command[0]}: no such command")
@@ -97,6 +100,7 @@ def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
         say(f"{command[0]}: {error.strerror}")
         return NOT_EXECUTABLE
     finally:
+        restore()
         for number, handler in before.items():
             signal.signal(number, handler)
     return 128 - status if status < 0 else status

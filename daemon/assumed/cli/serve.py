@@ -41,10 +41,10 @@ def serve(config_path: Path | None, port: int, token_file: Path, as_json: bool, 
       assumed serve my-role --port 9911 --token-file /run/assumed/token
     """
     from assumed.edge.endpoint import Endpoint
+    from assumed.edge.signals import relay
 
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    relay((signal.SIGTERM, signal.SIGINT), lambda _: stop.set())
     with supply_of(config_path, profiles) as supply:
         token = secrets.token_urlsafe(32)
         try:
