@@ -135,10 +135,10 @@ def test_a_renewal_that_nobody_waits_for_shares_the_next_write_and_one_that_some
 
 @pytest.mark.parametrize(
     ("life", "age", "expected"),
-    [(3600, 1900, GATHER), (10, 6, 0.1), (2, 1.2, 0.02), (3600, 3601, 0.0)],
+    [(3600, 1900, GATHER), (10, 6, 0.2), (2, 1.2, 0.04), (3600, 3601, 0.0)],
     ids=["an hour", "ten seconds", "two seconds", "expired"],
 )
-def test_who_still_has_a_session_can_wait_for_a_fortieth_of_what_is_left(
+def test_who_still_has_a_session_can_wait_for_a_twentieth_of_what_is_left(
     life: float, age: float, expected: float
 ) -> None:
     assert patience(session(life), at(age)) == pytest.approx(expected)

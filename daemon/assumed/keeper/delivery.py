@@ -26,7 +26,7 @@ FIGHTS, FIGHT_WINDOW, TRUCE = 5, 120.0, 1800.0
 """So many overwritings within so many seconds are another manager at work: leave it the profile for half an hour."""
 WRITE_SHARE = 4.0
 """After a write, wait this many times as long as it took: a burst of renewals spends a fifth of its time here."""
-GATHER, GATHER_SHARE = 0.25, 0.025
+GATHER, GATHER_SHARE = 0.25, 0.05
 """Seconds between two writes, and share of the old session's remaining life, for which a renewal that nobody waits for
 may wait for others: sessions that began together are renewed one after the other, and each write costs all of them."""
 
