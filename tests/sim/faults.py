@@ -176,6 +176,7 @@ def _down(world: World, kind: str, seconds: float) -> None:
     if lost_edit:
         # What was written into a file that had just been replaced died with whoever held it open.
         world.accept_what_is_there()
+    world.expect_what_is_parked()
     stands(world, obstacle, seconds, world.start)
 
 

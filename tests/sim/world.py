@@ -17,6 +17,7 @@ import pytest
 from assumed.core.errors import ConfigError, FileRefused
 from assumed.core.renewal import spread, when_healthy
 from assumed.edge.aws import sts
+from assumed.files.snapshot import signature_of
 from assumed.keeper.messages import Hint, Refresh, Wanted
 
 from .aws import CANARY, SimSources, Sts
@@ -329,6 +330,16 @@ class World:
         if not person.orphaned:
             person.accepted = [foreign(person.read(), person.kept)]
 
+    def expect_what_is_parked(self) -> None:
+        """An edit that was in the daemon's hand when it died has to come to the file after the next start."""
+        person = self.person
+        for parked in self.credentials.parent.glob(".*.parked"):
+            text = parked.read_text()
+            if signature_of(parked.stat()).tag() in parked.name:
+                continue  # as the daemon had read it, or its own
+            if text and person.torn_since is None and foreign(text, person.kept) not in person.accepted:
+                person.accepted.append(foreign(text, person.kept))
+
     def refresh(self, profiles: list[str]) -> None:
         """`assumed refresh`."""
         if self.daemon is not None:
@@ -476,8 +487,8 @@ class World:
             raise Violation(
                 f"the world has not come to rest: {[o.kind for o in self.expected.standing]}, {self.daemon}"
             )
-        if left := [*self.credentials.parent.glob(".*.parked"), *self.credentials.parent.glob("*.not-merged-*")]:
-            raise Violation(f"{[path.name for path in left]} still lie beside the file: {[p.read_text() for p in left]}")
+        if left := [path.name for path in self.credentials.parent.glob(".*.parked")]:
+            raise Violation(f"{left} still lies beside the file")
         for role in self.daemon.status()["roles"]:
             if role["state"] != "fresh":
                 raise Violation(f"I7: status says {role['state']} of {role['profile']}: {role['last_error']}")
