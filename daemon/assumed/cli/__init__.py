@@ -25,6 +25,10 @@ def main() -> int:
         from .credential_process import main as credential_process
 
         return credential_process(arguments[1:])
+    if arguments[:1] == ["status"] and "--watch" not in arguments:
+        import gc
+
+        gc.disable()  # it is over before there is garbage worth looking for
     from .app import main as app
 
     return app(arguments)

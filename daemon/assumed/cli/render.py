@@ -6,7 +6,7 @@ import textwrap
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from .health import Document, Role, explanation, is_enabled, trouble
@@ -204,11 +204,13 @@ def wrapped(text: str, terminal: Terminal, indent: str, colour: str = "") -> lis
 
 def printable(text: str) -> str:
     """The text without control characters: an STS that is not AWS's could move the cursor with its messages."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 
 def columns_of(text: str) -> int:
     """Columns that the text takes on a terminal."""
+    if text.isascii():
+        return len(text)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
@@ -231,4 +233,4 @@ def padded(text: str, width: int, terminal: Terminal) -> str:
 
 def _posix(instant: Any) -> float:
     """POSIX seconds of `YYYY-MM-DDTHH:MM:SSZ`."""
-    return datetime.strptime(str(instant), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    return datetime.fromisoformat(str(instant)).timestamp()  # strptime imports the calendars of all locales
