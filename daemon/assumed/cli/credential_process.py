@@ -212,8 +212,8 @@ def boot_id() -> str:
 
 
 def _early(session: dict[str, Any]) -> float:
-    """Seconds by which the stored Expiration precedes STS's: SDKs renew when the stored one has passed."""
-    return float(min(60.0, 0.05 * session["Assumed"]["life"]))
+    """Seconds by which the stored Expiration precedes STS's, as `edge.store.early`: SDKs renew when it has passed."""
+    return float(-(-min(60.0, 0.05 * session["Assumed"]["life"]) // 1))
 
 
 def _due(session: dict[str, Any] | None) -> bool:

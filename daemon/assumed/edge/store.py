@@ -7,6 +7,7 @@ container that mounts the directory) computes the same path, and no service mana
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -115,8 +116,9 @@ class Store:
 
 def early(session: Session) -> float:
     """Seconds by which readers are told an earlier end than STS's: SDKs that renew only once it has passed (Go, Java)
-    would let requests in flight cross it."""
-    return min(EARLY_SECONDS, session.life * EARLY_SHARE)
+    would let requests in flight cross it. Whole ones: what is told has no fractions, and cutting them off would make
+    a session that is still handed out one that has expired (botocore raises then)."""
+    return float(math.ceil(min(EARLY_SECONDS, session.life * EARLY_SHARE)))
 
 
 def expiration_told(session: Session, now: Instant) -> str:
