@@ -1,0 +1,97 @@
+"""One long-running process of each SDK, over three lifetimes of its sessions, through the profile and through `exec`.
+
+A rewritten profile reaches only processes that start after it. Here the server is asked which key each request bore.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from world.scores import Record
+
+from . import consumers
+from .kit import SHORTEST, WAYS, Job, World, world
+
+SESSION_SECONDS = 10
+LIFETIMES = 3
+PAUSE = 0.4
+
+
+@pytest.fixture
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home at a short path: sockets want that."""
+    return tmp_path_factory.mktemp("h")
+
+
+def must_have_worked(job: Job, sdk: str, record: Record, keys: int = LIFETIMES) -> None:
+    """Each of its requests bore a good key, and there were several; the figures are handed in."""
+    name = f"interop.{sdk}.{job.way}"
+    record(f"{name}.requests", len(job.requests))
+    record(f"{name}.failures", len(job.failures))
+    record(f"{name}.keys", len(job.keys))
+    assert job.failures == []
+    assert job.status == 0, job.output
+    assert len(job.keys) >= keys, job.keys
+
+
+def lists(aws: World, sdk: str, way: str, pause: float = PAUSE) -> Job:
+    """A job that lists the bucket with this SDK."""
+    return Job(aws, way, [*consumers.LISTING[sdk](), aws.facts.bucket, str(pause)])
+
+
+def test_boto3_in_short(path: Path) -> None:
+    """The same within seconds, for every day."""
+    with world(path, 5) as aws:
+        with lists(aws, "boto3", "process") as by_process, lists(aws, "boto3", "exec") as by_exec:
+            by_process.goes_on_for(5)
+            by_exec.goes_on_for(5)
+        for job in (by_process, by_exec):
+            assert (job.failures, job.status) == ([], 0)
+            assert len(job.keys) >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("sdk", consumers.LISTING)
+def test_an_sdk_goes_on_over_three_lifetimes(path: Path, sdk: str, way: str, record: Record) -> None:
+    """No request of one long-running process is refused."""
+    with world(path, SESSION_SECONDS) as aws:
+        with lists(aws, sdk, way) as job:
+            job.goes_on_for(LIFETIMES * SESSION_SECONDS)
+        must_have_worked(job, sdk, record)
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("sdk", consumers.LISTING)
+def test_an_sdk_does_not_notice_that_the_daemon_is_killed(path: Path, sdk: str, way: str, record: Record) -> None:
+    """kill -9 in the middle, more than a lifetime without it, and a restart."""
+    with world(path, SESSION_SECONDS) as aws:
+        with lists(aws, sdk, way) as job:
+            job.goes_on_for(SESSION_SECONDS)
+            aws.daemon.kill9()
+            job.goes_on_for(SESSION_SECONDS * 1.2)
+            aws.daemon.start()
+            job.goes_on_for(SESSION_SECONDS)
+        must_have_worked(job, f"{sdk}.killed", record)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("INTEROP_REAL" not in os.environ, reason="45 minutes: INTEROP_REAL=1 asks for it")
+@pytest.mark.interop
+@pytest.mark.timeout(LIFETIMES * SHORTEST + 1800)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("sdk", os.environ.get("INTEROP_REAL_SDKS", "boto3").split(","))
+def test_an_sdk_goes_on_over_three_lifetimes_of_real_length(path: Path, sdk: str, way: str, record: Record) -> None:
+    """Nothing is clipped: sessions of 900 s, and the windows of the SDK as they are."""
+    with world(path, None) as aws:
+        with lists(aws, sdk, way, pause=2.0) as job:
+            job.goes_on_for(LIFETIMES * SHORTEST)
+        must_have_worked(job, f"{sdk}.real", record)
