@@ -184,6 +184,19 @@ def test_a_file_that_somebody_is_writing_is_given_back_to_him(
     assert list(botocore_reads(path)) == ["mine", "p", "edited"]
 
 
+def test_what_is_written_into_ours_before_the_other_is_put_back_is_merged(
+    file: CredentialsFile, path: Path, slip_in: Callable[..., None]
+) -> None:
+    """Two edits in place: the first into the file that we had read, the second into ours."""
+    slip_in(
+        lambda: path.write_bytes(path.read_bytes() + b"[first]\n"),
+        then=lambda: path.write_bytes(path.read_bytes() + b"[second]\n"),
+    )
+    put(file, 2)
+    assert sorted(botocore_reads(path)) == ["first", "mine", "p", "second"]
+    assert token(path) == "token-canary-2"
+
+
 def test_a_file_that_nobody_can_read_is_set_aside_and_told(
     file: CredentialsFile, path: Path, slip_in: Callable[..., None], seconds: Seconds
 ) -> None:

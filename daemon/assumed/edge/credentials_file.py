@@ -22,7 +22,7 @@ from pathlib import Path
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.profiles import KeptProfile, Merge, Refusal, merge, misread
 from assumed.files import Temp, close, directory, explained, make_missing_dirs, make_private_dir, sweep
-from assumed.files.replaced import Mixed, ReplacedFiles, publish, with_edits
+from assumed.files.replaced import Mixed, PutBack, ReplacedFiles, publish, with_edits
 from assumed.files.snapshot import SETTLE_SECONDS, Signature, Snapshot, look, signature_of, take
 
 _TRIES = 5
@@ -40,7 +40,7 @@ class WriteResult:
     signature: Signature | None
     durable: bool = True
     set_aside: tuple[str, ...] = ()
-    """Paths of files beside it that hold another program's edit, which could not be merged because nobody can read it."""
+    """Paths of files beside it that hold another program's edit, which could not be merged: nobody can read it."""
 
 
 class CredentialsFile:
@@ -94,9 +94,10 @@ class CredentialsFile:
             try:
                 with directory(real.parent) as dir_fd:
                     standing = take(dir_fd, real)
+                    edits = self._replaced.edits(dir_fd, real, self._monotonic())
             except FileNotFoundError:
                 return b""
-            return with_edits(standing.text if standing else b"", self._replaced.edits(self._monotonic())).text
+            return with_edits(standing.text if standing else b"", edits).text
 
     def sweep(self) -> int:
         """Removes what killed writers left beside the file; returns how many files that were."""
@@ -136,7 +137,7 @@ class CredentialsFile:
             _check_directory(dir_fd, real.parent)
             standing = take(dir_fd, real)
             now = self._monotonic()
-            edits = self._replaced.edits(now)
+            edits = self._replaced.edits(dir_fd, real, now)
             mixed = with_edits(standing.text if standing else b"", edits, frozenset(one.profile for one in kept))
             merged = self._settled(
                 standing, mixed, lambda: merge(mixed.text, kept, config_id, remove_orphans, self._known)
@@ -160,7 +161,8 @@ class CredentialsFile:
             # Before it is published: whoever writes it at once, while we flush its directory, must be noticed.
             after = signature_of(temp.status())
             published = publish(temp, dir_fd, real, standing, now)
-            if published is None:
+            if isinstance(published, PutBack):
+                self._replaced.put_back(published, merged.text)
                 return None
             self._seen = frozenset(merged.document.sections)
             self._known = merged

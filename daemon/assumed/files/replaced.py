@@ -85,16 +85,24 @@ class Published:
     replaced: Replaced | None
 
 
-def publish(temp: Temp, dir_fd: int, path: Path, standing: Snapshot | None, now: float) -> Published | None:
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """Nothing was published: what stood there has its name again. `astray`: the name under which ours still lies,
+    because somebody has written it in that moment; None when nobody has."""
+
+    astray: str | None = None
+
+
+def publish(temp: Temp, dir_fd: int, path: Path, standing: Snapshot | None, now: float) -> Published | PutBack:
     """Puts `temp` in the place of `standing`, which was read there. Raises OSError; then the old file is there.
 
-    None, and nothing has happened, when something else stands there now, or nothing: the next round says which.
+    PutBack when something else stands there now, or nothing: the next round says which.
     """
     if standing is None:
         try:
             return Published(temp.publish(rename=exchange.rename_to_free_name), None)
         except FileExistsError:
-            return None
+            return PutBack()
         except OSError as error:
             if error.errno not in exchange.UNSUPPORTED:
                 raise
@@ -104,7 +112,7 @@ def publish(temp: Temp, dir_fd: int, path: Path, standing: Snapshot | None, now:
     try:
         temp.trade(parked, exchange.exchange)
     except FileNotFoundError:
-        return None
+        return PutBack()
     except OSError as error:
         if error.errno not in exchange.UNSUPPORTED:
             raise
@@ -112,9 +120,10 @@ def publish(temp: Temp, dir_fd: int, path: Path, standing: Snapshot | None, now:
     replaced = _come_out(dir_fd, path, parked, standing, now)
     if replaced is None:
         exchange.exchange(dir_fd, parked, path.name)
-        if look(dir_fd, parked) == ours:
-            os.unlink(parked, dir_fd=dir_fd)
-        return None
+        if look(dir_fd, parked) != ours:
+            return PutBack(parked)
+        os.unlink(parked, dir_fd=dir_fd)
+        return PutBack()
     return Published(flushed(dir_fd), replaced)
 
 
@@ -145,13 +154,20 @@ class ReplacedFiles:
         """None yet."""
         self._files: list[Replaced] = []
         self._recent: list[Edit] = []
+        self._astray: list[tuple[str, bytes]] = []
+        """Name of a file of ours that somebody has written before we had put back what stood there → what it was."""
 
     def signature(self) -> Signature | None:
         """Of the last one that has been written by somebody else; None if none has."""
         return next((one.file.look() for one in reversed(self._files) if one.is_due), None)
 
-    def edits(self, now: float) -> list[Edit]:
+    def edits(self, dir_fd: int, path: Path, now: float) -> list[Edit]:
         """What somebody else has written into them, oldest first. Raises FileUnsettled while he does."""
+        while self._astray:
+            parked, text = self._astray[0]
+            if (file := take(dir_fd, path, parked)) is not None:
+                self._files.append(Replaced(text, file, now, parked))
+            del self._astray[0]
         for one in self._files:
             if one.file.is_changed():
                 one.file = one.file.again()
@@ -164,6 +180,11 @@ class ReplacedFiles:
         """Keep one open, and those before it for as long as it may matter."""
         young = [one for one in self._files if replaced.since - one.since < _KEPT_SECONDS][-_KEPT_OPEN + 1 :]
         self._files = [*(one for one in self._files if one in young or one.is_edited or one.link), replaced]
+
+    def put_back(self, result: PutBack, text: bytes) -> None:
+        """Ours, which was to say `text`, is none of the files that stand; perhaps it is somebody's edit now."""
+        if result.astray is not None:
+            self._astray.append((result.astray, text))
 
     def merged(self, edits: list[Edit], mixed: Mixed, dir_fd: int, now: float) -> None:
         """What was in these is in ours now; what needs no name any more loses it."""
@@ -190,7 +211,7 @@ class ReplacedFiles:
     def sweep(self, dir_fd: int, path: Path) -> tuple[int, list[str]]:
         """What a killed writer has left parked: removed, or merged next, or set aside. Returns how many were removed,
         and the paths of those that were set aside. Raises OSError, FileRefused."""
-        known = {one.link for one in self._files}
+        known = {one.link for one in self._files} | {parked for parked, _ in self._astray}
         removed, aside = 0, []
         for parked in (name for name in sorted(os.listdir(dir_fd)) if name not in known):
             match = _PARKED.fullmatch(parked)
