@@ -268,12 +268,16 @@ def _exchange_back(one: str, other: str) -> None:
 def in_place_of_os(disk: Disk) -> Iterator[None]:
     """Have the daemon's modules of files use `disk`."""
     real = [module.os for module in MODULES]
+    is_young = snapshot._is_young
     try:
         for module in MODULES:
             module.os = disk  # type: ignore[attr-defined]
         exchange.exchange, exchange.rename_to_free_name = disk.exchange, disk.rename_to_free_name
+        # By the kernel's clock every file is young here, or not, as it happens: the seed alone must decide.
+        snapshot._is_young = lambda status: False
         yield
     finally:
+        snapshot._is_young = is_young
         exchange.exchange, exchange.rename_to_free_name = really_exchange, really_rename_to_free_name
         for module, before in zip(MODULES, real, strict=True):
             module.os = before  # type: ignore[attr-defined]

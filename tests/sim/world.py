@@ -333,12 +333,15 @@ class World:
     def expect_what_is_parked(self) -> None:
         """An edit that was in the daemon's hand when it died has to come to the file after the next start."""
         person = self.person
-        for parked in self.credentials.parent.glob(".*.parked"):
+        for parked in self._parked_edits():
             text = parked.read_text()
-            if signature_of(parked.stat()).tag() in parked.name:
-                continue  # as the daemon had read it, or its own
             if text and person.torn_since is None and foreign(text, person.kept) not in person.accepted:
                 person.accepted.append(foreign(text, person.kept))
+
+    def _parked_edits(self) -> list[Path]:
+        """What lies parked and is neither the daemon's own nor as it had read it; the rest goes with its next write."""
+        parked = self.credentials.parent.glob(".*.parked")
+        return [path for path in parked if signature_of(path.stat()).tag() not in path.name]
 
     def refresh(self, profiles: list[str]) -> None:
         """`assumed refresh`."""
@@ -487,8 +490,8 @@ class World:
             raise Violation(
                 f"the world has not come to rest: {[o.kind for o in self.expected.standing]}, {self.daemon}"
             )
-        if left := [path.name for path in self.credentials.parent.glob(".*.parked")]:
-            raise Violation(f"{left} still lies beside the file")
+        if left := self._parked_edits():
+            raise Violation(f"{left[0].name} was never merged")
         for role in self.daemon.status()["roles"]:
             if role["state"] != "fresh":
                 raise Violation(f"I7: status says {role['state']} of {role['profile']}: {role['last_error']}")
