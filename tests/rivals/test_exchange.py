@@ -197,6 +197,18 @@ def test_what_is_written_into_ours_before_the_other_is_put_back_is_merged(
     assert token(path) == "token-canary-2"
 
 
+def test_a_program_that_has_read_ours_before_the_other_is_put_back_does_not_undo_an_edit(
+    file: CredentialsFile, path: Path, slip_in: Callable[..., None]
+) -> None:
+    """The AWS CLI twice in a row: the second one has read the file without the first one's edit."""
+    read = []
+    slip_in(lambda: in_place(path, path.read_bytes() + EDIT), then=lambda: read.append(path.read_bytes()))
+    put(file, 2)
+    in_place(path, read[0] + b"[other]\n")
+    put(file, 3)
+    assert sorted(botocore_reads(path)) == ["edited", "mine", "other", "p"]
+
+
 def test_a_file_that_nobody_can_read_is_set_aside_and_told(
     file: CredentialsFile, path: Path, slip_in: Callable[..., None], seconds: Seconds
 ) -> None:

@@ -162,7 +162,7 @@ class CredentialsFile:
             after = signature_of(temp.status())
             published = publish(temp, dir_fd, real, standing, now)
             if isinstance(published, PutBack):
-                self._replaced.put_back(published, merged.text)
+                self._replaced.put_back(published, merged.text, standing, now)
                 return None
             self._seen = frozenset(merged.document.sections)
             self._known = merged

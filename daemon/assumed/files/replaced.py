@@ -181,19 +181,24 @@ class ReplacedFiles:
         young = [one for one in self._files if replaced.since - one.since < _KEPT_SECONDS][-_KEPT_OPEN + 1 :]
         self._files = [*(one for one in self._files if one in young or one.is_edited or one.link), replaced]
 
-    def put_back(self, result: PutBack, text: bytes) -> None:
-        """Ours, which was to say `text`, is none of the files that stand; perhaps it is somebody's edit now."""
+    def put_back(self, result: PutBack, text: bytes, standing: Snapshot | None, now: float) -> None:
+        """Ours, which was to say `text`, is none of the files that stand; perhaps it is somebody's edit now.
+
+        And whoever has read it for what stood there may undo what has just been written there.
+        """
         if result.astray is not None:
             self._astray.append((result.astray, text))
+        if standing is not None:
+            self.add(Replaced(standing.text, standing, now))
 
     def merged(self, edits: list[Edit], mixed: Mixed, dir_fd: int, now: float) -> None:
         """What was in these is in ours now; what needs no name any more loses it."""
-        for one in mixed.put_in:
-            one.at = now
         for one in edits:
-            if one not in self._recent:
+            if one.at is None:
                 one.replaced.base = one.text
-                self._recent += [one] if one.at is not None else []
+                self._recent.append(one)
+            if one.at is None or one in mixed.put_in:
+                one.at = now
         for file in self._files:
             if file.link is not None and not file.is_due:
                 _unlink(dir_fd, file)
