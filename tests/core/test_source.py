@@ -156,7 +156,7 @@ SETTINGS = st.fixed_dictionaries(
 
 
 @given(SETTINGS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=120, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=120)
 def test_the_endpoint_is_the_one_that_botocore_finds(given_: dict[str, str | None]) -> None:
     variables = {
         "AWS_ENDPOINT_URL_STS": given_["service variable"],

@@ -49,7 +49,7 @@ def only_file(store: Store) -> Path:
 
 
 @given(SESSIONS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 def test_a_session_comes_back_as_it_was(store: Store, one: Session) -> None:
     store.save(one)
 

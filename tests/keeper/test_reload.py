@@ -325,7 +325,7 @@ DELAYS = st.sampled_from([0.0, 0.1, 0.3, 1.0, 4.9, 5.1, 6.0])
 
 
 @given(st.lists(st.tuples(st.one_of(WHOLE, HALF), DELAYS), max_size=8), WHOLE)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 def test_whatever_was_saved_on_the_way_it_ends_where_a_fresh_start_would(
     tmp_path: Path, saves: list[tuple[str, float]], last: str
 ) -> None:
@@ -342,7 +342,7 @@ def test_whatever_was_saved_on_the_way_it_ends_where_a_fresh_start_would(
 
 
 @given(WHOLE, st.floats(0.01, 0.99), st.floats(0, 4.9))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_half_a_file_lets_no_role_go_that_the_whole_one_has(
     tmp_path: Path, text: str, share: float, pause: float
 ) -> None:
