@@ -49,7 +49,7 @@ def running(module: str, *words: object) -> Iterator[subprocess.Popen[str]]:
 def ended(process: subprocess.Popen[str], within: float) -> dict[str, int]:
     """What it printed at its end. Raises TimeoutExpired, ValueError when it died without a word."""
     out, _ = process.communicate(timeout=within)
-    return dict(json.loads(out))
+    return dict(json.loads(out.splitlines()[-1]))
 
 
 def fresh(directory: Path) -> Path:
@@ -68,10 +68,11 @@ def contest(
     path = fresh(directory)
     with running("ours", way, path, directory / "state", PROFILES, our_pause) as ours:
         eventually(lambda: b"[p0]" in path.read_bytes() or ours.poll() is not None, 30, saying="our writer never began")
-        with (
-            running("reader", path, PROFILES) as reader,
-            running("editors", kind, path, batches, edits, pause) as editor,
-        ):
+        with contextlib.ExitStack() as stack:
+            reader = stack.enter_context(running("reader", path, PROFILES))
+            assert reader.stdout is not None
+            reader.stdout.readline()  # it takes longer to import its parser than some contests last
+            editor = stack.enter_context(running("editors", kind, path, batches, edits, pause))
             rival = ended(editor, 280)
             read = ended(reader, 30)
             us = ended(ours, 30)

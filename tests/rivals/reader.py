@@ -29,6 +29,8 @@ def is_whole(path: Path, profiles: int) -> bool:
 
 if __name__ == "__main__":
     reads = torn = 0
+    sys.stdout.write("reading\n")
+    sys.stdout.flush()
     while not select.select([sys.stdin], [], [], 0.002)[0]:
         reads += 1
         torn += not is_whole(Path(sys.argv[1]), int(sys.argv[2]))
