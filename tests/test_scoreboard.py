@@ -32,9 +32,11 @@ def test_figures_of_many_tests_become_one_line(tmp_path: Path, monkeypatch: pyte
         record = recorder(test)
         record("soak.reads", reads)
         record("soak.bad", bad)
+        record("rivals.reads", 7)
+        record("rivals.torn_reads", 0)
         record(f"bug.{test}", 7 if test == "a" else -1)
     rows = board(tmp_path)
-    assert rows["no reader sees a torn or mixed file"] == ["1 of 1,100,000 reads", "0 of 10⁶", "missed"]
+    assert rows["no reader sees a torn or mixed file"] == ["1 of 1,100,014 reads", "0 of 10⁶", "missed"]
     assert rows["bugs planted and found"][0] == "1 of 2"
     assert rows[""] == ["planted bugs: a by seed 7, b NOT FOUND"]
 
