@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # More than there are cores: the tests of real processes mostly wait for sessions to end.
-WORKERS ?= 6
+WORKERS ?= 8
 
 .PHONY: demo test check bench proof format clean
 

@@ -125,7 +125,8 @@ def test_a_resume_or_a_step_resets_every_backoff(world: World, what: str) -> Non
     assert world.left("b") > 3500
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
 def test_thirty_days_of_a_laptops_life(world: World, seed: int) -> None:
     """Ten days a seed, three seeds: whatever comes, awake readers are never without a session for long."""
     chance = random.Random(seed)

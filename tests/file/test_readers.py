@@ -62,6 +62,7 @@ def is_whole(profiles: dict[str, Any]) -> bool:
     return len(seen) == 1 and all(profiles[f"own{i}"] == OWN for i in range(5))
 
 
+@pytest.mark.slow
 def test_botocore_never_reads_a_torn_or_mixed_file_while_forty_profiles_rotate(path: Path) -> None:
     """An in-place writer spoiled 90 % of the reads in the same set-up."""
     good = bad = 0
@@ -78,6 +79,7 @@ def test_botocore_never_reads_a_torn_or_mixed_file_while_forty_profiles_rotate(p
     assert generations[0] > 50
 
 
+@pytest.mark.slow
 def test_the_aws_cli_writing_beside_us_destroys_nothing_and_loses_nothing_at_human_speed(path: Path) -> None:
     """It truncates the file and then writes it, without a lock; botocore's and ours is the same file meanwhile."""
     wanted = {}

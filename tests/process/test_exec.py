@@ -33,8 +33,8 @@ while not select.select([sys.stdin], [], [], 0.1)[0]:
 
 @pytest.fixture
 def one_role(aws_home: Home, sts: FakeSts) -> Home:
-    """A home with one role, `a`, whose sessions live for 8 s."""
-    sts.rule("*", session_seconds=8)
+    """A home with one role, `a`, whose sessions live for 6 s."""
+    sts.rule("*", session_seconds=6)
     aws_home.configure(role("a", arn("a")))
     return aws_home
 
@@ -95,12 +95,12 @@ def test_with_a_daemon_it_asks_sts_for_nothing_and_survives_its_death(
     with daemon:
         daemon.wait_until_fresh("a")
         with running(one_role, sts, sys.executable, "-c", SIGNER) as run:
-            run.until(2)
+            run.until(1)
             assert {call.issued for call in sts.calls} >= set(run.lines)
             daemon.kill9()
-            run.until(4)
+            run.until(2)
             daemon.start()
-            run.until(5)
+            run.until(3)
     assert run.process.returncode == 0
 
 
@@ -127,9 +127,7 @@ def test_our_own_commands_work_inside_too(one_role: Home, sts: FakeSts) -> None:
     assert {call.role_arn for call in sts.calls} == {arn("a"), arn("b")}
 
 
-@pytest.mark.parametrize(
-    ("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill -TERM $$", 143)]
-)
+@pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("kill -TERM $$", 143)])
 def test_the_exit_status_is_the_commands(one_role: Home, sts: FakeSts, script: str, status: int) -> None:
     assert one_role.assumed("exec", "a", "--", "sh", "-c", script, AWS_ENDPOINT_URL_STS=sts.url).returncode == status
 
@@ -157,7 +155,7 @@ def test_a_role_that_cannot_be_assumed_says_why_and_runs_nothing(one_role: Home,
     assert not (one_role.path / "ran").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_signals_reach_the_command(one_role: Home, sts: FakeSts, number: signal.Signals) -> None:
     waits = f"trap 'echo got; exit 3' {number.name.removeprefix('SIG')}; echo ready; while :; do sleep 0.05; done"
     with running(one_role, sts, "sh", "-c", waits) as run:

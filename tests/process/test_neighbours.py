@@ -43,7 +43,11 @@ def test_a_denied_and_a_hung_role_leave_their_neighbours_alone(sts: FakeSts, aws
     ("rule", "told"),
     [
         ({"error": "ThrottlingException", "times": 1}, ("throttled", "slower")),
-        ({"error": "ServiceUnavailable", "status": 503, "times": 1}, ("transient", "tried again by itself")),
+        pytest.param(
+            {"error": "ServiceUnavailable", "status": 503, "times": 1},
+            ("transient", "tried again by itself"),
+            marks=pytest.mark.slow,
+        ),
         ({"error": "InternalFailure", "status": 500, "times": 1}, ("transient", "tried again by itself")),
     ],
     ids=["throttled", "unavailable", "internal"],

@@ -166,7 +166,11 @@ def a_circle(file: Path) -> Callable[[], None]:
     return mend
 
 
-@pytest.mark.parametrize("spoil", [broken, a_directory, a_pipe, a_circle], ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize(
+    "spoil",
+    [broken, a_directory, *(pytest.param(spoil, marks=pytest.mark.slow) for spoil in (a_pipe, a_circle))],
+    ids=lambda spoil: spoil.__name__,
+)
 def test_a_file_that_cannot_be_rewritten_stops_the_writing_alone(
     spoil: Callable[[Path], Callable[[], None]], sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
