@@ -493,8 +493,8 @@ class World:
         if left := self._parked_edits():
             raise Violation(f"{left[0].name} was never merged")
         for role in self.daemon.status()["roles"]:
-            # A renewal that was asked for early and refused is tried again when it is due: until then it counts as failing.
-            early = role["state"] == "failing" and role["left_seconds"] > 0.5 * role["life_seconds"]
+            # One that was asked for early, and refused, is tried again when it is due; until then it counts as failing.
+            early = role["state"] == "failing" and (role["left_seconds"] or 0) > 0.5 * (role["life_seconds"] or 1)
             if role["state"] != "fresh" and not early:
                 raise Violation(f"I7: status says {role['state']} of {role['profile']}: {role['last_error']}")
 
