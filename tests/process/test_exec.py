@@ -127,6 +127,16 @@ def test_our_own_commands_work_inside_too(one_role: Home, sts: FakeSts) -> None:
     assert {call.role_arn for call in sts.calls} == {arn("a"), arn("b")}
 
 
+def test_the_token_is_in_a_private_file_too_for_clients_that_know_no_other_way(one_role: Home, sts: FakeSts) -> None:
+    """object_store does not look at the variable; of the two SDKs prefer now the one, now the other: they are equal."""
+    show = 'f="$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"; stat -c %a "$f"; cat "$f"; echo; '
+    show += 'echo "$AWS_CONTAINER_AUTHORIZATION_TOKEN"; echo "$f"'
+    with running(one_role, sts, "sh", "-c", show) as run:
+        mode, held, told, path = (run.line() for _ in range(4))
+    assert (mode, held) == ("600", told)
+    assert not Path(path).exists(), "it goes with the command"
+
+
 @pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("kill -TERM $$", 143)])
 def test_the_exit_status_is_the_commands(one_role: Home, sts: FakeSts, script: str, status: int) -> None:
     assert one_role.assumed("exec", "a", "--", "sh", "-c", script, AWS_ENDPOINT_URL_STS=sts.url).returncode == status

@@ -33,9 +33,9 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
     """Run COMMAND with the role of PROFILE, for as long as it takes: its SDK renews the session by itself.
 
     COMMAND gets a credentials endpoint on 127.0.0.1 that exists for its life, with a token that only its
-    environment holds. Inside, the role is the only one there is: variables with other credentials are taken
-    away, ~/.aws/credentials is an empty file and ~/.aws/config holds the settings of PROFILE alone, so no
-    other profile can be named. Signals, terminal and exit status are COMMAND's own.
+    environment and a private file hold. Inside, the role is the only one there is: variables with other
+    credentials are taken away, ~/.aws/credentials is an empty file and ~/.aws/config holds the settings of
+    PROFILE alone, so no other profile can be named. Signals, terminal and exit status are COMMAND's own.
 
     Works with the daemon, and without: then this process renews the one role itself.
 
@@ -58,12 +58,14 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
         write_private(directory / "credentials", "")
         write_private(directory / "config", supply.settings_of(profile))
         token = secrets.token_urlsafe(32)
+        write_private(directory / "token", token)
         with closing(Endpoint(token, supply.answer)) as endpoint:
             endpoint.start()
             inner = environment(
                 os.environ,
                 url=endpoint.url(path_of(profile)),
                 token=token,
+                token_file=str(directory / "token"),
                 region=supply.region_of(profile),
                 config_file=str(directory / "config"),
                 credentials_file=str(directory / "credentials"),

@@ -24,7 +24,7 @@ TAKEN = (
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_BEARER_TOKEN_BEDROCK",
 )
-"""Variables that name other credentials. Of TOKEN and TOKEN_FILE SDKs prefer now the one, now the other."""
+"""Variables that name other credentials."""
 
 CREDENTIALS = frozenset(
     {
@@ -43,13 +43,22 @@ Section = Callable[[str], Mapping[str, str] | None]
 
 
 def environment(
-    outer: Mapping[str, str], *, url: str, token: str, region: str | None, config_file: str, credentials_file: str
+    outer: Mapping[str, str],
+    *,
+    url: str,
+    token: str,
+    token_file: str,
+    region: str | None,
+    config_file: str,
+    credentials_file: str,
 ) -> dict[str, str]:
     """The consumer's environment, in which the endpoint at `url` is the only source of credentials."""
     inner = {name: value for name, value in outer.items() if name not in TAKEN}
     inner |= {
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": url,
+        # The same token twice: object_store (deltalake, obstore) knows the file alone, SDKs from before 2024 the other.
         "AWS_CONTAINER_AUTHORIZATION_TOKEN": token,
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": token_file,
         "AWS_CONFIG_FILE": config_file,
         "AWS_SHARED_CREDENTIALS_FILE": credentials_file,
         # Without it an SDK whose endpoint is slow for once would go on to a cloud machine's own role.
