@@ -14,10 +14,13 @@ from typing import Self
 from assumed.demo.aws import Moto, WalkThrough, client, set_up
 from assumed.demo.front import Front, Record
 from world.daemon import DEFAULTS, Daemon, Home, role
+from world.scores import Record as Hand
 from world.waiting import eventually
 
 WAYS = ["process", "exec"]
 """Profiles, and how a consumer gets at their sessions: it is given the profile, or runs under `assumed exec`."""
+NO_SUCH_OBJECT = 404
+"""An answer: rclone asks whether the directory is an object."""
 SHORTEST = 900
 """Seconds: what STS gives at least."""
 FIRST_SECONDS = 60.0
@@ -141,7 +144,7 @@ class Job:
         refused = [
             f"{record.operation} with {record.access_key_id}: {record.status} {record.error}"
             for record in self.requests
-            if record.status >= 400
+            if (record.status >= 400 and record.status != NO_SUCH_OBJECT)
             or record.access_key_id not in issued
             or record.time > issued[record.access_key_id].expiration
         ]
@@ -155,5 +158,19 @@ class Job:
             assert not self._ended(), f"it ended with {self.status}: {self.output}"
             time.sleep(0.1)
 
+    def ends_within(self, seconds: float) -> None:
+        """Wait for its end. Raises AssertionError when it takes longer."""
+        eventually(self._ended, seconds, saying=f"the end of a transfer\n{self.output[-2000:]}")
+
     def _ended(self) -> bool:
         return self.status is not None
+
+
+def must_have_worked(job: Job, name: str, record: Hand, keys: int = 3) -> None:
+    """Each of its requests bore a good key, and there were several; the figures are handed in."""
+    record(f"interop.{name}.{job.way}.requests", len(job.requests))
+    record(f"interop.{name}.{job.way}.failures", len(job.failures))
+    record(f"interop.{name}.{job.way}.keys", len(job.keys))
+    assert not job.failures, f"{len(job.failures)} of {len(job.requests)}: {job.failures[:5]}"
+    assert job.status == 0, job.output
+    assert len(job.keys) >= keys, job.keys

@@ -13,7 +13,7 @@ import pytest
 from world.scores import Record
 
 from . import consumers
-from .kit import SHORTEST, WAYS, Job, World, world
+from .kit import SHORTEST, WAYS, Job, World, must_have_worked, world
 
 SESSION_SECONDS = 10
 LIFETIMES = 3
@@ -24,17 +24,6 @@ PAUSE = 0.4
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home at a short path: sockets want that."""
     return tmp_path_factory.mktemp("h")
-
-
-def must_have_worked(job: Job, sdk: str, record: Record, keys: int = LIFETIMES) -> None:
-    """Each of its requests bore a good key, and there were several; the figures are handed in."""
-    name = f"interop.{sdk}.{job.way}"
-    record(f"{name}.requests", len(job.requests))
-    record(f"{name}.failures", len(job.failures))
-    record(f"{name}.keys", len(job.keys))
-    assert job.failures == []
-    assert job.status == 0, job.output
-    assert len(job.keys) >= keys, job.keys
 
 
 def lists(aws: World, sdk: str, way: str, pause: float = PAUSE) -> Job:

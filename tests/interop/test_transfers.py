@@ -1,0 +1,57 @@
+"""One run of a transfer tool that is longer than three of its sessions."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from world.scores import Record
+
+from .kit import WAYS, Job, World, must_have_worked, world
+
+SESSION_SECONDS = 10
+OBJECTS = 150
+WITHIN = 150.0
+"""Seconds for a transfer that takes 40 on an idle machine."""
+
+
+def aws_s3_sync(at: World, way: str) -> list[str]:
+    """The AWS CLI, version 1: about four objects a second, for its limiter counts 256 KB for each read of one.
+
+    The limit is a setting of the profile, which `exec` passes on.
+    """
+    with at.home.aws_config.open("a") as file:
+        file.write(f"[profile {way}]\ns3 =\n  max_concurrent_requests = 2\n  max_bandwidth = 2MB/s\n")
+    aws = str(Path(sys.executable).parent / "aws")
+    return [aws, "s3", "sync", "--no-progress", f"s3://{at.facts.bucket}/many", "copied"]
+
+
+def rclone(at: World, way: str) -> list[str]:
+    """Not more than four requests a second."""
+    if shutil.which("rclone") is None:
+        pytest.skip("rclone is not installed")
+    remote = f":s3,provider=Minio,env_auth,region=us-west-2,endpoint='{at.front.url}':"
+    return ["rclone", "copy", "--tpslimit", "4", "--transfers", "2", f"{remote}{at.facts.bucket}/many", "copied"]
+
+
+TOOLS: dict[str, Callable[[World, str], list[str]]] = {"aws-cli": aws_s3_sync, "rclone": rclone}
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_transfer_outlives_its_sessions(
+    tmp_path_factory: pytest.TempPathFactory, tool: str, way: str, record: Record
+) -> None:
+    """Every object arrives, and no request bore an expired key."""
+    with world(tmp_path_factory.mktemp("h"), SESSION_SECONDS, objects=OBJECTS) as aws:
+        with Job(aws, way, TOOLS[tool](aws, way)) as job:
+            job.ends_within(WITHIN)
+        must_have_worked(job, tool, record)
+        assert len(list((aws.home.path / "copied").iterdir())) == OBJECTS
