@@ -64,7 +64,8 @@ def test_a_second_sigterm_ends_it_at_once(sts: FakeSts, aws_home: Home, daemon: 
     daemon.start().wait_until_fresh("a")
     daemon.signal(signal.SIGTERM)
     daemon.signal(signal.SIGTERM)
-    assert daemon.wait_for_exit(AT_ONCE + 3) in (0, 128 + signal.SIGTERM)
+    # The last: the second one came when everything was done, and the interpreter was about to end by itself.
+    assert daemon.wait_for_exit(AT_ONCE + 3) in (0, 128 + signal.SIGTERM, -signal.SIGTERM)
     assert key_of(aws_home, "a")
 
 
