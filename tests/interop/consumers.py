@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,15 @@ def boto3() -> list[str]:
     return [sys.executable, str(CLIENTS / "python" / "boto3_list.py")]
 
 
-def s3fs() -> list[str]:
-    """s3fs, which pins another botocore than ours: in an environment of its own."""
-    return [_python(), str(CLIENTS / "python" / "s3fs_list.py")]
-
-
-def pyarrow() -> list[str]:
-    """Arrow's S3 file system: the SDK for C++."""
-    return [_python(), str(CLIENTS / "python" / "pyarrow_list.py")]
+def other_python(name: str) -> list[str]:
+    """A library of Python in an environment of its own: s3fs pins another botocore than ours."""
+    with _sources("python") as here:
+        python = here / "venv" / "bin" / "python"
+        if not (here / "fetched").exists():
+            _fetch(here, sys.executable, "-m", "venv", "venv")
+            _fetch(here, str(python), "-m", "pip", "install", "--quiet", "-r", "requirements.txt")
+            (here / "fetched").touch()
+    return [str(python), str(CLIENTS / "python" / f"{name}_list.py")]
 
 
 def js() -> list[str]:
@@ -80,30 +82,20 @@ def rust() -> list[str]:
 
 LISTING: dict[str, Callable[[], list[str]]] = {
     "boto3": boto3,
-    "s3fs": s3fs,
-    "pyarrow": pyarrow,
+    **{name: partial(other_python, name) for name in ("s3fs", "pyarrow", "polars", "deltalake")},
     "js": js,
     "go": go,
     "java": java,
     "rust": rust,
 }
-"""Consumers whose client lists the bucket until its input ends: COMMAND BUCKET SECONDS_BETWEEN."""
+"""Consumers whose client asks for the bucket until its input ends: COMMAND BUCKET SECONDS_BETWEEN."""
+KNOW_NO_PROFILES = {"deltalake"}
 
 
 def _need(*tools: str) -> None:
     for tool in tools:
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
-
-
-def _python() -> str:
-    with _sources("python") as here:
-        python = here / "venv" / "bin" / "python"
-        if not (here / "fetched").exists():
-            _fetch(here, sys.executable, "-m", "venv", "venv")
-            _fetch(here, str(python), "-m", "pip", "install", "--quiet", "s3fs", "pyarrow")
-            (here / "fetched").touch()
-    return str(python)
 
 
 @contextlib.contextmanager
