@@ -88,7 +88,7 @@ class Job:
         with self._output.open("w") as output:
             self._process = subprocess.Popen(
                 [*under, *self.command],
-                env=home.environment(**variables, **self.more),
+                env=home.environment(**variables | self.more),
                 cwd=home.path,
                 stdin=subprocess.PIPE,
                 stdout=output,

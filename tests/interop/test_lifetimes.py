@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from world.scores import Record
+from world.waiting import eventually
 
 from . import consumers
 from .kit import SHORTEST, WAYS, Job, World, must_have_worked, world
@@ -43,6 +44,16 @@ def test_boto3_in_short(path: Path) -> None:
         for job in (by_process, by_exec):
             assert (job.failures, job.status) == ([], 0)
             assert len(job.keys) >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+def test_keys_that_were_read_once_are_refused(path: Path) -> None:
+    """What the others are spared: a kept profile that holds keys, and a process that runs for longer than they do."""
+    with world(path, 5) as aws:
+        with Job(aws, "process", lists(aws, "boto3", "process").command, {"AWS_PROFILE": "exec"}) as job:
+            eventually(lambda: "ExpiredToken" in job.output, 30, saying="a refusal")
+        assert job.output.startswith("ok")
 
 
 @pytest.mark.slow
