@@ -6,7 +6,7 @@ ARGS ?=
 # More than there are cores: the tests of real processes mostly wait for sessions to end.
 WORKERS ?= 8
 
-.PHONY: demo test check bench proof format clean
+.PHONY: demo test check bench proof interop format clean
 
 demo: $(VENV)/demo.ready
 	@$(BIN)/assumed demo $(ARGS)
@@ -25,6 +25,9 @@ bench: $(VENV)/dev.ready
 
 proof: $(VENV)/dev.ready
 	@$(BIN)/python -m proof $(ARGS)
+
+interop: $(VENV)/dev.ready
+	@$(BIN)/pytest -n 2 --dist worksteal -m interop -rs $(ARGS)
 
 format: $(VENV)/dev.ready
 	@$(BIN)/ruff check --fix .
