@@ -29,7 +29,8 @@ def main() -> int:
         # The tests that only wait are not in each other's way, so there are more workers than cores.
         command = [sys.executable, "-m", "pytest", "-n", str((os.cpu_count() or 2) + 1), "--dist", "worksteal"]
         environ = {**os.environ, "PROOF_SCORES": directory}
-        status = subprocess.run([*command, "-m", "(slow or proof) and not interop", *more], cwd=ROOT, env=environ, check=False).returncode
+        command += ["-m", "(slow or proof) and not interop", *more]
+        status = subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode
         figures = Figures.of(Path(directory))
     board = scores(figures)
     facts = machine() | {"seconds": round(time.monotonic() - began)}
