@@ -15,6 +15,8 @@ from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.sts_rules import Call
 
+BUSY = 2.5
+"""Seconds that a busy machine may take to start an interpreter."""
 HOSTILE = {"PATH": "", "PYTHONHOME": "/nowhere", "PYTHONPATH": "/nowhere", "AWS_PROFILE": "other"}
 
 
@@ -98,14 +100,14 @@ def test_an_sts_that_hangs_costs_four_seconds_and_the_session_comes_all_the_same
 ) -> None:
     """The Rust SDK gives up after 5 s; the next one that asks finds what has come meanwhile."""
     lose(left_behind)
-    sts.rule("*", latency=5.5, session_seconds=900)
+    sts.rule("*", latency=7.0, session_seconds=900)
     began = time.monotonic()
     done = ask(left_behind, sts)
-    assert time.monotonic() - began < 4.9
+    assert time.monotonic() - began < 4 + BUSY
     assert done.returncode == 1
     assert "takes longer than an SDK waits" in done.stderr
     again = [done]
-    while again[-1].returncode and time.monotonic() - began < 20:
+    while again[-1].returncode and time.monotonic() - began < 30:
         again.append(ask(left_behind, sts))
     assert again[-1].returncode == 0
     assert len(asked(sts)) == 1
@@ -129,5 +131,5 @@ def test_a_profile_that_is_its_own_source_is_refused_at_once(left_behind: Home, 
     assert done.returncode == 1
     assert "its credential_process ended with status 1; run the credential_process of profile source" in done.stderr
     assert "is this profile itself" in ask(left_behind, sts, ASSUMED_RENEWING="a").stderr
-    assert time.monotonic() - began < 4.9
+    assert time.monotonic() - began < 4 + BUSY
     assert not asked(sts)
