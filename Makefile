@@ -27,7 +27,7 @@ proof: $(VENV)/dev.ready
 	@$(BIN)/python -m proof $(ARGS)
 
 interop: $(VENV)/dev.ready
-	@$(BIN)/pytest -n 2 --dist worksteal -m interop -rs $(ARGS)
+	@$(BIN)/pytest -n 6 --dist worksteal -m interop -rs $(ARGS)
 
 format: $(VENV)/dev.ready
 	@$(BIN)/ruff check --fix .
