@@ -72,6 +72,11 @@ def _life(f: Figures) -> tuple[str, bool]:
     return f"{left:.1f} min of 60 at the least", left >= 0.35 * 60
 
 
+def _jobs(f: Figures) -> tuple[str, bool]:
+    failures = f.total("jobs.failures")
+    return f"{failures} of {f.total('jobs.requests'):,} requests (boto3)", failures == 0
+
+
 def _outage(f: Figures) -> tuple[str, bool]:
     minutes = f.least("sim.outage_minutes")
     return f"{minutes:.0f} min", minutes >= 20
@@ -171,6 +176,7 @@ ROWS: list[tuple[str, str, Callable[[Figures], tuple[str, bool | None]]]] = [
     ("others' edits lost, in loops of milliseconds", "0", _lost_under_stress),
     ("every other byte survives any merge", "10⁵ of 10⁵", _preserved),
     ("life left in a reader's hands, 1 h sessions", "≥ 35 %", _life),
+    ("requests of running jobs refused", "0", _jobs),
     ("STS outage that no reader notices", "≥ 20 min", _outage),
     ("lateness after sleep or a clock step", "≤ 30 s", _woken("sim.late_after_jump", 30.0)),
     ("the same, in a real process", "≤ 30 s", _woken("time.lateness", 30.0)),

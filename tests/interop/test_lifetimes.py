@@ -35,13 +35,16 @@ def lists(aws: World, sdk: str, way: str, pause: float = PAUSE) -> Job:
     return Job(aws, way, [*consumers.LISTING[sdk](), aws.facts.bucket, str(pause)])
 
 
-def test_boto3_in_short(path: Path) -> None:
+@pytest.mark.proof
+def test_boto3_in_short(path: Path, record: Record) -> None:
     """The same within seconds, for every day."""
     with world(path, 5) as aws:
         with lists(aws, "boto3", "process") as by_process, lists(aws, "boto3", "exec") as by_exec:
             by_process.goes_on_for(5)
             by_exec.goes_on_for(5)
         for job in (by_process, by_exec):
+            record("jobs.requests", len(job.requests))
+            record("jobs.failures", len(job.failures))
             assert (job.failures, job.status) == ([], 0)
             assert len(job.keys) >= 2
 

@@ -165,6 +165,18 @@ def test_a_role_that_cannot_be_assumed_says_why_and_runs_nothing(one_role: Home,
     assert not (one_role.path / "ran").exists()
 
 
+def test_a_bad_edit_is_said_and_the_last_good_configuration_goes_on(
+    one_role: Home, sts: FakeSts, daemon: Daemon
+) -> None:
+    daemon.start().wait_until_fresh("a")
+    daemon.stop()
+    one_role.config.write_text("not TOML")
+    done = one_role.assumed("exec", "a", "--", "echo", "ran", AWS_ENDPOINT_URL_STS=sts.url)
+    assert (done.returncode, done.stdout) == (0, "ran\n")
+    assert "the last good configuration goes on" in done.stderr
+    assert f"{one_role.config}:1" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_signals_reach_the_command(one_role: Home, sts: FakeSts, number: signal.Signals) -> None:
     waits = f"trap 'echo got; exit 3' {number.name.removeprefix('SIG')}; echo ready; while :; do sleep 0.05; done"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assumed.core.errors import NotKept
 from assumed.keeper.supply import path_of, supplied
 
 from .app import nearest, say
@@ -34,12 +35,8 @@ def supply_of(config_path: Path | None, profiles: Sequence[str]) -> Iterator[Sup
     try:
         with supplied(config_path, profiles, _told) as supply:
             yield supply
-    except KeyError as unknown:
-        from .place import configuration
-
-        known = [role.profile for role in configuration(config_path).enabled()]
-        name = unknown.args[0]
-        raise click.UsageError(f"{name} is no kept profile.{nearest(name, known)}") from None
+    except NotKept as error:
+        raise click.UsageError(f"{error.profile} is no kept profile.{nearest(error.profile, error.kept)}") from None
 
 
 def _told(profile: str, problem: str) -> None:

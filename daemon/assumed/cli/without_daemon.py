@@ -39,6 +39,7 @@ def renew(state: str, profile: str, path: str, deadline: float, is_there: Callab
 
 
 def _is_locked(fd: int) -> bool:
+    """As `files.try_lock`, whose imports two hundred waiting processes can do without."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

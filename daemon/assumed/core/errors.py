@@ -21,6 +21,15 @@ class AlreadyRunning(AssumedError):
     """Another instance keeps this credentials file (exit status 4)."""
 
 
+class NotKept(AssumedError):
+    """The configuration keeps no profile of that name; `kept` are those that it keeps."""
+
+    def __init__(self, profile: str, kept: list[str]) -> None:
+        self.profile = profile
+        self.kept = kept
+        super().__init__(f"{profile} is no kept profile; `assumed status` shows those that are")
+
+
 class NotRunning(AssumedError):
     """No daemon answers on the control socket (exit status 3)."""
 

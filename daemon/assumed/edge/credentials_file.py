@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.profiles import KeptProfile, Merge, Refusal, merge, misread
-from assumed.files import Temp, close, directory, explained, make_missing_dirs, make_private_dir, sweep
+from assumed.files import Temp, close, directory, explained, make_missing_dirs, make_private_dir, sweep, try_lock
 from assumed.files.replaced import Mixed, PutBack, ReplacedFiles, publish, with_edits
 from assumed.files.snapshot import SETTLE_SECONDS, Signature, Snapshot, look, signature_of, take
 
@@ -226,7 +225,7 @@ class CredentialsFile:
         try:
             with explained("lock", path):
                 deadline = time.monotonic() + _LOCK_SECONDS
-                while not _try_lock(fd):
+                while not try_lock(fd):
                     if time.monotonic() > deadline:
                         raise FileRefused(
                             f"another process of assumed holds {path} for more than {_LOCK_SECONDS:.0f} s",
@@ -236,14 +235,6 @@ class CredentialsFile:
             yield
         finally:
             close(fd)
-
-
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _check_directory(dir_fd: int, path: Path) -> None:

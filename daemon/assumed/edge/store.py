@@ -133,7 +133,7 @@ def _document(session: Session) -> dict[str, Any]:
         "SecretAccessKey": session.secret_access_key,
         "SessionToken": session.session_token,
         "Expiration": iso(session.expiration - early(session)),
-        **_account(session.principal_arn),
+        **({"AccountId": account} if (account := account_of(session)) else {}),
         "Assumed": {
             "profile": session.profile,
             "expiration": session.expiration,
@@ -149,10 +149,10 @@ def _document(session: Session) -> dict[str, Any]:
     }
 
 
-def _account(principal_arn: str) -> dict[str, str]:
-    """The account of a principal; none where the ARN has none (MinIO's), for then SDKs can do without."""
-    account = principal_arn.split(":")[4:5]
-    return {"AccountId": account[0]} if account and account[0].isdigit() else {}
+def account_of(session: Session) -> str:
+    """The account of a session; empty where its ARN has none (MinIO's): then SDKs can do without."""
+    account = "".join(session.principal_arn.split(":")[4:5])
+    return account if account.isdigit() else ""
 
 
 def _session(document: dict[str, Any], profile: str) -> Session | None:

@@ -105,6 +105,15 @@ def directory(path: Path) -> Iterator[int]:
         close(fd)
 
 
+def try_lock(fd: int) -> bool:
+    """Takes the file's lock, if nobody holds it. The kernel gives it back with the descriptor."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def close(fd: int) -> None:
     """Closes what nothing was written through. Its failing says nothing, and the descriptor is gone all the same."""
     with contextlib.suppress(OSError):

@@ -7,8 +7,6 @@ two hundred executors that start together; whoever waits for it finds the sessio
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import math
 import os
 import queue
 import sys
@@ -16,8 +14,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import structlog
+
 from assumed.config import Config
-from assumed.core.errors import AssumedError, FileRefused, RenewalFailed
+from assumed.core.errors import AssumedError, FileRefused, NotKept, RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
 from assumed.core.names import safe_name
 from assumed.core.renewal import retry_delay
@@ -27,7 +27,7 @@ from assumed.edge.aws.sts import Order, assume
 from assumed.edge.clock import SystemClock, machine_id
 from assumed.edge.privacy import close_off
 from assumed.edge.store import Store
-from assumed.files import explained, make_private_dir, write_atomic
+from assumed.files import explained, make_private_dir, try_lock, write_atomic
 
 from .awsfiles import AwsFiles, config_file
 from .book import Book
@@ -36,6 +36,8 @@ from .supply import BEAT
 
 LOOK_AGAIN = 0.02
 """Seconds between two tries for a lock that another process holds."""
+LOCKED = 45.0
+"""Seconds for which it may: its source takes 30 at the longest, and then it asks STS."""
 
 
 class Alone:
@@ -45,7 +47,7 @@ class Alone:
         self, config: Config, profile: str, directory: Path, inherited: Mapping[str, str], locked: bool = False
     ) -> None:
         """`directory` is the state directory, `inherited` what the environment held of credentials. `locked`: the
-        profile's own lock is held for us. Raises KeyError for a profile that is not configured."""
+        profile's own lock is held for us. Raises NotKept."""
         logs.guard("environment", *secrets_in(inherited))
         self._profile = profile
         self._locked = profile if locked else None
@@ -71,17 +73,17 @@ class Alone:
         """Kill what a source is still waiting for."""
         self._sources.close()
 
-    def renew_what_is_due(self, within: float = math.inf) -> float:
+    def renew_what_is_due(self) -> float:
         """Renew the role, and first those above it, where they are due. Returns the seconds until the next look.
 
         Raises RenewalFailed with the reason where the role has no session that is good; a failure while it has one
-        is asked again by the usual backoff. `within` is how long another process may hold a role's lock.
+        is asked again by the usual backoff. Raises FileRefused where another process holds a role's lock for too long,
+        and where the session cannot be stored: it is kept, and stored the next time.
         """
-        deadline = time.monotonic() + within
         self._look_at_the_source()
         for role in self.chain:
-            with self._lock(role.profile, deadline):
-                self._take_what_is_stored(role.profile)
+            with self._lock(role.profile):
+                self._agree_with_the_store(role.profile)
                 if self._book.decide(role.profile, self._clock.now()).due_in <= 0:
                     self._renew(role)
         state, now = self._book.states[self._profile], self._clock.now()
@@ -97,17 +99,18 @@ class Alone:
             self._sources.forget(name)
             self._book.forgive(self._book.roles)
 
-    def _take_what_is_stored(self, profile: str) -> None:
-        """A session that the daemon or another process has brought; what is not the role's any more goes first."""
-        stored = self._store.load(profile)
-        known = self._book.states[profile].session
-        if stored is None or (known is not None and stored.access_key_id == known.access_key_id):
-            return
-        logs.guard(profile, stored.secret_access_key, stored.session_token)
-        if self._book.is_current(profile, stored.identity):
-            self._book.succeeded(stored)
-        else:
+    def _agree_with_the_store(self, profile: str) -> None:
+        """The daemon or another process may have brought a session; what is not the role's any more goes first. One of
+        ours that the disk did not take, or has lost, is stored: readers find nothing else."""
+        stored, known, now = self._store.load(profile), self._book.states[profile].session, self._clock.now()
+        if stored is not None and not self._book.is_current(profile, stored.identity):
             self._store.forget(profile)
+            stored = None
+        if known is not None and known.left(now) > (stored.left(now) if stored else 0.0):
+            self._store.save(known)
+        elif stored is not None and stored != known:
+            logs.guard(profile, stored.secret_access_key, stored.session_token)
+            self._book.succeeded(stored)
 
     def _renew(self, role: Role) -> None:
         started = self._clock.now()
@@ -122,6 +125,11 @@ class Alone:
         except RenewalFailed as failure:
             self._book.failed(profile, failure, started, self._clock.now())
             return
+        except Exception as error:  # noqa: BLE001 - as in the daemon: whatever it is, a job of days must not end by it
+            structlog.get_logger().error("role.renewal_crashed", profile=profile, exc_info=error)
+            failed = RenewalFailed(FailureKind.TRANSIENT, type(error).__name__, "a fault in assumed", "see stderr")
+            self._book.failed(profile, failed, started, self._clock.now())
+            return
         logs.guard(profile, session.secret_access_key, session.session_token)
         self._book.succeeded(session)
         self._store.save(session)
@@ -129,7 +137,8 @@ class Alone:
     def _can_sign(self, root: Role) -> bool:
         if self._sources.ready(root):
             return True
-        self._sources.resolve(root, self._files.sources.get(root.source()))
+        if not self._sources.resolve(root, self._files.sources.get(root.source())):
+            return False  # a helper that outlived its deadline has not come back yet; that it failed was told then
         failure = self._resolved.get().failure
         if failure is not None:
             self._book.source_failed(root.source(), failure, self._clock.now())
@@ -144,7 +153,7 @@ class Alone:
         return None
 
     @contextlib.contextmanager
-    def _lock(self, profile: str, deadline: float) -> Iterator[None]:
+    def _lock(self, profile: str) -> Iterator[None]:
         if profile == self._locked:
             yield
             return
@@ -153,7 +162,8 @@ class Alone:
         with explained("lock", path):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            while not _is_locked(fd):
+            deadline = time.monotonic() + LOCKED
+            while not try_lock(fd):
                 if time.monotonic() > deadline:
                     raise FileRefused(f"another process is still renewing {profile}", "Try again in a moment")
                 time.sleep(LOOK_AGAIN)
@@ -162,17 +172,11 @@ class Alone:
             os.close(fd)
 
 
-def _is_locked(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def chain(config: Config, profile: str) -> list[Role]:
-    """The role of a profile and those that sign for it, the topmost first. Raises KeyError for one not configured."""
+    """The role of a profile and those that sign for it, the topmost first. Raises NotKept."""
     roles = {role.profile: role for role in config.enabled()}
+    if profile not in roles:
+        raise NotKept(profile, list(roles))
     found = [roles[profile]]
     while found[0].parent is not None:
         found.insert(0, roles[found[0].parent])
@@ -202,8 +206,6 @@ def main(arguments: list[str]) -> int:
                 _note(note, alone.failure())
     except RenewalFailed as failure:
         problem = f"{failure}; {failure.advice}"
-    except KeyError:
-        problem = f"{profile} is no kept profile; `assumed status` shows those that are"
     except (AssumedError, OSError) as error:
         problem = str(error)
     if problem:

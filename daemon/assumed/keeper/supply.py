@@ -14,13 +14,13 @@ from urllib.parse import quote, unquote
 
 from assumed.config import Config
 from assumed.core import consumer
-from assumed.core.errors import AssumedError, NotRunning, RenewalFailed
+from assumed.core.errors import AssumedError, NotKept, NotRunning, RenewalFailed
 from assumed.core.model import Session
 from assumed.edge.clock import SystemClock
 from assumed.edge.control import ask, socket_path
 from assumed.edge.endpoint import Reply, refusal
 from assumed.edge.privacy import hide_memory
-from assumed.edge.store import Store, expiration_told, state_dir
+from assumed.edge.store import Store, account_of, expiration_told, state_dir
 
 from .awsfiles import Sections, config_file
 from .start import take_shell_variables, usable_config
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .alone import Alone
 
 BEAT = 30.0
-"""Seconds between two looks at the longest, as the daemon's own heartbeat."""
+"""Seconds between two looks at the longest."""
 FAILING = 3.0
 """Seconds for which a first session that fails is tried again: a new role is not known everywhere at once."""
 LOOK_SHARE = 0.1
@@ -44,14 +44,16 @@ Said = Callable[[str, str], None]
 
 @contextmanager
 def supplied(config_path: Path | None, profiles: Sequence[str], said: Said) -> Iterator[Supply]:
-    """A supply of these profiles, closed in the end. Raises ConfigError, KeyError for one that is not kept."""
+    """A supply of these profiles, closed in the end. Raises ConfigError, NotKept."""
     hide_memory()
     inherited = take_shell_variables(os.environ)
-    config, _ = usable_config(config_path)
-    enabled = {role.profile for role in config.enabled()}
+    config, error = usable_config(config_path)
+    if error is not None:
+        said("the last good configuration goes on", str(error))
+    enabled = [role.profile for role in config.enabled()]
     for profile in profiles:
         if profile not in enabled:
-            raise KeyError(profile)
+            raise NotKept(profile, enabled)
     supply = Supply(config, profiles, state_dir(config.credentials_file), inherited, said)
     try:
         yield supply
@@ -148,7 +150,7 @@ class Supply:
             "Token": session.session_token,
             "Expiration": expiration_told(session, self._clock.now()),
             "RoleArn": role.role_arn if role else "",
-            "AccountId": session.principal_arn.split(":")[4] if session.principal_arn.count(":") > 4 else "",
+            **({"AccountId": account} if (account := account_of(session)) else {}),
         }
 
     def _keep(self) -> None:
@@ -175,8 +177,6 @@ class Supply:
             pause, problem = 1.0, f"{failure}; {failure.advice}"
         except AssumedError as error:
             pause, problem = 1.0, str(error)
-        except KeyError:
-            pause, problem = BEAT, "it has left the configuration"
         if problem != self._problems.get(profile, ""):
             self._problems[profile] = problem
             self._said(profile, problem)

@@ -1,0 +1,108 @@
+"""One role without a daemon: what its process keeps when the disk, the source or we ourselves fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from assumed.core.errors import FileRefused, NotKept, RenewalFailed
+from assumed.edge.store import Store, state_dir
+from assumed.keeper import alone as module
+from assumed.keeper.alone import Alone
+from assumed.keeper.start import usable_config
+from world.daemon import Home, role
+from world.fake_sts import FakeSts
+
+ARN = "arn:aws:iam::123456789012:role/a"
+
+
+@pytest.fixture
+def sts() -> Iterator[FakeSts]:
+    with FakeSts() as sts:
+        sts.rule("*", session_seconds=900)
+        yield sts
+
+
+@pytest.fixture
+def kept(sts: FakeSts, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Alone]:
+    """The role `a` of a home."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+    there = Home(home)
+    there.add_source(sts.source.access_key_id, sts.source.secret_access_key)
+    there.configure(role("a", ARN))
+    config, _ = usable_config(there.config)
+    with closing(Alone(config, "a", state_dir(there.credentials), {})) as alone:
+        yield alone
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    """Where readers look."""
+    return Store(state_dir(home / ".aws" / "credentials"))
+
+
+def test_a_session_that_the_disk_did_not_take_is_stored_when_it_does(kept: Alone, store: Store, sts: FakeSts) -> None:
+    """Readers find nothing but what is stored; STS is not asked again for what we have."""
+    obstacle = store.directory / "sessions" / "a.json"
+    obstacle.mkdir()
+    for _ in range(2):
+        with pytest.raises(FileRefused):
+            kept.renew_what_is_due()
+    obstacle.rmdir()
+    kept.renew_what_is_due()
+    stored = store.load("a")
+    assert stored is not None
+    assert [call.issued for call in sts.calls] == [stored.access_key_id]
+
+
+def test_a_session_that_somebody_has_tidied_away_is_stored_again(kept: Alone, store: Store, sts: FakeSts) -> None:
+    kept.renew_what_is_due()
+    store.forget("a")
+    kept.renew_what_is_due()
+    assert store.load("a") is not None
+    assert len(sts.calls) == 1
+
+
+def test_a_fault_of_ours_is_a_failed_renewal_and_not_the_end(
+    kept: Alone, monkeypatch: pytest.MonkeyPatch, sts: FakeSts
+) -> None:
+    """The thread that keeps the session of a job of days must survive whatever a library raises."""
+
+    def broken(*_: object) -> None:
+        raise LookupError("unforeseen")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "assume", broken)
+        with pytest.raises(RenewalFailed, match="a fault in assumed"):
+            kept.renew_what_is_due()
+    kept._book.forgive(["a"])  # its backoff is over
+    kept.renew_what_is_due()
+    assert len(sts.calls) == 1
+
+
+@pytest.mark.timeout(10)
+def test_a_source_that_still_hangs_from_the_last_time_is_not_waited_for(
+    kept: Alone, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A helper that escapes its kill: its failure was told at the deadline, and nothing else will ever be."""
+    there = Home(home)
+    there.aws_config.write_text("[profile hung]\ncredential_process = setsid sleep 1\n")
+    there.configure(role("a", ARN, source_profile="hung"))
+    config, _ = usable_config(there.config)
+    with closing(Alone(config, "a", state_dir(there.credentials), {})) as alone:
+        monkeypatch.setattr(alone._sources, "_deadline", 0.3)
+        with pytest.raises(RenewalFailed, match="gave no credentials"):
+            alone.renew_what_is_due()
+        alone._book.forgive(["a"])  # its backoff is over
+        with pytest.raises(RenewalFailed, match="no session has come"):
+            alone.renew_what_is_due()
+
+
+def test_a_profile_that_is_not_kept_is_named_with_those_that_are(kept: Alone) -> None:
+    config, _ = usable_config(None)
+    with pytest.raises(NotKept, match="b is no kept profile") as refused:
+        Alone(config, "b", kept._locks.parent, {})
+    assert refused.value.kept == ["a"]
