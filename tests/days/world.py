@@ -221,6 +221,7 @@ class World:
             ask=self._ask,
             say=say,
             ready=lambda line: None,
+            reloading=lambda: None,
             alive=lambda line: None,
             reconfigured=lambda level, form: None,
             stand=lambda: (False, None),

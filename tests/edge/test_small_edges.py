@@ -155,3 +155,25 @@ def test_both_hands_of_the_clock_move_and_the_boot_is_named() -> None:
 
 def test_a_machine_has_one_name() -> None:
     assert clock.machine_id() == clock.machine_id() != ""
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "120000000"}, 120.0),
+        ({"WATCHDOG_USEC": "2000000", "WATCHDOG_PID": str(os.getpid())}, 2.0),
+        ({"WATCHDOG_USEC": "2000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_a_watchdog_says_how_often_it_wants_to_be_pinged(
+    environ: dict[str, str], seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A parent's watchdog, whose variables we inherit, is not ours (sd_watchdog_enabled(3))."""
+    for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert notify.watchdog_seconds() == seconds

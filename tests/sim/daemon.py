@@ -21,6 +21,7 @@ from assumed.keeper.book import Book
 from assumed.keeper.delivery import Delivery
 from assumed.keeper.desk import Desk
 from assumed.keeper.keeper import BEAT, Keeper
+from assumed.keeper.news import News
 from assumed.keeper.ports import Ports
 from assumed.keeper.reload import ConfigWatch
 from assumed.keeper.renewals import Call
@@ -118,13 +119,22 @@ class Daemon:
             ask=ask,
             say=host.say,
             ready=lambda line: None,
+            reloading=lambda: None,
             alive=self._alive,
             reconfigured=lambda level, form: None,
             stand=lambda: (False, None),
             watch=lambda: None,
         )
         keeper = Keeper(desk)
-        self.assembly = Assembly(keeper, self.timetable, cast("Any", None), cast("Any", sources), file, store)
+        self.assembly = Assembly(
+            keeper,
+            self.timetable,
+            cast("Any", None),
+            cast("Any", sources),
+            file,
+            store,
+            News(host.say, lambda: host.clock.wall),
+        )
         return keeper
 
     def _alive(self, line: str) -> None:

@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections import Counter, deque
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, TextIO
 from urllib.parse import quote
@@ -170,6 +170,11 @@ def _plain_exception(_logger: Any, _name: str, event: Event) -> Event:
         kind, error, trace = sys.exc_info() if info is True else (type(info), info, info.__traceback__)
         event["exception"] = "".join(traceback.format_exception(kind, error, trace))
     return event
+
+
+def scrubbed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of an event as anybody may see them; an exception is left to the log."""
+    return {scrub(key): _scrub_value(value) for key, value in facts.items() if key != "exc_info"}
 
 
 def _scrub_event(_logger: Any, _name: str, event: Event) -> Event:

@@ -28,6 +28,14 @@ def notify(*lines: str) -> bool:
     return True
 
 
+def watchdog_seconds() -> float | None:
+    """Seconds without WATCHDOG=1 after which we count as dead; None where nobody looks (sd_watchdog_enabled(3))."""
+    usec = os.environ.get("WATCHDOG_USEC", "")
+    if not usec.isdecimal() or int(usec) == 0 or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(usec) / 1e6
+
+
 def reloading() -> bool:
     """Announce a reload. MONOTONIC_USEC goes in the same datagram, or `systemctl reload` hangs (OpenVox PR 110)."""
     return notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")

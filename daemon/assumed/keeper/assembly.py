@@ -33,8 +33,9 @@ from .awsfiles import AwsFiles, config_file
 from .book import Book
 from .delivery import Delivery
 from .desk import Desk
-from .keeper import Keeper
+from .keeper import BEAT, Keeper
 from .messages import Hint, Message, Refresh, Reload, Wanted
+from .news import News
 from .ports import Ports
 from .reload import ConfigWatch
 from .start import parser_of
@@ -50,6 +51,7 @@ class Assembly:
     sources: Sources
     file: CredentialsFile
     store: Store
+    news: News
 
 
 def say(level: str, event: str, **facts: Any) -> None:
@@ -65,6 +67,7 @@ def assemble(
 ) -> Assembly:
     """Make a keeper of `config` whose state lies in `directory`. Starts nothing. `stand`: see Post."""
     clock = SystemClock()
+    news = News(lambda *args, **facts: say(*args, **facts), lambda: clock.now().wall)  # noqa: PLW0108 - tests listen in
     file = CredentialsFile(config.credentials_file, directory)
     place = {"config": config.path, "credentials_file": config.credentials_file, "aws_config": config_file(os.environ)}
     store = Store(directory, {name: os.path.abspath(path) for name, path in place.items()})  # noqa: PTH100
@@ -74,7 +77,7 @@ def assemble(
         config.config_id,
         files.region_of,
         lambda role: process_command(credential_process_argv(directory, role.profile)),
-        say,
+        news.say,
         lambda: clock.now().wall,
     )
     watch = ConfigWatch(config, read, parser_of(config.path))
@@ -92,7 +95,7 @@ def assemble(
         background(),
         lambda profile: keeper.renewals.run(profile),  # noqa: PLW0108
         lambda: clock.now().wall,
-        lambda: say("error", "scheduler.revived", message="its thread had died; a new one goes on with its plan"),
+        lambda: news.say("error", "scheduler.revived", message="its thread had died; a new one goes on with its plan"),
     )
     watcher = Watcher(lambda: inbox.put(Hint()))
     sources = Sources(
@@ -109,7 +112,7 @@ def assemble(
         nonlocal said
         watcher.watch([config.path, config.credentials_file, *files.beside()])
         if watcher.problem and watcher.problem != said:
-            say("warning", "watch.failed", message=watcher.problem)
+            news.say("warning", "watch.failed", message=watcher.problem)
         said = watcher.problem
 
     ports = Ports(
@@ -118,16 +121,22 @@ def assemble(
         timetable=timetable,
         store=store,
         ask=ask,
-        say=say,
+        say=news.say,
         ready=lambda line: tell_manager("READY=1", line),
+        reloading=notify.reloading,
         alive=lambda line: tell_manager("WATCHDOG=1", line),
         reconfigured=reconfigure,
         stand=stand,
         watch=look_after_directories,
     )
     desk = Desk(watch, files, delivery, Book(machine_id()), ports, inbox)
-    keeper = Keeper(desk)
-    return Assembly(keeper, timetable, watcher, sources, file, store)
+    keeper = Keeper(desk, heartbeat(notify.watchdog_seconds()))
+    return Assembly(keeper, timetable, watcher, sources, file, store, news)
+
+
+def heartbeat(watchdog: float | None) -> float:
+    """Seconds between heartbeats: twice within a watchdog's patience, as sd_watchdog_enabled(3) advises."""
+    return BEAT if watchdog is None else min(BEAT, watchdog / 2)
 
 
 def tell_manager(what: str, line: str) -> None:

@@ -123,7 +123,9 @@ class Delivery:
             self.say("info", "file.accepted", message="the credentials file can be written again")
         self.error = None
         self._seen = result.signature
-        self.written_at = self.wall() if result.written else self.written_at
+        if result.written:
+            self.written_at = self.wall()
+            self.say("debug", "file.written", path=str(self.file.path), took_seconds=round(self._cost, 4))
         if not result.durable:
             self.say("warning", "file.durability_unknown", message="written, but a crash may bring back the old file")
         for profile in result.adopted:

@@ -33,8 +33,10 @@ READY_WITHIN = 10.0
 class Keeper:
     """Keeps the roles of one configuration. `open` and `tick` may be driven by a loop of one's own: tests do."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, beat: float = BEAT) -> None:
+        """`beat`: seconds between heartbeats, where a service manager wants to hear of us more often."""
         self.desk = desk
+        self._beat = beat
         self.lookout = Lookout(desk)
         self.renewals = Renewals(desk)
         self.started: Instant = desk.ports.now()
@@ -100,7 +102,7 @@ class Keeper:
         self._mind_readiness(now)
         if beat:
             # After the work, not before it: a watchdog that is fed by a timer proves nothing.
-            self._beat_at = now.boot + BEAT
+            self._beat_at = now.boot + self._beat
             desk.ports.alive(self.summary())
 
     def handle(self, message: Message) -> None:
@@ -121,9 +123,17 @@ class Keeper:
             case Hint():
                 self.lookout.look_at_what_changed(self.desk.ports.now())
             case Reload():
-                self.lookout.reload(self.desk.ports.now(), at_once=True)
+                self._reload()
             case Stop():
                 self.desk.inbox.put(message)
+
+    def _reload(self) -> None:
+        """Read the configuration now. A manager that asked waits for `ready`, also where the file is bad."""
+        ports = self.desk.ports
+        ports.reloading()
+        self.lookout.reload(ports.now(), at_once=True)
+        if self.is_ready:  # else READY still comes, and would otherwise be said before the first plan is carried out
+            ports.ready(self.summary())
 
     def summary(self) -> str:
         """The state of affairs in one line."""

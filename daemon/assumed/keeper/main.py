@@ -16,7 +16,7 @@ from assumed.edge.privacy import close_off
 from assumed.edge.signals import relay
 from assumed.edge.surroundings import collisions
 
-from .assembly import Assembly, answer, assemble, say
+from .assembly import Assembly, answer, assemble
 from .messages import Reload, Stop
 from .once import Progress, one_round
 from .post import Post
@@ -82,7 +82,7 @@ def _one_round(assembly: Assembly, config: Config, progress: Progress) -> int:
 
 def _keep(config: Config, error: ConfigError | None, post: Post, inherited: dict[str, str]) -> int:
     assembly = assemble(config, post.directory, inherited, post.stand_if_possible)
-    keeper = assembly.keeper
+    keeper, say = assembly.keeper, assembly.news.say
     if error is not None:
         keeper.desk.watch.reject(error)
         say("error", "config.rejected", problems=error.problems, message="the last good configuration goes on")
@@ -119,7 +119,7 @@ def _remember(assembly: Assembly, config: Config) -> None:
     try:
         assembly.store.keep_config(config.text)
     except FileRefused as error:
-        say("error", "config.not_remembered", message=error.message, advice=error.advice)
+        assembly.news.say("error", "config.not_remembered", message=error.message, advice=error.advice)
 
 
 def _stop(assembly: Assembly) -> None:

@@ -85,6 +85,8 @@ class Ports:
     """say(level, event, **facts): the log."""
     ready: Callable[[str], None]
     """ready(status line): the first plan has been carried out."""
+    reloading: Callable[[], object]
+    """Somebody has asked for the configuration to be read again; `ready` follows when it has been."""
     alive: Callable[[str], None]
     """alive(status line): after every heartbeat."""
     reconfigured: Callable[[str, str], None]

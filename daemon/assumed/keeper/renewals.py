@@ -129,6 +129,7 @@ class Renewals:
             "role.renewed",
             profile=role.profile,
             lives_seconds=round(answer.session.life),
+            took_seconds=round(now.since(message.order.started), 3),
             key=f"…{answer.session.access_key_id[-4:]}",
         )
         if down:
@@ -161,7 +162,9 @@ class Renewals:
             state = desk.book.states[role.profile]
             retry_in = desk.book.decide(role.profile, now).due_in
         level = words.level_of(state, now)
-        desk.ports.say(level, "role.renewal_failed", **words.failure_facts(role, state, failure, now, retry_in))
+        facts = words.failure_facts(role, state, failure, now, retry_in)
+        took = round(now.since(message.order.started), 3)
+        desk.ports.say(level, "role.renewal_failed", **facts, took_seconds=took)
         if is_down and not was_down:
             desk.ports.say("warning", "source.down", source=role.source(), message=words.DOWN)
 
