@@ -77,7 +77,7 @@ BAD = [
     bad(
         "an unknown key that resembles nothing",
         f"zzz = 1\n{SOURCED}",
-        "1: key zzz: is unknown; known are credentials_file, log_level, log_format, defaults and roles",
+        "1: key zzz: is unknown; known are credentials_file, log_level, log_format, metrics_textfile, defaults and roles",
     ),
     bad(
         "a role's key at the top",
@@ -109,6 +109,12 @@ BAD = [
         "log_format",
         f"log_format = 1\n{SOURCED}",
         '1: key log_format: is the number 1; write text in quotes, as in log_format = "auto"',
+    ),
+    bad(
+        "a metrics_textfile that node_exporter would not read",
+        f'metrics_textfile = "/tmp/assumed.txt"\n{SOURCED}',
+        '1: key metrics_textfile: is "/tmp/assumed.txt", which is no metrics_textfile; write it as in '
+        'metrics_textfile = "/var/lib/node_exporter/textfile_collector/assumed.prom"',
     ),
     bad(
         "an empty credentials_file",

@@ -65,6 +65,17 @@ TOP_KEYS: tuple[Key, ...] = (
         "console for people, json for machines; auto is console on a terminal. $ASSUMED_LOG_FORMAT overrides it.",
         choices=("auto", "console", "json"),
     ),
+    Key(
+        "metrics_textfile",
+        "string",
+        '"/var/lib/node_exporter/textfile_collector/assumed.prom"',
+        "none",
+        "A file for node_exporter's textfile collector, which reads *.prom of its directory: every metric, for "
+        "everybody on the machine to read, written anew at each heartbeat and renewal.",
+        least=1,
+        shape=r".*\.prom",
+        is_path=True,
+    ),
 )
 
 ROLE_KEYS: tuple[Key, ...] = (

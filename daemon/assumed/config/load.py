@@ -60,7 +60,8 @@ def load(text: str, path: Path, environ: Mapping[str, str], *, host: HostFacts) 
     problems = reading.report.problems()
     if problems or credentials_file is None:
         raise ConfigError(problems)
-    return Config(path, tuple(roles), credentials_file, log_level, log_format, text)
+    textfile = Path(top.good["metrics_textfile"]) if "metrics_textfile" in top.good else None
+    return Config(path, tuple(roles), credentials_file, log_level, log_format, text, textfile)
 
 
 def _checked(table: Table, known: Mapping[str, Key], at: KeyPath, reading: _Reading) -> _Checked:

@@ -31,6 +31,8 @@ class Config:
     log_level: str = "info"
     log_format: str = "auto"
     text: str = field(default="", repr=False)
+    metrics_textfile: Path | None = None
+    """Where the daemon writes its metrics for node_exporter; None: nowhere."""
 
     @cached_property
     def _by_profile(self) -> dict[str, Role]:
