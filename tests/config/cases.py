@@ -77,7 +77,8 @@ BAD = [
     bad(
         "an unknown key that resembles nothing",
         f"zzz = 1\n{SOURCED}",
-        "1: key zzz: is unknown; known are credentials_file, log_level, log_format, metrics_textfile, defaults and roles",
+        "1: key zzz: is unknown; known are credentials_file, log_level, log_format, metrics_textfile, "
+        "defaults and roles",
     ),
     bad(
         "a role's key at the top",
