@@ -45,6 +45,8 @@ class Keeper:
         self._woken = self.started
         """When the scheduler was last told to look at the clock."""
         self._beat_at = self.started.boot
+        self.beaten = self.started
+        """The last heartbeat whose work is done."""
 
     def run(self) -> int:
         """The main loop. Returns the number of the signal that ended it."""
@@ -103,6 +105,7 @@ class Keeper:
         if beat:
             # After the work, not before it: a watchdog that is fed by a timer proves nothing.
             self._beat_at = now.boot + self._beat
+            self.beaten = now
             desk.ports.alive(self.summary())
 
     def handle(self, message: Message) -> None:
