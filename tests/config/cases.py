@@ -78,7 +78,65 @@ BAD = [
         "an unknown key that resembles nothing",
         f"zzz = 1\n{SOURCED}",
         "1: key zzz: is unknown; known are credentials_file, log_level, log_format, metrics_textfile, "
-        "defaults and roles",
+        "defaults, hooks and roles",
+    ),
+    bad("hooks that are no table", f'hooks = "x"\n{SOURCED}', "1: [hooks]: is text; write [hooks]"),
+    bad(
+        "a misspelt hook",
+        f'[hooks]\nafter_renewl = "x"\n{SOURCED}',
+        "2: [hooks] key after_renewl: is unknown; did you mean after_renewal?",
+    ),
+    bad(
+        "a hook inside a role",
+        f'{SOURCED}after_failure = "x"\n',
+        '5: roles[0] "r" key after_failure: belongs to the hooks; move it under [hooks]',
+    ),
+    bad(
+        "a hook that is no command",
+        f"[hooks]\nafter_failure = true\n{SOURCED}",
+        "2: [hooks] key after_failure: is true; write a list of words, "
+        'as in after_failure = "logger -t assumed renewal failed"',
+    ),
+    bad(
+        "a hook without a program",
+        f"[hooks]\nafter_failure = []\n{SOURCED}",
+        "2: [hooks] key after_failure: names no program; write it "
+        'as in after_failure = "logger -t assumed renewal failed", or leave the line out',
+    ),
+    bad(
+        "a word of a hook that is none",
+        f'[hooks]\nafter_failure = ["sleep", 5]\n{SOURCED}',
+        "2: [hooks] key after_failure: item 2 is the number 5; write each word in quotes, "
+        'as in after_failure = "logger -t assumed renewal failed"',
+    ),
+    bad(
+        "a hook with a quote that does not end",
+        f"""[hooks]\nafter_failure = "echo 'x"\n{SOURCED}""",
+        "2: [hooks] key after_failure: cannot be cut into words (no closing quotation); write a list of words, "
+        'as in after_failure = "logger -t assumed renewal failed"',
+        seen=False,
+    ),
+    bad(
+        "a hook that takes itself for a shell's line",
+        f'[hooks]\nwhen_needed = "mail -s $ASSUMED_MESSAGE me"\nafter_failure = "date >> ~/log"\n{SOURCED}',
+        '2: [hooks] key when_needed: has "$ASSUMED_MESSAGE", which only a shell understands, and none runs it; '
+        'write ["sh", "-c", "…"]',
+        '3: [hooks] key after_failure: has ">>", which only a shell understands, and none runs it; '
+        'write ["sh", "-c", "…"]',
+        '3: [hooks] key after_failure: has "~/log", which only a shell understands, and none runs it; '
+        'write ["sh", "-c", "…"]',
+        seen=False,
+    ),
+    bad(
+        "another user's hook",
+        f'[hooks]\nafter_failure = "~bob/x y"\n{SOURCED}',
+        "2: [hooks] key after_failure: starts with ~bob, another user's home; write the whole path",
+        seen=False,
+    ),
+    bad(
+        "a hook that may take for ever",
+        f"[hooks]\ntimeout_seconds = 0\n{SOURCED}",
+        "2: [hooks] key timeout_seconds: is 0; 1 to 600 seconds are allowed",
     ),
     bad(
         "a role's key at the top",
@@ -601,6 +659,7 @@ GOOD = {
     "china": SOURCED.replace("aws:iam", "aws-cn:iam") + 'region = "cn-north-1"\n',
     "us-gov": SOURCED.replace("aws:iam", "aws-us-gov:iam") + 'region = "us-gov-west-1"\n',
     "europe": SOURCED.replace("aws:iam", "aws-eusc:iam") + 'region = "eusc-de-east-1"\n',
+    "hooks": f'[hooks]\nafter_renewal = ["sh", "-c", "date >> $HOME/log"]\nafter_failure = "say no"\n{SOURCED}',
     "everything": f"""
 log_level = "warning"
 log_format = "json"

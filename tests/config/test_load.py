@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.config import load, missing_sources
+from assumed.config import Hooks, load, missing_sources
 from assumed.core.errors import ConfigError
 from assumed.core.model import Role
 from config.cases import ARN, ENVIRON, FILE, GOOD, HOST, ROLE, SOURCED, loaded
@@ -89,6 +89,36 @@ def test_what_web_identity_cannot_have_is_not_inherited() -> None:
         f'source_identity = "alice"\nmfa_serial = "123456789"\n{ROLE}web_identity_token_file = "/t"\n'
     ).roles
     assert role == Role("r", R, web_identity_token_file="/t", role_session_name="assumed-alice-laptop")
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ('["notify-send", "a b", "$X"]', ("notify-send", "a b", "$X")),
+        ("\"notify-send 'a b' c\"", ("notify-send", "a b", "c")),
+        ('"~/bin/told"', ("/home/alice/bin/told",)),
+        ('["./told", "./told"]', ("/home/alice/.config/assumed/told", "./told")),
+        ('"/bin/../bin/told ~"', None),
+    ],
+)
+def test_a_hook_is_a_list_of_words_whose_program_is_found_as_any_path_is(
+    toml: str, words: tuple[str, ...] | None
+) -> None:
+    """A text is cut at its spaces as a shell would; its arguments are the program's own business."""
+    text = f"[hooks]\nafter_renewal = {toml}\n{SOURCED}"
+    if words is None:
+        with pytest.raises(ConfigError):
+            loaded(text)
+        return
+    hooks = loaded(text).hooks
+    assert hooks == Hooks(after_renewal=words)
+    assert hooks.commands() == {"after_renewal": words}
+
+
+def test_without_hooks_nothing_is_run() -> None:
+    """And ten seconds are what a command has where nothing else is said."""
+    assert loaded(SOURCED).hooks == loaded(f"[hooks]\n{SOURCED}").hooks == Hooks(timeout_seconds=10)
+    assert loaded(SOURCED).hooks.commands() == {}
 
 
 def chain(*links: tuple[str, str], defaults: str = "", first: str = "") -> str:

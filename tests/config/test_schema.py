@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assumed.config import SMALLEST_USEFUL, rules, schema
+from assumed.config.hooks import HOOK_KEYS
 from assumed.config.keys import ROLE, ROLE_KEYS, TOP_KEYS, Key
 from assumed.core.model import Role
 from assumed.core.names import is_profile_name
@@ -71,10 +72,11 @@ def test_the_example_loads_and_so_it_does_with_every_option_set() -> None:
     others = r"(?m)^# (?!credential_source|web_identity_token_file|mfa_serial)(\w+ = )"
     opened = loaded(re.sub(others, r"\1", text)).roles[0]
     assert opened.tags == (("project", "billing"),)
+    assert loaded(re.sub(others, r"\1", text)).hooks.after_failure == ("logger", "-t", "assumed", "renewal", "failed")
     assert opened.policy_arns == ("arn:aws:iam::aws:policy/ReadOnlyAccess",)
 
 
-@pytest.mark.parametrize("key", [*TOP_KEYS, *ROLE_KEYS], ids=lambda key: key.name)
+@pytest.mark.parametrize("key", [*TOP_KEYS, *HOOK_KEYS, *ROLE_KEYS], ids=lambda key: key.name)
 def test_every_option_stands_in_the_example_with_its_own_example_value(key: Key) -> None:
     """An option that nobody can find is none. The value shown is one that loads."""
     lines = re.findall(rf"(?m)^(?:# )?{key.name} = (.*)$", EXAMPLE.read_text("utf-8"))

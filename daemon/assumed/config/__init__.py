@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from .diff import Changes, diff
 from .load import load, missing_sources
-from .model import Config, HostFacts
+from .model import Config, Hooks, HostFacts
 from .places import SMALLEST_USEFUL, find, host_facts, read, session_name
 
 __all__ = [
     "SMALLEST_USEFUL",
     "Changes",
     "Config",
+    "Hooks",
     "HostFacts",
     "diff",
     "find",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["string", "integer", "boolean", "strings", "table", "policy"]
+Kind = Literal["string", "integer", "boolean", "strings", "table", "policy", "command"]
 
 PLAIN = r"[A-Za-z0-9_+=,.@-]"
 PLAIN_WORDS = "letters A-Z a-z, digits and _+=,.@-"
@@ -250,6 +250,7 @@ SOURCE_KEYS = ("source_profile", "credential_source", "web_identity_token_file")
 NOT_WITH_WEB_IDENTITY = ("external_id", "tags", "transitive_tag_keys", "source_identity", "mfa_serial")
 """AssumeRoleWithWebIdentity has no such parameters."""
 
+TABLES = ("defaults", "hooks", "roles")
 TOP = {key.name: key for key in TOP_KEYS}
 ROLE = {key.name: key for key in ROLE_KEYS}
 DEFAULTS = {name: key for name, key in ROLE.items() if name != "profile"}

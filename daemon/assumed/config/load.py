@@ -12,10 +12,11 @@ from assumed.core.model import Role
 
 from . import keys, places, rules
 from .chain import Entry, link
+from .hooks import COMMANDS, HOOKS, resolved_words
 from .joint import check_table, merge
 from .keys import Key
 from .lines import KeyPath
-from .model import Config, HostFacts
+from .model import Config, Hooks, HostFacts
 from .report import Document, Report, listed, nearest, show, type_words
 from .syntax import parse
 
@@ -56,36 +57,43 @@ def load(text: str, path: Path, environ: Mapping[str, str], *, host: HostFacts) 
     log_level = _setting("log_level", top, reading)
     log_format = _setting("log_format", top, reading)
     credentials_file = _credentials_file(top, reading)
+    hooks = _hooks(reading)
     roles = _roles(reading)
     problems = reading.report.problems()
     if problems or credentials_file is None:
         raise ConfigError(problems)
     textfile = Path(top.good["metrics_textfile"]) if "metrics_textfile" in top.good else None
-    return Config(path, tuple(roles), credentials_file, log_level, log_format, text, textfile)
+    return Config(path, tuple(roles), credentials_file, log_level, log_format, text, textfile, hooks)
 
 
 def _checked(table: Table, known: Mapping[str, Key], at: KeyPath, reading: _Reading) -> _Checked:
     good: Table = {}
     bad: set[str] = set()
     for name, value in table.items():
-        if at == () and name in ("defaults", "roles"):
+        if at == () and name in keys.TABLES:
             continue
         if name not in known:
             reading.report.add((*at, name), _unknown(name, known, at))
             continue
         wrong = list(rules.check(known[name], value))
-        if not wrong and known[name].is_path:
+        if not wrong:
             try:
-                good[name] = str(places.resolve(value, reading.path.parent, reading.environ))
+                good[name] = _resolved(known[name], value, reading)
             except ValueError as error:
                 wrong = [str(error)]
         for sentence in wrong:
             reading.report.add((*at, name), sentence)
         if wrong:
             bad.add(name)
-        else:
-            good.setdefault(name, value)
     return _Checked(good, frozenset(bad))
+
+
+def _resolved(key: Key, value: Any, reading: _Reading) -> Any:
+    """A right value with its path made absolute, if it has one. Raises ValueError as `places.resolve` does."""
+    base, environ = reading.path.parent, reading.environ
+    if key.is_path:
+        return str(places.resolve(value, base, environ))
+    return resolved_words(value, base, environ) if key.kind == "command" else value
 
 
 def _unknown(name: str, known: Mapping[str, Key], at: KeyPath) -> str:
@@ -97,7 +105,9 @@ def _unknown(name: str, known: Mapping[str, Key], at: KeyPath) -> str:
         return "belongs to roles; move it under [defaults] or [[roles]]"
     if at != () and name in keys.TOP:
         return "belongs to the top of the file, before the first [ ]"
-    names = [*known, "defaults", "roles"] if at == () else list(known)
+    if at != ("hooks",) and name in COMMANDS:
+        return "belongs to the hooks; move it under [hooks]"
+    names = [*known, *keys.TABLES] if at == () else list(known)
     meant = nearest(name, names)
     return f"is unknown; did you mean {meant}?" if meant else f"is unknown; known are {listed(names, 'and')}"
 
@@ -127,6 +137,14 @@ def _credentials_file(top: _Checked, reading: _Reading) -> Path | None:
             where = 'write credentials_file = "/…/.aws/credentials"'
             reading.report.add((), f"there is no credentials_file here and no $HOME to look for one; {where}")
         return None
+
+
+def _hooks(reading: _Reading) -> Hooks:
+    report, table = reading.report, reading.document.get("hooks", {})
+    if not isinstance(table, dict):
+        report.add(("hooks",), f"{type_words(table)}; write [hooks]")
+        return Hooks()
+    return Hooks(**_checked(table, HOOKS, ("hooks",), reading).good)
 
 
 def _roles(reading: _Reading) -> list[Role]:

@@ -19,6 +19,21 @@ class HostFacts:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Commands as words, run without a shell when something has changed; an empty one is none."""
+
+    after_renewal: tuple[str, ...] = ()
+    after_failure: tuple[str, ...] = ()
+    when_needed: tuple[str, ...] = ()
+    timeout_seconds: int = 10
+
+    def commands(self) -> dict[str, tuple[str, ...]]:
+        """Those that are configured, by their key; none when there are no hooks."""
+        named = {name: getattr(self, name) for name in ("after_renewal", "after_failure", "when_needed")}
+        return {name: words for name, words in named.items() if words}
+
+
 @dataclass(frozen=True)
 class Config:
     """One valid configuration file. `text` is the TOML it came from, kept as the last good one."""
@@ -33,6 +48,7 @@ class Config:
     text: str = field(default="", repr=False)
     metrics_textfile: Path | None = None
     """Where the daemon writes its metrics for node_exporter; None: nowhere."""
+    hooks: Hooks = field(default_factory=Hooks)
 
     @cached_property
     def _by_profile(self) -> dict[str, Role]:

@@ -54,8 +54,8 @@ class Report:
         match at:
             case ("roles", int(index), *rest):
                 return " ".join([f"roles[{index}]", *self._profile(index), *_key_words(rest)])
-            case ("defaults", *rest):
-                return " ".join(["[defaults]", *_key_words(rest)])
+            case ("defaults" | "hooks" as table, *rest):
+                return " ".join([f"[{table}]", *_key_words(rest)])
         return " ".join(_key_words(list(at)))
 
     def _profile(self, index: int) -> list[str]:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .hooks import check_command
 from .keys import Key
 from .report import escape, listed, nearest, show, type_words
 
@@ -18,6 +19,9 @@ def check(key: Key, value: Any) -> Checks:
     """What is wrong with `value` for `key`; nothing when it is right."""
     if key.kind == "policy":
         yield from _policy(key, value)
+        return
+    if key.kind == "command":
+        yield from check_command(key, value)
         return
     wanted, words, look = _KINDS[key.kind]
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from typing import Any
 
+from .hooks import HOOK_KEYS
 from .keys import NOT_WITH_WEB_IDENTITY, ROLE_KEYS, SOURCE_KEYS, TOP_KEYS, Key
 
 Schema = dict[str, Any]
@@ -31,6 +32,12 @@ def schema() -> Schema:
             "defaults": {
                 "description": "What every role inherits that does not set it itself: anything but profile.",
                 **_table(defaults),
+            },
+            "hooks": {
+                "description": "Commands that are run, without a shell, when something has changed.",
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {key.name: _property(key) for key in HOOK_KEYS},
             },
             "roles": {
                 "description": "One [[roles]] for each profile to keep.",
@@ -76,6 +83,9 @@ def _type(key: Key) -> Schema:
             values = {"type": "string", "maxLength": 256}
             names = {"minLength": 1, "maxLength": 128}
             return _given(type="object", maxProperties=key.most, propertyNames=names, additionalProperties=values)
+        case "command":
+            words = {"type": "array", "minItems": 1, "items": {"type": "string"}}
+            return {"oneOf": [{"type": "string", "minLength": 1}, words]}
         case "policy":
             text = _given(type="string", minLength=key.least, maxLength=key.most)
             return {"oneOf": [text, {"type": "object", "required": ["Statement"]}]}
