@@ -21,6 +21,10 @@ def main() -> int:
     _open_closed_streams()
     _step_out_of_exec(os.environ)
     arguments = sys.argv[1:]
+    if "_ASSUMED_COMPLETE" in os.environ:
+        from .completion import answer
+
+        return answer(os.environ)
     if arguments[:1] == ["credential-process"] and not _configured_elsewhere(arguments[1:]):
         from .credential_process import main as credential_process
 

@@ -103,14 +103,15 @@ def config_option(function: Function) -> Function:
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    import platform
     from importlib.metadata import version
 
     from assumed import __version__
 
-    parts = ("boto3", "botocore", "apscheduler", "watchdog")
+    python, system = sys.version.split()[0], os.uname()
+    parts = ("boto3", "botocore", "apscheduler", "watchdog", "structlog", "click", "h11")
     libraries = ", ".join(f"{name} {version(name)}" for name in parts)
-    click.echo(f"assumed {__version__} (Python {platform.python_version()}, {libraries})")
+    place = f"{system.sysname} {system.release} {system.machine}"
+    click.echo(f"assumed {__version__} (Python {python}, {libraries}, {place})")
     ctx.exit()
 
 
@@ -120,7 +121,14 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     epilog="Exit status: 0 well, 1 a role is failing, 2 wrong usage or configuration, 3 the daemon is not running, "
     "4 another instance already keeps that credentials file. `assumed COMMAND --help` shows examples.",
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Versions.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Versions of assumed and of its parts.",
+)
 @config_option
 @click.pass_context
 def app(ctx: click.Context, config_path: Path | None) -> None:

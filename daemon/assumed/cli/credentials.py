@@ -12,7 +12,12 @@ from .completion import complete_profiles
 
 @click.command()
 @config_option
-@click.option("--state", metavar="DIR", help="Where the sessions lie [default: `assumed` beside the credentials file].")
+@click.option(
+    "--state",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Where the sessions lie [default: `assumed` beside the credentials file].",
+)
 @click.argument("profile", shell_complete=complete_profiles)
 def credential_process(config_path: Path | None, state: str | None, profile: str) -> int:
     """Print the session of PROFILE in AWS's credential_process format.

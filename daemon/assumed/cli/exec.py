@@ -14,7 +14,7 @@ from threading import Lock
 import click
 
 from .app import config_option, say
-from .completion import complete_profiles
+from .completion import ForeignEnd, complete_command, complete_profiles
 from .supplying import first_session, path_of, private_directory, supply_of, write_private
 
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
@@ -25,10 +25,17 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses, as a shell's."""
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(cls=ForeignEnd, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @config_option
 @click.argument("profile", shell_complete=complete_profiles)
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument(
+    "command",
+    nargs=-1,
+    required=True,
+    type=click.UNPROCESSED,
+    metavar="[--] COMMAND...",
+    shell_complete=complete_command,
+)
 def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> int:
     """Run COMMAND with the role of PROFILE, for as long as it takes: its SDK renews the session by itself.
 

@@ -1,0 +1,155 @@
+"""Completion as it is pressed: in real shells, from the same command definitions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assumed.cli.app import COMMANDS
+from assumed.cli.completion import ASKED, LINE, SCRIPTS, answer
+from shipped.shells import Bash, Fish, Zsh, needs
+from world.daemon import Home, role
+
+SHELLS = {"bash": Bash, "zsh": Zsh, "fish": Fish}
+Shell = Bash | Zsh | Fish
+ARN = "arn:aws:iam::123456789012:role/MyApp/MyS3Access"
+
+
+@pytest.fixture
+def user(home: Path) -> Home:
+    """A home with three roles, one of them disabled, and `assumed` on the PATH."""
+    user = Home(home)
+    user.configure(role("my-role", ARN), role("prod@eu", ARN), role("off", ARN, enabled=False))
+    (home / "other.toml").write_text(user.config.read_text().replace("my-role", "elsewhere"))
+    (home / "bin").mkdir()
+    assumed = home / "bin" / "assumed"
+    assumed.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m assumed "$@"\n')
+    assumed.chmod(0o755)
+    return user
+
+
+def environment(user: Home) -> dict[str, str]:
+    return user.environment(PATH=f"{user.path}/bin:/usr/bin:/bin", TERM="xterm", COLUMNS="2000", LC_ALL="C.UTF-8")
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest, user: Home) -> Iterator[Shell]:
+    """A shell that has read our script."""
+    needs(request.param)
+    script = SCRIPTS / f"assumed.{request.param}"
+    shell = SHELLS[request.param](script, environment(user), user.path)
+    yield shell
+    if not isinstance(shell, Fish):
+        shell.terminal.close()
+
+
+BOTH = ["my-role", "prod@eu"]
+CASES: dict[str, list[str]] = {
+    "assumed ": sorted(COMMANDS),
+    "assumed sta": ["status"],
+    "assumed refresh ": BOTH,
+    "assumed refresh my-role ": ["prod@eu"],
+    "assumed wait m": ["my-role"],
+    "assumed env ": BOTH,
+    "assumed serve m": ["my-role"],
+    "assumed exec ": BOTH,
+    "assumed credential-process ": BOTH,
+    "assumed env --shell ": ["bash", "fish", "json", "powershell"],
+    "assumed env --shell p": ["powershell"],
+    "assumed wait --tim": ["--timeout"],
+    "assumed --config other.toml refresh e": ["elsewhere"],
+    "assumed refresh --config=other.toml e": ["elsewhere"],
+    "assumed exec my-role -- printen": ["printenv"],
+}
+"""Line → everything that is offered for its last word, in every shell."""
+
+
+@pytest.mark.parametrize("line", CASES)
+def test_what_fits(user: Home, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any shell has a say in it: behind `exec PROFILE --` the shell is told that it knows better."""
+    monkeypatch.chdir(user.path)
+    assert answer({ASKED: "zsh", LINE: line}) == 0
+    said = [tuple(each.split("\t")[:2]) for each in capsys.readouterr().out.splitlines()]
+    foreign = "--" in line.split()
+    assert sorted(said) == ([("command", "0")] if foreign else [("plain", word) for word in CASES[line]])
+
+
+@pytest.mark.slow
+def test_every_shell_offers_what_fits(shell: Shell) -> None:
+    """Commands, options, choices and profiles; behind `exec PROFILE --` the commands of the machine."""
+    found = {line: shell.offers(line) for line in CASES}
+    assert found == CASES
+
+
+@pytest.mark.slow
+def test_words_that_a_shell_cuts_up_are_completed_whole(shell: Shell) -> None:
+    """bash ends a word at `=` and at `@`, zsh and fish do not."""
+    found = [shell.offers("assumed env --shell=po"), shell.offers("assumed refresh prod@")]
+    whole = [["--shell=powershell"], ["prod@eu"]]
+    expected = {Bash: [["powershell"], ["eu"]], Zsh: [["powershell"], whole[1]], Fish: whole}
+    assert found == expected[type(shell)]
+
+
+@pytest.mark.slow
+def test_files_where_a_file_is_meant(shell: Shell, user: Home) -> None:
+    """For `--config`, and behind the name of another program's."""
+    (user.path / "train.py").touch()
+    lines = ["assumed --config oth", "assumed exec my-role -- cat trai", "assumed exec my-role cat trai"]
+    if isinstance(shell, Fish):
+        assert [shell.offers(line) for line in lines] == [["other.toml"], ["train.py"], ["train.py"]]
+    else:
+        assert [shell.completed(line).strip() for line in lines] == [
+            "assumed --config other.toml",
+            "assumed exec my-role -- cat train.py",
+            "assumed exec my-role cat train.py",
+        ]
+
+
+@pytest.mark.parametrize("broken", ["roles = [", "", None], ids=["not TOML", "empty", "none"])
+def test_a_broken_configuration_offers_nothing_and_says_nothing(
+    user: Home, broken: str | None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stderr says would garble the line that is being typed."""
+    user.config.unlink()
+    if broken is not None:
+        user.config.write_text(broken)
+    lines = [
+        "assumed refresh ",
+        "assumed exec ",
+        "assumed nonsense ",
+        "assumed --config nowhere.toml wait ",
+        "assumed wait '",
+    ]
+    monkeypatch.chdir(user.path)
+    for line in lines:
+        assert answer({ASKED: "zsh", LINE: line}) == 0
+        assert capfd.readouterr() == ("", ""), line
+
+
+def test_the_last_good_configuration_completes_while_a_bad_edit_is_mended(user: Home) -> None:
+    """The daemon goes on with it as well."""
+    user.state.mkdir(parents=True)
+    user.config.rename(user.state / "config.last-good.toml")
+    user.config.write_text("roles = [")
+    assert user.assumed(**{ASKED: "bash", LINE: "assumed wait m"}).stdout == "plain my-role\n"
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_completion_prints_the_script_of_a_shell(user: Home, name: str) -> None:
+    """Exactly the file that packages install."""
+    result = user.assumed("completion", name)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == (SCRIPTS / f"assumed.{name}").read_text()
+
+
+def test_bash_takes_the_script_by_eval(user: Home) -> None:
+    """As a line of ~/.bashrc."""
+    text = 'eval "$(assumed completion bash)"; complete -p assumed'
+    result = subprocess.run(
+        ["bash", "--norc", "-c", text], env=environment(user), capture_output=True, text=True, check=True
+    )
+    assert "-F _assumed assumed" in result.stdout
