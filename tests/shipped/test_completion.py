@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assumed.cli.app import COMMANDS
-from assumed.cli.completion import ASKED, LINE, SCRIPTS, answer
+from assumed.cli.completion import ASKED, LINE, SCRIPTS, WORD, answer
 from shipped.shells import Bash, Fish, Zsh, needs
 from world.daemon import Home, role
 
@@ -135,7 +135,8 @@ def test_the_last_good_configuration_completes_while_a_bad_edit_is_mended(user: 
     user.state.mkdir(parents=True)
     user.config.rename(user.state / "config.last-good.toml")
     user.config.write_text("roles = [")
-    assert user.assumed(**{ASKED: "bash", LINE: "assumed wait m"}).stdout == "plain my-role\n"
+    said = user.assumed(**{ASKED: "bash", LINE: "assumed wait m", WORD: "m"}).stdout
+    assert said == "plain my-role\n"
 
 
 @pytest.mark.parametrize("name", SHELLS)

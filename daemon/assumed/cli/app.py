@@ -21,6 +21,7 @@ COMMANDS = {
     "once": ("once:once", "Renew every due role now, then exit: for cron, CI and containers."),
     "check": ("check:check", "Validate the configuration and its surroundings."),
     "status": ("status:status", "Show every role: time left, next renewal, last error."),
+    "metrics": ("metrics:metrics", "Print Prometheus metrics, or write them for node_exporter."),
     "refresh": ("refresh:refresh", "Renew roles now, whatever life they have left."),
     "wait": ("wait:wait", "Wait until roles are fresh: for job scripts."),
     "credential-process": ("credentials:credential_process", "Print a session in AWS's credential_process format."),
@@ -127,7 +128,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     is_eager=True,
     expose_value=False,
     callback=_print_version,
-    help="Versions of assumed and of its parts.",
+    help="The versions of all parts.",
 )
 @config_option
 @click.pass_context
