@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from .figures import Figures, NotMeasured
 
 MILLION = 1_000_000
+SANDBOXED = "assumed.service with assumed.service.d/sandbox.conf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ ROWS: list[tuple[str, str, Callable[[Figures], tuple[str, bool | None]]]] = [
     ("files wider than 0600, directories than 0700", "0", _modes),
     ("edit of the configuration to profile", "< 1.5 s", _reload),
     ("hardening of the system unit", "≤ 1.5", _exposure("assumed@.service", 1.5)),
-    ("hardening of the user unit", "≤ 2.0", _exposure("assumed.service", 2.0)),
+    ("hardening of the user unit in its sandbox", "≤ 2.0", _exposure(SANDBOXED, 2.0)),
     ("broken promises in simulated months", "0 in ≥ 1,000", _violations),
     ("role-years simulated", "≥ 4,000", _years),
     ("bugs planted and found", "10 of 10", _planted),

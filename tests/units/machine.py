@@ -30,8 +30,12 @@ UNITS = ROOT / "systemd"
 PROGRAM = f"{sys.executable} -m assumed run"
 USER, UID = "alice", 1000
 SCRIPT = Path(__file__).with_name("system_manager.sh")
-BOOT_SECONDS, COMMAND_SECONDS, END_SECONDS = 40, 100, 30
-TRIAL = "mount -t tmpfs t /mnt && mkdir /mnt/u /mnt/w /mnt/a && mount -t overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w o /mnt/a"
+ENTER = ("nsenter", "--mount", "--pid", "--cgroup", "--ipc", "--uts", "--wd=/")
+COMMAND_SECONDS, END_SECONDS = 100, 30
+TRIAL = (
+    "mount -t tmpfs t /mnt && mkdir /mnt/u /mnt/w /mnt/a && "
+    "mount -t overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w o /mnt/a"
+)
 """What a container without the rights for it refuses."""
 
 
@@ -119,8 +123,7 @@ class Machine:
 
     def _run(self, who: Sequence[str], command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--cgroup", "--ipc", "--uts", "--wd=/"]
-            + [*who, *command],
+            [*ENTER, f"--target={self.pid}", *who, *command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -154,7 +157,9 @@ class Service:
     def install(self, *settings: str) -> None:
         """Puts the unit where systemd finds it, with the program of this checkout and `settings` in a drop-in."""
         machine = self.machine
-        directory = machine.path("/etc/systemd/system") if self.is_template else machine.home.path / ".config/systemd/user"
+        directory = (
+            machine.path("/etc/systemd/system") if self.is_template else machine.home.path / ".config/systemd/user"
+        )
         drop_ins = directory / f"{self.unit}.d"
         drop_ins.mkdir(parents=True, exist_ok=True)
         text = (UNITS / self.unit).read_text(encoding="utf-8")

@@ -179,5 +179,11 @@ def main(arguments: list[str]) -> int:
 
 
 def say(sentence: str) -> None:
-    """One message for the person, on stderr."""
+    """One message for the person, on stderr; into the journal with its priority, where a start fails unseen."""
+    if "JOURNAL_STREAM" in os.environ:
+        from assumed.edge import logs
+
+        if logs.goes_to_journal(sys.stderr):
+            logs.tell_failure(sentence)
+            return
     click.echo(f"assumed: {sentence}", err=True)

@@ -121,6 +121,12 @@ def take_crashes() -> None:
     threading.excepthook, sys.excepthook, sys.unraisablehook = of_thread, of_process, of_nobody
 
 
+def tell_failure(sentence: str) -> None:
+    """Log what ended a command, which may have failed before logging was set up."""
+    configure("error", "json", sys.stderr)
+    structlog.get_logger().error("command.failed", message=sentence)
+
+
 class _Lines(structlog.PrintLogger):
     """Lines to a stream. One that cannot be written (a full disk, a reader that has gone) costs the line alone."""
 
@@ -143,7 +149,7 @@ def _renderer(as_json: bool, colours: bool, stream: TextIO) -> Any:
     if not as_json:
         return structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback)
     render = structlog.processors.JSONRenderer(ensure_ascii=False)
-    if not _goes_to_journal(stream):
+    if not goes_to_journal(stream):
         return render
 
     def with_priority(logger: Any, name: str, event: Event) -> str:
@@ -153,7 +159,7 @@ def _renderer(as_json: bool, colours: bool, stream: TextIO) -> Any:
     return with_priority
 
 
-def _goes_to_journal(stream: TextIO) -> bool:
+def goes_to_journal(stream: TextIO) -> bool:
     """systemd says in $JOURNAL_STREAM which device and inode the journal's stream has (systemd.exec(5))."""
     named = os.environ.get("JOURNAL_STREAM", "")
     try:

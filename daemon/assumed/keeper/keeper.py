@@ -11,6 +11,7 @@ import queue
 
 from assumed.core.clocks import compare, misled
 from assumed.core.model import Instant
+from assumed.edge import logs
 from assumed.edge.aws.sources import Resolved
 
 from . import words
@@ -140,8 +141,10 @@ class Keeper:
 
     def summary(self) -> str:
         """The state of affairs in one line."""
-        with self.desk.lock:
-            return words.summary(self.desk.book.states, self.desk.delivery.error, self.desk.ports.now())
+        desk = self.desk
+        with desk.lock:
+            line = words.summary(desk.book.states, desk.delivery.error, desk.watch.error, desk.ports.now())
+        return logs.scrub(line)  # a rejected configuration's problems quote what it says
 
     def _drain(self) -> None:
         """Handle what has come together: one write serves all of it."""

@@ -7,9 +7,10 @@ from typing import Any
 
 from assumed.config import Config, diff
 from assumed.core.clocks import Jump
-from assumed.core.errors import FileRefused, RenewalFailed
+from assumed.core.errors import ConfigError, FileRefused, RenewalFailed
 from assumed.core.model import Instant, Role
 from assumed.core.plan import RoleState
+from assumed.core.renewal import is_late
 
 from .reload import Edit
 
@@ -17,13 +18,6 @@ CAPPED = "STS refused duration_seconds and granted 3600 s; set duration_seconds 
 DOWN = "one role probes it from now on; the sessions in use stay"
 REJECTED = "the configuration cannot be used; the last good one goes on"
 ANOTHER_ROLE = "its role is another one now, so its old session is taken away first"
-LATE_SECONDS = 900.0
-LATE_SHARE = 0.25
-
-
-def is_late(left: float, life: float) -> bool:
-    """Whether so little life is left that a failure concerns readers: 15 minutes or 25 %, whichever is less."""
-    return left < min(LATE_SECONDS, life * LATE_SHARE)
 
 
 def level_of(state: RoleState, now: Instant) -> str:
@@ -71,8 +65,10 @@ def changes(before: Config, edit: Edit) -> dict[str, Any]:
     }
 
 
-def summary(states: Mapping[str, RoleState], file_error: FileRefused | None, now: Instant) -> str:
-    """The state of affairs in one line, for `systemctl status`."""
+def summary(
+    states: Mapping[str, RoleState], file_error: FileRefused | None, rejected: ConfigError | None, now: Instant
+) -> str:
+    """The state of affairs in one line, for `systemctl status`. `rejected`: what is wrong with an edit that waits."""
     fresh = sum(1 for s in states.values() if s.session is not None and s.session.left(now) > 0)
     failing = [profile for profile, state in states.items() if state.failure is not None]
     parts = [f"{fresh} of {len(states)} roles have a session"]
@@ -81,4 +77,7 @@ def summary(states: Mapping[str, RoleState], file_error: FileRefused | None, now
         parts.append(f"failing: {failing[0]}{more}")
     if file_error is not None:
         parts.append(f"credentials file: {file_error.message}")
+    if rejected is not None:
+        more = f" (and {len(rejected.problems) - 1} more)" if len(rejected.problems) > 1 else ""
+        parts.append(f"{REJECTED}: {rejected.problems[0]}{more}")
     return "; ".join(parts)
