@@ -28,7 +28,7 @@ from assumed.edge.scheduler import Timetable, background
 from assumed.edge.store import Store
 from assumed.edge.watcher import Watcher
 
-from . import status
+from . import facts, status
 from .awsfiles import AwsFiles, config_file
 from .book import Book
 from .delivery import Delivery
@@ -39,6 +39,8 @@ from .news import News
 from .ports import Ports
 from .reload import ConfigWatch
 from .start import parser_of
+from .tally import Tally
+from .textfile import Textfile
 
 
 @dataclass(slots=True)
@@ -52,6 +54,8 @@ class Assembly:
     file: CredentialsFile
     store: Store
     news: News
+    tally: Tally
+    textfile: Textfile
 
 
 def say(level: str, event: str, **facts: Any) -> None:
@@ -68,6 +72,8 @@ def assemble(
     """Make a keeper of `config` whose state lies in `directory`. Starts nothing. `stand`: see Post."""
     clock = SystemClock()
     news = News(lambda *args, **facts: say(*args, **facts), lambda: clock.now().wall)  # noqa: PLW0108 - tests listen in
+    tally = Tally()
+    news.listeners.append(tally.hear)
     file = CredentialsFile(config.credentials_file, directory)
     place = {"config": config.path, "credentials_file": config.credentials_file, "aws_config": config_file(os.environ)}
     store = Store(directory, {name: os.path.abspath(path) for name, path in place.items()})  # noqa: PTH100
@@ -115,6 +121,18 @@ def assemble(
             news.say("warning", "watch.failed", message=watcher.problem)
         said = watcher.problem
 
+    textfile = Textfile(
+        lambda: watch.running.metrics_textfile,
+        lambda: metrics(assembled),
+        lambda: facts.offline(watch.running),
+        news.say,
+    )
+    news.listeners.append(lambda _: textfile.wake())
+
+    def beaten(line: str) -> None:
+        tell_manager("WATCHDOG=1", line)
+        textfile.wake()
+
     ports = Ports(
         now=clock.now,
         sources=sources,
@@ -124,14 +142,15 @@ def assemble(
         say=news.say,
         ready=lambda line: tell_manager("READY=1", line),
         reloading=notify.reloading,
-        alive=lambda line: tell_manager("WATCHDOG=1", line),
+        alive=beaten,
         reconfigured=reconfigure,
         stand=stand,
         watch=look_after_directories,
     )
     desk = Desk(watch, files, delivery, Book(machine_id()), ports, inbox)
     keeper = Keeper(desk, heartbeat(notify.watchdog_seconds()))
-    return Assembly(keeper, timetable, watcher, sources, file, store, news)
+    assembled = Assembly(keeper, timetable, watcher, sources, file, store, news, tally, textfile)
+    return assembled
 
 
 def heartbeat(watchdog: float | None) -> float:
@@ -173,6 +192,8 @@ def _answer(assembly: Assembly, request: Request, profiles: list[str]) -> Reply:
             return {"pid": os.getpid(), "version": __version__}
         case "status":
             return document(assembly)
+        case "metrics":
+            return metrics(assembly)
         case "reload":
             desk.inbox.put(Reload())
             return {"accepted": True}
@@ -222,6 +243,11 @@ def document(assembly: Assembly) -> status.Document:
         "roles": roles,
         "credentials_file": status.file_document(config, desk.delivery.written_at, desk.delivery.error or disk.error),
     }
+
+
+def metrics(assembly: Assembly) -> dict[str, Any]:
+    """What the metrics of a running daemon are read from."""
+    return facts.facts(document(assembly), assembly.keeper, assembly.tally)
 
 
 def _known(desk: Desk, role: Role, now: Instant) -> status.Known:

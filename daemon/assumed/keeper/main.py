@@ -98,6 +98,7 @@ def _keep(config: Config, error: ConfigError | None, post: Post, inherited: dict
     try:
         assembly.watcher.start()
         assembly.timetable.start()
+        assembly.textfile.start()
         post.listen(lambda request: answer(assembly, request))
         stopped_by = keeper.run()
     finally:
@@ -128,6 +129,7 @@ def _stop(assembly: Assembly) -> None:
     assembly.timetable.stop()
     assembly.sources.close()
     assembly.watcher.stop()
+    assembly.textfile.stop()
 
 
 def _take_signals(assembly: Assembly) -> Callable[[], None]:

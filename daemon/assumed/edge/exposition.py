@@ -1,0 +1,70 @@
+"""Metrics as Prometheus reads them, and as a file for node_exporter. Importing this imports prometheus_client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from assumed.core.metrics import Family, families
+from assumed.core.samples import Facts
+from assumed.files import Temp, directory, explained
+
+OWNER = "credentials_file"
+"""A label of every series: two daemons of one machine (two users, two files) would else tell the same series, and
+node_exporter then tells none at all."""
+
+
+class _Given(Collector):
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterable[Metric]:
+        """In the library's words."""
+        owner = self._facts["status"]["credentials_file"]["path"]
+        return [_translated(family, owner) for family in families(self._facts)]
+
+
+def text(facts: Facts) -> bytes:
+    """The metrics of these facts (see core.samples) in the text format, version 0.0.4, UTF-8."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Given(facts))
+    return generate_latest(registry)
+
+
+def _translated(family: Family, owner: str) -> Metric:
+    metric, samples = family
+    labels = [OWNER, *metric.labels]
+    if metric.kind == "histogram":
+        return _histogram(family, owner)
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    translated = kind(metric.name, metric.help, labels=labels)
+    for values, number in samples:
+        translated.add_metric([owner, *values], number)
+    return translated
+
+
+def _histogram(family: Family, owner: str) -> Metric:
+    metric, samples = family
+    translated = HistogramMetricFamily(metric.name, metric.help, labels=[OWNER, *metric.labels])
+    buckets: dict[tuple[str, ...], list[tuple[str, float]]] = {}
+    for (*values, bound), number in samples:
+        if bound == "sum":
+            translated.add_metric([owner, *values], buckets.pop(tuple(values)), number)
+        else:
+            buckets.setdefault(tuple(values), []).append((bound, number))
+    return translated
+
+
+def write_textfile(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` at once, so that node_exporter never reads half of it. Raises FileRefused.
+
+    The one file of ours that is wider than 0600: node_exporter runs as another user. Names and times are in it, and
+    no secret. Not flushed: after a crash of the machine it would be out of date anyway.
+    """
+    with explained("write", path), directory(path.parent) as dir_fd, Temp(dir_fd, path.name) as temp:
+        temp.write(data, mode=0o644, durable=False)
+        temp.publish(durable=False)
