@@ -29,6 +29,12 @@ def main() -> int:
         from .credential_process import main as credential_process
 
         return credential_process(arguments[1:])
+    if arguments[:1] == ["probe"]:
+        from .probing import quick
+
+        status = quick(arguments[1:])
+        if status is not None:
+            return status
     if arguments[:1] == ["status"] and "--watch" not in arguments:
         import gc
 

@@ -13,13 +13,14 @@ import click
 
 from .app import OK, config_option, say
 from .completion import complete_profiles
+from .probing import PORT
 from .supplying import first_session, path_of, supply_of, write_private
 
 
 @click.command()
 @config_option
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=9911, show_default=True, help="Port on 127.0.0.1 to listen on."
+    "--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port on 127.0.0.1 to listen on."
 )
 @click.option(
     "--token-file",
@@ -35,6 +36,7 @@ def serve(config_path: Path | None, port: int, token_file: Path, as_json: bool, 
 
     It speaks the container-credentials protocol, which every AWS SDK knows. A consumer needs two variables,
     which are printed for each profile; it must be able to read the token file, and share the loopback.
+    `assumed probe` says how it is.
 
     \b
     Examples:
@@ -45,6 +47,11 @@ def serve(config_path: Path | None, port: int, token_file: Path, as_json: bool, 
 
     stop = Event()
     relay((signal.SIGTERM, signal.SIGINT), lambda _: stop.set())
+
+    def give_up() -> None:
+        if stop.is_set():
+            raise click.Abort
+
     with supply_of(config_path, profiles) as supply:
         token = secrets.token_urlsafe(32)
         try:
@@ -53,7 +60,7 @@ def serve(config_path: Path | None, port: int, token_file: Path, as_json: bool, 
             raise click.UsageError(f"127.0.0.1:{port}: {error.strerror}; choose another one with --port") from None
         with closing(endpoint):
             for profile in profiles:
-                first_session(supply, profile)
+                first_session(supply, profile, give_up)
             supply.start()
             # Without a line feed: botocore and Node refuse a header with one.
             try:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,12 +44,16 @@ def _told(profile: str, problem: str) -> None:
     say(f"{profile}: {problem}" if problem else f"{profile}: renewed again")
 
 
-def first_session(supply: Supply, profile: str) -> Session:
-    """The first session of a profile. Raises AssumedError with the reason why there is none."""
+def first_session(supply: Supply, profile: str, meanwhile: Callable[[], None] = lambda: None) -> Session:
+    """The first session of a profile; `meanwhile` is called over and over, and may raise what ends it.
+
+    Raises AssumedError with the reason why there is none.
+    """
     began, shown = time.monotonic(), 0
 
     def waiting() -> None:
         nonlocal shown
+        meanwhile()
         seconds = time.monotonic() - began
         if seconds > 1:
             shown = show_line(f"waiting for a session of {profile} ({seconds:.0f} s)", shown)

@@ -35,7 +35,10 @@ FAILING = 3.0
 LOOK_SHARE = 0.1
 """Of a session's life: with sessions of seconds a daemon that has died must be noticed sooner."""
 LOOK_AGAIN = 0.05
-PREFIX = "/role/"
+STUCK = 300.0
+"""Seconds after which a look that has not ended never will: a lock (45 s), a source (30 s) and STS (13 s) are waited
+for, some of them for each role of a chain. A session of an hour still has 20 minutes left when it is due."""
+PREFIX, LIVENESS, READINESS = "/role/", "/livez", "/readyz"
 
 
 Said = Callable[[str, str], None]
@@ -84,6 +87,7 @@ class Supply:
         self._clock = SystemClock()
         self._alone: dict[str, Alone] = {}
         self._problems: dict[str, str] = {}
+        self._looked_at = time.monotonic()
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._keep, name="supply", daemon=True)
@@ -135,7 +139,9 @@ class Supply:
         return own.get("region") or (role.region if role else None)
 
     def answer(self, path: str) -> Reply | None:
-        """The endpoint's answer for a path."""
+        """The endpoint's answer for a path: a session, or how we are (`assumed probe` asks)."""
+        if path in {LIVENESS, READINESS}:
+            return self._health(path)
         profile = unquote(path.removeprefix(PREFIX))
         if profile not in self._profiles or path != path_of(profile):
             return refusal(404, "NoSuchRole", "this endpoint hands out other roles")
@@ -153,11 +159,26 @@ class Supply:
             **({"AccountId": account} if (account := account_of(session)) else {}),
         }
 
+    def _health(self, path: str) -> Reply:
+        """Liveness is what a restart would mend, readiness what consumers find. An STS that is down is neither's matter
+        while the sessions live: a restart would take them away from a job for nothing."""
+        silence = time.monotonic() - self._looked_at
+        if silence > STUCK:
+            return refusal(503, "Stuck", f"no profile has been looked after for {silence:.0f} s")
+        without = [profile for profile in self._profiles if self.session(profile) is None]
+        if path == READINESS and without:
+            return refusal(503, "NotReady", f"no session with life left: {', '.join(without)}")
+        return 200, {"profiles": list(self._profiles)}
+
     def _keep(self) -> None:
         while not self._closing:
-            pauses = [self._look(profile)[0] for profile in self._profiles]
-            self._wake.wait(min(pauses))
+            self._wake.wait(min(self._look_after(profile) for profile in self._profiles))
             self._wake.clear()
+
+    def _look_after(self, profile: str) -> float:
+        pause = self._look(profile)[0]
+        self._looked_at = time.monotonic()
+        return pause
 
     def _look(self, profile: str) -> tuple[float, str]:
         """Have the profile renewed if it is due; the seconds until the next look, and what stands in the way."""

@@ -1,0 +1,48 @@
+"""`assumed probe`: what a supervisor of containers asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .app import FAILING, OK, config_option, say
+from .probing import PATHS, PORT, ask
+
+
+@click.command()
+@config_option
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PATH",
+    help="Ask the `assumed serve` that wrote this file; without it, the daemon.",
+)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Where that `assumed serve` listens."
+)
+@click.argument("kind", type=click.Choice(list(PATHS)), metavar="liveness|readiness")
+def probe(config_path: Path | None, token_file: Path | None, port: int, kind: str) -> int:
+    """Say by the exit status whether a container is alive, or ready: for the probes of Kubernetes and Docker.
+
+    Readiness: whoever depends on it finds a session with life left in every profile. Liveness: it answers and
+    goes on working; an AWS that is down, or a role that is refused, is nothing that a restart would mend.
+
+    \b
+    Examples:
+      assumed probe readiness                                      (of assumed run)
+      assumed probe liveness --token-file /run/assumed/token       (of assumed serve)
+    """
+    if token_file is not None:
+        return ask(kind, str(token_file), port)
+    from .health import trouble
+    from .place import locate
+
+    document = locate(config_path).ask({"command": "status"})
+    if kind == "liveness":
+        return OK
+    problems = {role["profile"]: trouble(role) for role in document["roles"]}
+    for profile, problem in problems.items():
+        if problem:
+            say(f"{profile} {problem}")
+    return FAILING if any(problems.values()) else OK
