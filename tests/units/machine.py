@@ -27,7 +27,7 @@ from world.daemon import Home
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
-PROGRAM = f"{sys.executable} -m assumed run"
+PROGRAM = (sys.executable, "-m", "assumed")
 USER, UID = "alice", 1000
 SCRIPT = Path(__file__).with_name("system_manager.sh")
 ENTER = ("nsenter", "--mount", "--pid", "--cgroup", "--ipc", "--uts", "--wd=/")
@@ -163,13 +163,17 @@ class Service:
         drop_ins = directory / f"{self.unit}.d"
         drop_ins.mkdir(parents=True, exist_ok=True)
         text = (UNITS / self.unit).read_text(encoding="utf-8")
-        text = re.sub(r"^ExecStart=.*", lambda _: f"ExecStart={PROGRAM}", text, flags=re.MULTILINE)
+        text = re.sub(r"^ExecStart=.*", lambda _: f"ExecStart={' '.join(PROGRAM)} run", text, flags=re.MULTILINE)
         (directory / self.unit).write_text(text, encoding="utf-8")
         if self.sandbox:
             shutil.copy(UNITS / f"{self.unit}.d" / "sandbox.conf", drop_ins)
         (drop_ins / "test.conf").write_text("\n".join(["[Service]", *settings, ""]), encoding="utf-8")
         machine.hand_over()
         self.manager("daemon-reload")
+
+    def program(self, *arguments: str) -> tuple[str, ...]:
+        """An `assumed` command of the same program."""
+        return (*PROGRAM, *arguments)
 
     def manager(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """systemctl, of the manager that this unit belongs to."""
