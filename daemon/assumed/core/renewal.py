@@ -42,6 +42,8 @@ BACKOFF: dict[FailureKind, Backoff] = {
 # Failures that may end at any moment: with sessions of seconds (a test server) the longest delay shrinks with them.
 PASSING = frozenset({FailureKind.TRANSIENT, FailureKind.UNREACHABLE, FailureKind.THROTTLED, FailureKind.CLOCK})
 
+LATE_SECONDS, LATE_SHARE = 900.0, 0.25
+
 JITTER = 0.10
 SHORT_SESSION_SHARE = 0.05
 
@@ -55,6 +57,11 @@ def spread(*parts: str) -> float:
 def renewal_age(life: float, spread: float) -> float:
     """Age, in seconds, at which a session that lives `life` seconds is renewed."""
     return life * (RENEW_FROM + RENEW_WIDTH * spread)
+
+
+def is_late(left: float, life: float) -> bool:
+    """Whether so little life is left that a failure concerns readers: 15 minutes or 25 %, whichever is less."""
+    return left < min(LATE_SECONDS, life * LATE_SHARE)
 
 
 def when_healthy(session: Session | None, request: str, spread: float, now: Instant) -> Decision:

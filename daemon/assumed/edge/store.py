@@ -110,6 +110,19 @@ class Store:
         with explained("read", self.last_good):
             return self.last_good.exists() and self.last_good.read_bytes() == text.encode()
 
+    def keep_told(self, told: Mapping[str, Any]) -> None:
+        """Remember what the commands of `[hooks]` have told, so that a restart does not tell it again."""
+        make_private_dir(self.directory)
+        write_atomic(self.directory / "told.json", json.dumps(told).encode(), durable=False)
+
+    def told(self) -> dict[str, Any] | None:
+        """What was kept so; None where there is nothing that can be used."""
+        try:
+            told = json.loads((self.directory / "told.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+        return told if isinstance(told, dict) else None
+
     def _path(self, profile: str) -> Path:
         return self._sessions / f"{safe_name(profile)}.json"
 

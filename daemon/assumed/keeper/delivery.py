@@ -64,6 +64,8 @@ class Delivery:
     refused: dict[str, Refusal] = field(default_factory=dict)
     rivals: dict[str, str] = field(default_factory=dict)
     """Contested profile → the rival's name; ours again when the truce is over."""
+    delivered: Mapping[str, str] = field(default_factory=dict)
+    """Profile → the access key id of the session that the last write left there for readers; a new one each time."""
     due_at: float | None = None
     """When the next write is due, by the boot clock; None while there is nothing to write."""
     orphans: bool = False
@@ -112,6 +114,9 @@ class Delivery:
         self._cost = self._ended - began
         self.due_at = None
         self._record(result)
+        self.delivered = {
+            k.profile: k.session.access_key_id for k in kept if k.session is not None and k.profile not in self.refused
+        }
         return True
 
     def _kept(self, role: Role, state: RoleState) -> KeptProfile:

@@ -31,13 +31,17 @@ class Desk:
     lock: threading.RLock = field(default_factory=threading.RLock)
     touched: set[str] = field(default_factory=set)
     """Profiles whose plan is to be made anew."""
+    unheard: set[str] = field(default_factory=set)
+    """Profiles that may have something to tell (Herald)."""
     unsaved: set[str] = field(default_factory=set)
     """Profiles whose session the disk did not take: tried again at each heartbeat."""
     stopping: bool = False
 
     def touch(self, profiles: Iterable[str]) -> None:
         """Have these planned anew."""
-        self.touched.update(profiles)
+        profiles = set(profiles)
+        self.touched |= profiles
+        self.unheard |= profiles
 
     def save(self, session: Session) -> None:
         """Store a session. Where that cannot be done it is in memory, and the credentials file may have room."""

@@ -17,8 +17,9 @@ from assumed.edge.aws.sources import Resolved
 from . import words
 from .delivery import RETRY
 from .desk import Desk
+from .herald import Herald
 from .lookout import Lookout
-from .messages import Hint, Look, Message, NotRenewed, Refresh, Reload, Renewed, Stop, Wanted
+from .messages import Hint, Look, Message, NotRenewed, Ran, Refresh, Reload, Renewed, Stop, Wanted
 from .renewals import Renewals
 
 BEAT = 29.0
@@ -40,6 +41,7 @@ class Keeper:
         self._beat = beat
         self.lookout = Lookout(desk)
         self.renewals = Renewals(desk)
+        self.herald = Herald(desk)
         self.started: Instant = desk.ports.now()
         self.is_ready = False
         self._sample = self.started
@@ -69,6 +71,7 @@ class Keeper:
         """Put right what the disk holds, before anything new is asked for."""
         now = self.desk.ports.now()
         self.lookout.open(now)
+        self.herald.open(now)
         self._write()
 
     def close(self) -> None:
@@ -81,10 +84,11 @@ class Keeper:
                 self.renewals.renewed(message)
         if desk.delivery.due_at is not None:
             self._write(last=True)
+        self.herald.close(desk.ports.now())
 
     def wait(self) -> float:
         """Seconds until time alone makes something due; at most one heartbeat."""
-        times = [self._beat_at, self.desk.delivery.due_at, self.lookout.next_look()]
+        times = [self._beat_at, self.desk.delivery.due_at, self.lookout.next_look(), self.herald.due_at]
         if not self.is_ready:
             times.append(self.started.boot + READY_WITHIN)
         return max(0.0, min(t for t in times if t is not None) - self.desk.ports.now().boot)
@@ -103,6 +107,7 @@ class Keeper:
             self._write()
         self.renewals.plan(desk.ports.now())
         self._mind_readiness(now)
+        self.herald.tick(desk.ports.now(), self.is_ready)
         if beat:
             # After the work, not before it: a watchdog that is fed by a timer proves nothing.
             self._beat_at = now.boot + self._beat
@@ -128,6 +133,8 @@ class Keeper:
                 self.lookout.look_at_what_changed(self.desk.ports.now())
             case Reload():
                 self._reload()
+            case Ran():
+                self.herald.ran(message, self.desk.ports.now())
             case Stop():
                 self.desk.inbox.put(message)
 

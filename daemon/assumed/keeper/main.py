@@ -12,12 +12,13 @@ from pathlib import Path
 from assumed.config import Config
 from assumed.core.errors import ConfigError, FileRefused
 from assumed.edge import logs, notify
+from assumed.edge.hooks import Errands
 from assumed.edge.privacy import close_off
 from assumed.edge.signals import relay
 from assumed.edge.surroundings import collisions
 
 from .assembly import Assembly, answer, assemble
-from .messages import Reload, Stop
+from .messages import Ran, Reload, Stop
 from .once import Progress, one_round
 from .post import Post
 from .start import secrets_in, take_shell_variables, usable_config
@@ -83,6 +84,7 @@ def _one_round(assembly: Assembly, config: Config, progress: Progress) -> int:
 def _keep(config: Config, error: ConfigError | None, post: Post, inherited: dict[str, str]) -> int:
     assembly = assemble(config, post.directory, inherited, post.stand_if_possible)
     keeper, say = assembly.keeper, assembly.news.say
+    keeper.desk.ports.hooks = Errands(lambda errand, outcome: keeper.desk.inbox.put(Ran(errand, outcome)))
     if error is not None:
         keeper.desk.watch.reject(error)
         say("error", "config.rejected", problems=error.problems, message="the last good configuration goes on")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from assumed.core.errors import RenewalFailed
 from assumed.edge.aws.sources import Resolved
 from assumed.edge.aws.sts import Answer, Order
+from assumed.edge.hooks import Errand, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +64,12 @@ class Stop:
     signal: int
 
 
-Message = Renewed | NotRenewed | Look | Wanted | Resolved | Hint | Refresh | Reload | Stop
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command of `[hooks]` has ended."""
+
+    errand: Errand
+    outcome: Outcome
+
+
+Message = Renewed | NotRenewed | Look | Wanted | Resolved | Hint | Refresh | Reload | Ran | Stop

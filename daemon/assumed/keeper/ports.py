@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from assumed.core.errors import FileRefused
 from assumed.core.model import Instant, Role, Session
 from assumed.core.source import SourceProfile
 from assumed.edge.aws.sts import Answer, Order
+from assumed.edge.hooks import Errand
 
 
 class Signer(Protocol):
@@ -71,6 +72,30 @@ class Shelf(Protocol):
         """Remember a configuration that worked."""
         ...
 
+    def keep_told(self, told: Mapping[str, Any]) -> None:
+        """Remember what the commands of `[hooks]` have told."""
+        ...
+
+    def told(self) -> dict[str, Any] | None:
+        """What was kept so; None where there is nothing that can be used."""
+        ...
+
+
+class Runner(Protocol):
+    """Who runs the commands of `[hooks]` (edge.hooks.Errands)."""
+
+    def offer(self, errands: Sequence[Errand]) -> None:
+        """Run these, instead of what was offered before and has not begun."""
+        ...
+
+    def acknowledge(self, key: Hashable) -> None:
+        """That it was run is known."""
+        ...
+
+    def close(self) -> None:
+        """Begin nothing more; what is under way ends in a moment."""
+        ...
+
 
 @dataclass(slots=True)
 class Ports:
@@ -95,3 +120,5 @@ class Ports:
     """See that lock and socket are still ours: (whether they had to be taken again, why they could not be)."""
     watch: Callable[[], None]
     """Watch the directories of our files again: one of them may have come into being."""
+    hooks: Runner | None = None
+    """None where nobody is told: in one round of `assumed once`, whose exit status says it."""

@@ -93,7 +93,7 @@ def role_document(role: Role, stored: Session | None, known: Known, disk: Disk, 
     delivered = is_delivered(role, stored, disk)
     left = stored.left(now) if stored else None
     issued = stored.received.wall if stored else None
-    error = _last_error(known)
+    error = last_error(known)
     return {
         "profile": role.profile,
         "role_arn": role.role_arn,
@@ -147,7 +147,7 @@ def state_of(delivered: bool, left: float | None, known: Known) -> str:
     return "fresh"
 
 
-def _last_error(known: Known) -> Document | None:
+def last_error(known: Known) -> Document | None:
     if known.refusal is not None:
         return {"code": "ProfileRefused", "message": known.refusal.reason, "advice": known.refusal.advice}
     if known.rival:
