@@ -124,6 +124,13 @@ def aws_config_file(environ: Mapping[str, str]) -> Path:
     return _aws_file("AWS_CONFIG_FILE", "~/.aws/config", environ)
 
 
+def passed_credentials(environ: Mapping[str, str]) -> Path | None:
+    """The AWS credentials file that systemd passes to this service alone (systemd.exec(5), "Credentials"), if any."""
+    directory = environ.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(directory, "aws-credentials")
+    return path if directory.startswith("/") and os.path.lexists(path) else None
+
+
 def _aws_file(variable: str, usual: str, environ: Mapping[str, str]) -> Path:
     """What `variable` names, `~` and `$NAME` expanded as in botocore, or the usual place."""
     named = _expand(environ.get(variable) or usual, environ)

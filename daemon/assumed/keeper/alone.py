@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from assumed.config import Config
+from assumed.config.places import passed_credentials
 from assumed.core.errors import AssumedError, FileRefused, NotKept, RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
 from assumed.core.names import safe_name
@@ -62,6 +63,7 @@ class Alone:
             inherited,
             self._clock.now,
             self._resolved.put,
+            passed=passed_credentials(os.environ),
             learned=lambda source, keys: logs.guard(source, keys.secret_access_key, keys.session_token),
         )
         self.chain = chain(config, profile)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import structlog
 
 from assumed import __version__
 from assumed.config import Config, read
+from assumed.config.places import passed_credentials
 from assumed.core.command import process_command
 from assumed.core.errors import FileRefused
 from assumed.core.model import Instant, Role
@@ -37,6 +38,7 @@ from .keeper import BEAT, Keeper
 from .messages import Hint, Message, Refresh, Reload, Wanted
 from .news import News
 from .ports import Ports
+from .recent import Recent
 from .reload import ConfigWatch
 from .start import parser_of
 from .tally import Tally
@@ -56,6 +58,7 @@ class Assembly:
     news: News
     tally: Tally
     textfile: Textfile
+    recent: Recent = field(default_factory=Recent)
 
 
 def say(level: str, event: str, **facts: Any) -> None:
@@ -109,6 +112,7 @@ def assemble(
         inherited,
         clock.now,
         inbox.put,
+        passed=passed_credentials(os.environ),
         learned=lambda source, keys: logs.guard(source, keys.secret_access_key, keys.session_token),
     )
 
@@ -150,6 +154,7 @@ def assemble(
     desk = Desk(watch, files, delivery, Book(machine_id()), ports, inbox)
     keeper = Keeper(desk, heartbeat(notify.watchdog_seconds()))
     assembled = Assembly(keeper, timetable, watcher, sources, file, store, news, tally, textfile)
+    news.listeners.append(assembled.recent.hear)
     return assembled
 
 
@@ -239,9 +244,11 @@ def document(assembly: Assembly) -> status.Document:
     return {
         "daemon": status.daemon_document(
             __version__, keeper.started, config, desk.watch.error, keeper.renewals.clock_offset
-        ),
+        )
+        | status.beat_document(keeper.beaten, now),
         "roles": roles,
         "credentials_file": status.file_document(config, desk.delivery.written_at, desk.delivery.error or disk.error),
+        "events": assembly.recent.document(),
     }
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from assumed.config.places import passed_credentials
 from assumed.core.errors import FileRefused
 from assumed.core.model import Role
 from assumed.core.reading import read_section
-from assumed.core.source import SourceProfile, fingerprint, read_source
+from assumed.core.source import Section, SourceProfile, fingerprint, read_source
 
 HEADER = re.compile(rb"^\[([^\]\n]*)\]", re.MULTILINE)
 
@@ -83,7 +84,7 @@ class AwsFiles:
         writing, and an endpoint that is missing for an instant would look like a changed identity.
         """
         roots = list(roots)
-        credentials = Sections(self.credentials_file)
+        credentials = self._credentials()
         self._config = Sections(self.config_file)
         self._default = _newer(self._default, read_source("default", credentials, self._config, self.environ))
         changed: set[str] = set()
@@ -98,9 +99,18 @@ class AwsFiles:
         self._tokens = sorted({token for role in roots for token in self._tokens_of(role)})
         return changed
 
+    def _credentials(self) -> Section:
+        """The credentials file, under what systemd passes to this process alone."""
+        file, passed = Sections(self.credentials_file), passed_credentials(self.environ)
+        if passed is None:
+            return file
+        first = Sections(passed)
+        return lambda name: {**(file(name) or {}), **(first(name) or {})} or None
+
     def beside(self) -> list[Path]:
         """What else than the credentials file may change a source: AWS's config, and tokens that others renew."""
-        return [self.config_file, *self._tokens]
+        passed = passed_credentials(self.environ)
+        return [self.config_file, *self._tokens, *([passed] if passed is not None else [])]
 
     def endpoints(self, roots: Iterable[Role]) -> dict[str, str | None]:
         """Source name → its explicitly configured endpoint of STS. For a source that is no profile, botocore takes

@@ -26,6 +26,7 @@ from assumed.core.source import SourceProfile
 from .failures import helper_failure, needs_code, source_failure
 from .helper import Builder, Helper
 from .models import loader
+from .passed import add_profiles, provider
 from .sts import CLIENT_CONFIG, no_region
 
 PROVIDER_OF = {"Ec2InstanceMetadata": "iam-role", "EcsContainer": "container-role"}
@@ -60,17 +61,23 @@ class Chain:
     """One botocore session for one source. Thread-safe for `client`; `keys` belongs to one thread at a time."""
 
     def __init__(
-        self, root: Role, profile: SourceProfile | None, credentials_file: Path, inherited: Mapping[str, str]
+        self,
+        root: Role,
+        profile: SourceProfile | None,
+        credentials_file: Path,
+        inherited: Mapping[str, str],
+        passed: Path | None = None,
     ) -> None:
-        """Build the session. Raises RenewalFailed when the source cannot work unattended."""
+        """Build the session. `passed`: see passed.py. Raises RenewalFailed when the source cannot work unattended."""
         self._root = root
+        self._passed = passed if root.source_profile is not None else None
         self._inherited = inherited
         self._helpers: list[Helper] = []
         self._killed = False
         if profile is not None:
             _refuse_what_needs_a_person(root, profile)
         try:
-            self._session = _new_session(root.source_profile, credentials_file)
+            self._session = _new_session(root.source_profile, credentials_file, self._passed)
         except boto.BotoCoreError as error:
             raise source_failure(error, root) from None
         self._credentials: Any = None
@@ -141,6 +148,8 @@ class Chain:
             for name in NOT_FOR_PROFILES:
                 if any(name == p.METHOD for p in resolver.providers):
                     resolver.remove(name)
+            if self._passed is not None:
+                resolver.providers.insert(0, provider(self._passed, str(self._root.source_profile)))
             self._watch_children(resolver)
             credentials = resolver.load_credentials()
         if credentials is None:
@@ -156,14 +165,14 @@ class Chain:
 
     def _watch_children(self, resolver: Any) -> None:
         """Give every process provider a Popen that takes no input and can be killed at the deadline."""
-        builder = Builder(self._session, self._popen)
-        for index, provider in enumerate(resolver.providers):
-            if isinstance(provider, boto_credentials.ProcessProvider):
+        builder = Builder(self._session, self._popen, self._passed)
+        for index, one in enumerate(resolver.providers):
+            if isinstance(one, boto_credentials.ProcessProvider):
                 resolver.providers[index] = builder.process_provider(self._root.source_profile or "default")
-            elif isinstance(provider, boto_credentials.AssumeRoleProvider):
+            elif isinstance(one, boto_credentials.AssumeRoleProvider):
                 # botocore offers no other way in
-                setattr(provider, "_profile_provider_builder", builder)  # noqa: B010 - unknown to its type stubs
-                setattr(provider, "_prompter", self._prompt)  # noqa: B010
+                setattr(one, "_profile_provider_builder", builder)  # noqa: B010 - unknown to its type stubs
+                setattr(one, "_prompter", self._prompt)  # noqa: B010
 
     def _popen(self, command: list[str], **options: Any) -> Helper:
         helper = Helper(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
@@ -177,11 +186,13 @@ class Chain:
         raise needs_code(self._root, text.removeprefix("Enter MFA code for ").rstrip(": "))
 
 
-def _new_session(profile: str | None, credentials_file: Path) -> Any:
+def _new_session(profile: str | None, credentials_file: Path, passed: Path | None) -> Any:
     """A botocore session that shares the one loader: it alone holds 8 MB of parsed JSON."""
     global _loader  # noqa: PLW0603 - one cache per process is the point
     session = boto_session.Session(profile=profile)
     session.set_config_variable("credentials_file", str(credentials_file))
+    if passed is not None:
+        add_profiles(passed, session)
     with _loader_lock:
         if _loader is None:
             _loader = loader(session.get_config_variable("data_path"))

@@ -6,9 +6,12 @@ import contextlib
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from botocore import credentials as boto_credentials
+
+from .passed import provider
 
 
 class Helper(subprocess.Popen[bytes]):
@@ -34,12 +37,18 @@ class Helper(subprocess.Popen[bytes]):
 
 
 class Builder(boto_credentials.ProfileProviderBuilder):
-    """botocore's builder of profile providers, with our Popen in its process providers."""
+    """botocore's builder of profile providers, with our Popen in its process providers, and what systemd passes."""
 
-    def __init__(self, session: Any, popen: Any) -> None:
+    def __init__(self, session: Any, popen: Any, passed: Path | None = None) -> None:
         super().__init__(session)
         self._boto_session = session
         self._popen = popen
+        self._passed = passed
+
+    def providers(self, profile_name: str, disable_env_vars: bool = False) -> list[Any]:
+        """Those of a profile that another one refers to."""
+        first = [provider(self._passed, profile_name)] if self._passed is not None else []
+        return [*first, *super().providers(profile_name, disable_env_vars)]
 
     def process_provider(self, profile: str) -> boto_credentials.ProcessProvider:
         """A `credential_process` provider for `profile`."""

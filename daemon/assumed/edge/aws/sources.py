@@ -68,12 +68,17 @@ class Sources:
         now: Callable[[], Instant],
         post: Callable[[Resolved], None],
         *,
+        passed: Path | None = None,
         learned: Callable[[str, Keys], None] | None = None,
         deadline: float = DEADLINE,
     ) -> None:
-        """`learned` is told each source's keys as they come: the log must know what never to print."""
+        """`passed`: an AWS credentials file for this process alone, see passed.py.
+
+        `learned` is told each source's keys as they come: the log must know what never to print.
+        """
         self._credentials_file = credentials_file
         self._inherited = inherited
+        self._passed = passed
         self._now = now
         self._post = post
         self._learned = learned
@@ -170,7 +175,8 @@ class Sources:
 
     def _settle(self, attempt: _Attempt) -> None:
         if attempt.chain is None:
-            attempt.chain = Chain(attempt.root, attempt.profile, self._credentials_file, self._inherited)
+            files = self._credentials_file, self._inherited, self._passed
+            attempt.chain = Chain(attempt.root, attempt.profile, *files)
         keys = attempt.chain.keys()
         if keys is not None and self._learned is not None:
             self._learned(attempt.source, keys)
