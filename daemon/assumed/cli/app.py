@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -27,7 +28,9 @@ COMMANDS = {
     "credential-process": ("credentials:credential_process", "Print a session in AWS's credential_process format."),
     "exec": ("exec:exec_", "Run a command with a credentials endpoint of its own."),
     "serve": ("serve:serve", "Serve the same endpoint on a chosen port: for sidecars."),
+    "probe": ("probe:probe", "Say by the exit status whether a container is alive, or ready."),
     "env": ("env:env", "Print a session as environment variables."),
+    "service": ("service:service", "Install the daemon as a service, look at it, remove it."),
     "demo": ("demo:demo", "Watch roles being kept, without an AWS account."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
 }
@@ -43,25 +46,27 @@ class ReaderGone(Exception):
 class LazyGroup(click.Group):
     """A group that imports a command when it is called for, and suggests the nearest name for a typo."""
 
+    known = COMMANDS
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return list(self.known)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.known:
             return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        module, _, attribute = self.known[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(f"assumed.cli.{module}"), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in self.known.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            raise click.UsageError(f"No such command '{args[0]}'.{nearest(args[0], COMMANDS)}", ctx)
+        if args and not args[0].startswith("-") and args[0] not in self.known:
+            raise click.UsageError(f"No such command '{args[0]}'.{nearest(args[0], self.known)}", ctx)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -78,7 +83,9 @@ class LazyGroup(click.Group):
 
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [
+            CompletionItem(name, help=text) for name, (_, text) in self.known.items() if name.startswith(incomplete)
+        ]
 
 
 def nearest(word: str, known: Any) -> str:
@@ -104,12 +111,13 @@ def config_option(function: Function) -> Function:
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    from importlib.metadata import version
+    from importlib.metadata import requires, version
 
     from assumed import __version__
 
     python, system = sys.version.split()[0], os.uname()
-    parts = ("boto3", "botocore", "apscheduler", "watchdog", "structlog", "click", "h11")
+    needed = [line for line in requires("assumed") or [] if "extra ==" not in line]
+    parts = ["botocore", *(re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in needed)]
     libraries = ", ".join(f"{name} {version(name)}" for name in parts)
     place = f"{system.sysname} {system.release} {system.machine}"
     click.echo(f"assumed {__version__} (Python {python}, {libraries}, {place})")

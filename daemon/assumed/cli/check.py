@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -39,8 +39,9 @@ def check(config_path: Path | None, as_json: bool) -> int:
     """Validate the configuration and its surroundings, without a request to AWS.
 
     Every problem at once: names that ~/.aws/config claims for itself, exported keys that outrank the kept
-    profile, modes, directories, the clock. Exit status 2 when the configuration cannot be used, 1 when
-    something will not work, 0 otherwise (warnings included).
+    profile, modes, directories, the clock, a service that sees something else than this shell, an old daemon
+    after an upgrade. Exit status 2 when the configuration cannot be used, 1 when something will not work, 0
+    otherwise (warnings included).
 
     \b
     Examples:
@@ -56,7 +57,10 @@ def check(config_path: Path | None, as_json: bool) -> int:
         return USAGE
     from assumed.edge.surroundings import inspect
 
-    findings = [*inspect(config, os.environ), *_clock(config)]
+    from .service_findings import everywhere
+
+    status = _status(config)
+    findings = [*inspect(config, os.environ), *_clock(status), *everywhere(config, status)]
     if as_json:
         shown = [asdict(finding) for finding in findings]
         click.echo(json.dumps({"config": str(config.path), "problems": [], "findings": shown}, indent=2))
@@ -65,20 +69,26 @@ def check(config_path: Path | None, as_json: bool) -> int:
         roles = len(config.enabled())
         write(line("ok", str(config.path), f"{roles} role{'s' * (roles != 1)} to keep, no mistake", terminal))
         for finding in findings:
-            write(_lines(finding, terminal))
+            write(finding_lines(finding, terminal))
     return FAILING if any(finding.severity == "error" for finding in findings) else OK
 
 
-def _clock(config: Config) -> list[Finding]:
-    """Whether the clock is right, as a running daemon has seen it in AWS's answers."""
+def _status(config: Config) -> dict[str, Any] | None:
+    """What a running daemon says; None without one."""
     from assumed.edge.control import ask, socket_path
     from assumed.edge.store import state_dir
-    from assumed.edge.surroundings import Finding
 
     try:
-        daemon = ask(socket_path(state_dir(config.credentials_file)), {"command": "status"}).get("daemon") or {}
+        return ask(socket_path(state_dir(config.credentials_file)), {"command": "status"})
     except NotRunning:
-        return []
+        return None
+
+
+def _clock(status: dict[str, Any] | None) -> list[Finding]:
+    """Whether the clock is right, as a running daemon has seen it in AWS's answers."""
+    from assumed.edge.surroundings import Finding
+
+    daemon = (status or {}).get("daemon") or {}
     offset = daemon.get("clock_offset_seconds")
     if offset is None or abs(offset) <= MOST_SECONDS_OFF:
         return []
@@ -87,7 +97,7 @@ def _clock(config: Config) -> list[Finding]:
     return [Finding("warning", "this machine's clock", message, "set it right (chrony, timedatectl set-ntp true)")]
 
 
-def _lines(finding: Finding, terminal: Terminal) -> list[str]:
+def finding_lines(finding: Finding, terminal: Terminal) -> list[str]:
     """A finding, and under it what to do."""
     lines = line(finding.severity, finding.subject, finding.message, terminal)
     if finding.advice:

@@ -17,12 +17,13 @@ from assumed.config import modes
 from assumed.config.around import Finding, Profiles, chosen_profile, claims, exported_keys, leaks, sources
 from assumed.config.model import Config
 from assumed.config.places import aws_config_file, default_credentials_file
+from assumed.config.service import compilers
 from assumed.core.errors import FileRefused
 from assumed.core.ini import Document, decode, scan
 from assumed.core.model import Instant, Role, Session
 from assumed.core.profiles import KeptProfile, merge
 
-__all__ = ["Finding", "collisions", "inspect"]
+__all__ = ["Finding", "collisions", "inspect", "started_programs"]
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 _LARGEST = 64 << 20
@@ -57,6 +58,14 @@ def collisions(config: Config, environ: Mapping[str, str]) -> list[Finding]:
     broken: list[Finding] = []
     aws_config = _aws_config(environ, broken)
     return [*broken, *claims(config, aws_config, _shown_config(environ))]
+
+
+def started_programs(config: Config, environ: Mapping[str, str]) -> list[str]:
+    """The programs of others that the daemon starts for this configuration (helpers of sources, hooks), in words."""
+    broken: list[Finding] = []
+    document = _scan(config.credentials_file, _read(Path(os.path.realpath(config.credentials_file)), broken), broken)
+    credentials = {name: section.values() for name, section in document.sections.items()} if document else {}
+    return compilers(config, credentials, _aws_config(environ, broken))
 
 
 def _shown_config(environ: Mapping[str, str]) -> str:

@@ -1,0 +1,279 @@
+"""`assumed service install` and `print`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assumed import __version__
+from assumed.core.errors import AlreadyRunning, AssumedError
+
+from .app import FAILING, OK, USAGE, say
+from .health import is_enabled, is_healthy, is_served
+from .render import render
+from .service import chosen, options
+from .service_words import (
+    TICK,
+    counted,
+    say_what_is_hidden,
+    shown_command,
+    shown_files,
+    tell,
+    with_progress,
+)
+from .terminal import terminal_of, write
+
+if TYPE_CHECKING:
+    from assumed.config import Config
+    from assumed.edge.service.manager import Seen
+    from assumed.edge.service.plan import Command, Plan
+    from assumed.edge.service.record import Record
+
+    from .service_facts import Choice
+
+TRIED_SECONDS = 15.0
+"""For the first renewals; the daemon says READY within 10 s whatever the network does."""
+ASK_THE_LOG = "what it said: assumed service logs -n 20"
+
+
+@click.command(name="install")
+@options
+@click.option("--dry-run", is_flag=True, help="Show every file and every command, and do nothing.")
+def install_command(config_path: Path | None, system: bool, user: str | None, dry_run: bool) -> int:
+    """Install the service and start it, or bring an installed one up to date.
+
+    The configuration is validated first; where there is none, a commented one is written for you to fill in.
+    What this shell has set and a service would not see (AWS_CONFIG_FILE, endpoints, proxies …) is taken along,
+    in a file for you alone; credentials never are. A second install changes nothing, unless there is something
+    to change. What you want otherwise belongs into a drop-in (systemctl --user edit assumed).
+
+    \b
+    Examples:
+      assumed service install
+      assumed service install --dry-run
+      assumed --config /srv/team/assumed.toml service install
+      sudo assumed service install --system --user alice
+    """
+    return install(chosen(config_path, system, user, needs_root=not dry_run), dry_run=dry_run)
+
+
+@click.command(name="print")
+@options
+def print_command(config_path: Path | None, system: bool, user: str | None) -> int:
+    """Print the files that install would write, for people with configuration management.
+
+    Passwords in the URLs of proxies are left out. Nothing is asked of the service manager, so the sandbox is
+    always among the files.
+
+    \b
+    Examples:
+      assumed service print
+      assumed service print --system --user alice
+    """
+    choice = chosen(config_path, system, user, needs_root=False)
+    planned = _plan(choice, choice.configuration(), sandboxed=True)
+    write(shown_files(planned))
+    say_what_is_hidden(planned)
+    return OK
+
+
+def install(choice: Choice, *, dry_run: bool = False) -> int:
+    """What `install` does for a choice that is made. Returns the exit status. Raises AssumedError."""
+    from assumed.edge.service.program import program, trial
+
+    choice = choice.settled()
+    if not choice.names_its_configuration and _writes_example(choice, dry_run=dry_run):
+        return USAGE
+    config = choice.configuration()
+    trial(program(), choice.account)
+    planned = _plan(choice, config, sandboxed=True)
+    unconfined = _why_no_sandbox(choice, planned)
+    if unconfined:
+        planned = _plan(choice, config, sandboxed=False)
+    lingers = planned.lingering is None or choice.manager.lingers()
+    if dry_run:
+        return _show(planned, unconfined, lingers=lingers)
+    seen, document = choice.manager.seen(), choice.status(config)
+    _refuse_beside_another(document, seen.pid, planned)
+    tell("ok", str(config.path), f"{counted(len(config.enabled()), 'role')} to keep, no mistake")
+    if unconfined:
+        tell("warning", "the sandbox", f"cannot be built here ({unconfined}), so the service runs without it")
+    old = document["daemon"]["version"] if document else __version__
+    _Installation(choice, planned, config, seen).carry_out(old, lingers=lingers)
+    return _first_look(choice, config)
+
+
+@dataclass
+class _Installation:
+    """One plan being carried out."""
+
+    choice: Choice
+    planned: Plan
+    config: Config
+    seen: Seen
+
+    def carry_out(self, old_version: str, *, lingers: bool) -> None:
+        """Writes what differs and starts what is not as it should be; a record of it is kept at every step."""
+        from assumed.edge.service.record import Record, read
+
+        record = read(self.planned.site.record) or Record()
+        record.version = __version__
+        record.config, record.credentials_file = str(self.config.path), str(self.config.credentials_file)
+        changed = self._write(record)
+        if changed or not self.seen.enabled:
+            _give(self.choice, self.planned.register)
+        if not lingers and self.planned.lingering is not None:
+            self._linger(self.planned.lingering, record)
+        self._keep(record)
+        if self.seen.running and not changed and old_version == __version__:
+            tell("ok", self.planned.site.unit, "is installed and running; nothing had to be changed")
+            return
+        self._start(changed=changed)
+
+    def _write(self, record: Record) -> bool:
+        from assumed.edge.service import execute
+
+        try:
+            changes = execute.write(self.planned, record)
+        finally:
+            self._keep(record)  # what was made before it failed is still ours to take away
+        for path in changes.written:
+            tell("ok", str(path), "is written")
+        for path in changes.removed:
+            tell("ok", str(path), "is not needed any more, and removed")
+        for path in changes.set_aside:
+            tell("warning", str(path), "is what stood there before, by another hand")
+        return bool(changes.written or changes.removed)
+
+    def _keep(self, record: Record) -> None:
+        from assumed.edge.service import execute
+
+        execute.write_record(self.planned.site.record, record, self.choice.account)
+
+    def _linger(self, command: Command, record: Record) -> None:
+        refused = self.choice.manager.tell(command)
+        if refused is None:
+            record.lingering = True
+            tell("ok", self.choice.account.name, "keeps services while not logged in (lingering is enabled)")
+        else:
+            message = f"ends with your last session, for lingering could not be enabled ({refused})"
+            tell("warning", self.planned.site.unit, message, command.instead)
+
+    def _start(self, *, changed: bool) -> None:
+        planned, seen = self.planned, self.seen
+        # An agent that launchd has loaded is told to begin again, also when it has just ended.
+        known = seen.loaded if planned.site.manager == "launchd" else seen.running
+        commands = planned.start if not known else planned.replace if changed else planned.restart
+        began = time.monotonic()
+        try:
+            with_progress(f"starting {planned.site.unit}", lambda: _give(self.choice, commands))
+        except AssumedError as error:
+            raise AssumedError(f"{error}\n  {ASK_THE_LOG}") from None
+        word = "started again" if seen.running else "started"
+        tell("ok", planned.site.unit, f"is {word} after {time.monotonic() - began:.1f} s")
+
+
+def _plan(choice: Choice, config: Config, *, sandboxed: bool) -> Plan:
+    from assumed.core.units import Unspeakable
+    from assumed.edge.service.plan import plan
+    from assumed.edge.service.program import program
+
+    from .service_facts import wish
+
+    try:
+        return plan(choice.site, wish(choice, choice.site, config, program(), sandboxed=sandboxed))
+    except Unspeakable as error:
+        raise AssumedError(str(error)) from None
+
+
+def _writes_example(choice: Choice, *, dry_run: bool) -> bool:
+    """Whether there is no configuration; then one to fill in is written, and said what is to be done."""
+    from assumed.config import find
+    from assumed.core.errors import ConfigError
+    from assumed.edge.service import execute, texts
+
+    try:
+        find(None, choice.environ)
+    except ConfigError:
+        path = choice.usual_configuration
+    else:
+        return False
+    if dry_run:
+        say(f"there is no configuration; install would write one to fill in: {path}")
+        return True
+    execute.write_for(choice.account, path, texts.commented_configuration())
+    say(
+        f"there was no configuration; one to fill in is written: {path}\n"
+        "  Give it a [[roles]] entry: the profile to keep fresh, its role_arn, and who signs (source_profile).\n"
+        f"  Then: {choice.site.again}"
+    )
+    return True
+
+
+def _why_no_sandbox(choice: Choice, planned: Plan) -> str:
+    """Why this machine cannot build the sandbox; "" where it can, and where none is asked for."""
+    from assumed.edge.service.program import program
+
+    drop_ins = [file for file in planned.files if file.path.name == "sandbox.conf"]
+    if not drop_ins:
+        return ""
+    return choice.manager.can_confine(planned.files[0].text, drop_ins[0].text, program())
+
+
+def _refuse_beside_another(document: dict[str, Any] | None, pid: int, planned: Plan) -> None:
+    """Two daemons cannot keep one file: one in a terminal, say, or the machine's unit beside the user's."""
+    if document is not None and document["daemon"]["pid"] != pid:
+        raise AlreadyRunning(
+            f"an assumed that is not {planned.site.unit} keeps these profiles (pid {document['daemon']['pid']}); "
+            "stop it first (Ctrl-C, or `assumed service uninstall` of another service), then install again"
+        )
+
+
+def _first_look(choice: Choice, config: Config) -> int:
+    """The roles' status as soon as each of them has been tried. Returns the exit status."""
+    if choice.account.uid != os.getuid():
+        sys.stdout.flush()
+        return choice.as_account(["status"], config).returncode
+    deadline = time.monotonic() + TRIED_SECONDS
+
+    def tried() -> dict[str, Any] | None:
+        while True:
+            document = choice.status(config)
+            roles = [role for role in document["roles"] if is_enabled(role)] if document else []
+            done = all(is_served(role) or role["last_error"] or role.get("waits") for role in roles)
+            if (document and done) or time.monotonic() > deadline:
+                return document
+            time.sleep(TICK)
+
+    document = with_progress("waiting for the first sessions", tried)
+    if document is None:
+        raise AssumedError(f"the service does not answer\n  {ASK_THE_LOG}")
+    write(["", *render(document, time.time(), terminal_of(sys.stdout))])
+    return OK if is_healthy(document) else FAILING
+
+
+def _show(planned: Plan, unconfined: str, *, lingers: bool) -> int:
+    """`--dry-run`: every directory, file and command, in their order."""
+    from assumed.edge.service.execute import differs
+
+    missing = [directory.path for directory in planned.directories if not directory.path.exists()]
+    write([f"# ---- {path} (directory, made 0700)" for path in missing] + [""] * bool(missing))
+    write(shown_files(planned, lambda file: "" if differs(file) else "; it is there already"))
+    commands = [*planned.register, *([planned.lingering] if planned.lingering and not lingers else []), *planned.start]
+    write([shown_command(command) for command in commands])
+    if unconfined:
+        say(f"the sandbox cannot be built here ({unconfined}), so it is left out")
+    say_what_is_hidden(planned)
+    say("nothing has been done (--dry-run)")
+    return OK
+
+
+def _give(choice: Choice, commands: tuple[Command, ...]) -> None:
+    for command in commands:
+        choice.manager.tell(command)

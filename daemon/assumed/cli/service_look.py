@@ -1,0 +1,153 @@
+"""`assumed service status` and `logs`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assumed import __version__
+from assumed.core.errors import ConfigError
+
+from .app import FAILING, NOT_RUNNING, OK
+from .check import LONG_LINE, finding_lines, line
+from .render import in_words
+from .service import chosen, options
+from .terminal import terminal_of, write
+
+if TYPE_CHECKING:
+    from assumed.config import Config
+    from assumed.edge.surroundings import Finding
+
+    from .service_facts import Choice
+
+
+@click.command(name="status")
+@options
+@click.option("--json", "as_json", is_flag=True, help="The same for scripts; its keys only grow.")
+def status_command(config_path: Path | None, system: bool, user: str | None, as_json: bool) -> int:
+    """Show how the service is installed, whether it runs, and what it sees otherwise than this shell.
+
+    How the roles are is what `assumed status` shows. Exit status 3 when the service is not running, 1 when
+    something keeps it from its work, 0 otherwise (warnings included).
+
+    \b
+    Examples:
+      assumed service status
+      assumed service status --json | jq .running
+    """
+    choice = chosen(config_path, system, user, needs_root=False).settled()
+    document, findings = _look(choice)
+    if as_json:
+        click.echo(json.dumps({**document, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        _show(document, findings, choice)
+    if not document["running"]:
+        return NOT_RUNNING
+    return FAILING if any(finding.severity == "error" for finding in findings) else OK
+
+
+@click.command(name="logs")
+@options
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(0), help="Of the last lines.")
+def logs_command(config_path: Path | None, system: bool, user: str | None, follow: bool, lines: int) -> int:
+    """Show the service's log: the journal of systemd, or ~/Library/Logs/assumed.log on macOS.
+
+    On a terminal a line for each event: time, level, event, facts. Elsewhere the lines as the daemon writes
+    them, a JSON object each.
+
+    \b
+    Examples:
+      assumed service logs
+      assumed service logs --follow
+      assumed service logs -n 1000 | jq -r 'select(.event == "role.renewal_failed") | .profile'
+    """
+    from . import service_logs
+
+    site = chosen(config_path, system, user, needs_root=False).site
+    return service_logs.show(site, follow=follow, lines=lines, readable=sys.stdout.isatty())
+
+
+def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
+    """How the service stands, and what there is to say about it."""
+    from assumed.edge.service.found import installed
+
+    seen = choice.manager.seen()
+    found = installed(choice.site, choice.manager.variables())
+    config: Config | None
+    try:
+        config = choice.configuration()
+    except ConfigError:
+        config = None  # the daemon goes on with the last good one; `assumed check` says what is wrong
+    status = choice.status(config) if config is not None else None
+    daemon = status["daemon"] if status and status["daemon"]["pid"] == seen.pid else {}
+    document = {
+        "unit": choice.site.unit,
+        "file": str(found.file) if found else None,
+        "program": list(found.program) if found else None,
+        "confined": bool(found and found.writable is not None),
+        "enabled": seen.enabled,
+        "lingering": choice.manager.lingers() if choice.site.manager == "systemd" and not choice.site.system else None,
+        "running": seen.running,
+        "pid": seen.pid or None,
+        "started_at": daemon.get("started_at"),
+        "restarts": seen.restarts,
+        "says": seen.said or None,
+        "version": daemon.get("version"),
+        "installed_version": __version__,
+        "config": daemon.get("config") or (str(config.path) if config else None),
+    }
+    return document, _findings(choice, config, status)
+
+
+def _findings(choice: Choice, config: Config | None, status: dict[str, Any] | None) -> list[Finding]:
+    from .service_findings import of_site
+
+    return [] if config is None else of_site(choice, config, status)
+
+
+def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> None:
+    terminal = terminal_of(sys.stdout, elsewhere=LONG_LINE)
+    if document["file"] is None:
+        write(line("error", document["unit"], "is not installed", terminal))
+        write([f"  {choice.site.again}"])
+        return
+    rows = {
+        "installed": document["file"] + (", with the sandbox" if document["confined"] else ""),
+        "starts": " ".join(document["program"]),
+        "enabled": _enabled(document),
+        "running": _running(document),
+        "version": document["version"] or document["installed_version"],
+        "config": document["config"] or "cannot be used; see `assumed check`",
+    }
+    write([terminal.paint(document["unit"], "1"), *(f"  {name:<11}{value}" for name, value in rows.items())])
+    for finding in findings:
+        write(finding_lines(finding, terminal))
+
+
+def _enabled(document: dict[str, Any]) -> str:
+    if not document["enabled"]:
+        return "no: it is not started by itself"
+    if document["lingering"] is None:
+        return "yes"
+    return "yes, from the machine's start on" if document["lingering"] else "yes, while you are logged in"
+
+
+def _running(document: dict[str, Any]) -> str:
+    if not document["running"]:
+        return f"no ({document['says']})" if document["says"] else "no"
+    from datetime import datetime
+
+    parts = [f"pid {document['pid']}"]
+    if document["started_at"]:
+        began = datetime.fromisoformat(document["started_at"])
+        parts.insert(0, f"since {began.astimezone():%Y-%m-%d %H:%M:%S} ({in_words(time.time() - began.timestamp())})")
+    if document["restarts"]:
+        parts.append(f"started again {document['restarts']} times")
+    return ", ".join(["yes", *parts]) + (f": {document['says']}" if document["says"] else "")

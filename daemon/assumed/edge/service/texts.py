@@ -1,0 +1,47 @@
+"""The files that come with the package: in a wheel beside the code, in a checkout where people read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import assumed
+
+UNIT, TEMPLATE, SANDBOX, AGENT, EXAMPLE = (
+    "systemd/assumed.service",
+    "systemd/assumed@.service",
+    "systemd/assumed.service.d/sandbox.conf",
+    "launchd/assumed.plist",
+    "config.example.toml",
+)
+SCHEMA = "config/schema.json"
+
+_FIRST = """\
+# The configuration of assumed, as `assumed service install` wrote it: nothing is kept yet.
+# Fill in a [[roles]] entry below (profile and role_arn; take the `# ` away), then run it again.
+#
+"""
+_STAYS = ("[defaults]", 'source_profile = "default"')
+
+
+def text_of(name: str) -> str:
+    """The text of a shipped file."""
+    package = Path(assumed.__file__).parent
+    shipped = package / "shipped" / name
+    return (shipped if shipped.exists() else package.parents[1] / name).read_text(encoding="utf-8")
+
+
+def commented_configuration() -> str:
+    """The example with everything commented out that would be somebody's role."""
+    schema = Path(assumed.__file__).parent / SCHEMA
+    lines, waiting = [], list(_STAYS)
+    for line in text_of(EXAMPLE).splitlines():
+        if line.startswith("#:schema "):
+            lines.append(f"#:schema {schema}")
+        elif waiting and line == waiting[0]:
+            lines.append(waiting.pop(0))
+        elif not line or line.startswith("#"):
+            lines.append(line)
+        else:
+            lines.append(f"# {line}")
+    directive, rest = lines[0], lines[1:]
+    return f"{directive}\n{_FIRST}" + "\n".join(rest).removeprefix("#\n") + "\n"
