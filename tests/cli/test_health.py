@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from assumed.cli.health import explanation, is_healthy, is_served, trouble
+from assumed.cli.health import explanation, is_healthy, is_served, stuck, trouble
 from cli.documents import DENIED, document, role
 
 NONE: dict[str, Any] = {"left": None, "life": None, "delivered": False}
@@ -53,3 +53,14 @@ def test_an_explanation_says_what_was_refused_and_what_to_do() -> None:
 def test_an_explanation_without_an_error_names_the_trouble_and_a_healthy_role_has_none() -> None:
     assert explanation(role(state="expired", left=0.0)) == "it has expired"
     assert explanation(role()) == ""
+
+
+@pytest.mark.parametrize(
+    ("age", "healthy"), [(None, True), (0.0, True), (100.0, True), (100.1, False), (4000.0, False)]
+)
+def test_a_daemon_whose_heart_has_stopped_is_not_well_although_it_answers(age: float | None, healthy: bool) -> None:
+    """One that does not say so is of an older version."""
+    judged = document(role(), **({} if age is None else {"beat_age_seconds": age}))
+    assert is_healthy(judged) is healthy
+    assert (stuck(judged) is None) is healthy
+    assert stuck(document(role(), running=False)) is None

@@ -13,6 +13,11 @@ LEAST_SHARE = 0.25
 """Share of the life; for sessions so short that 15 minutes would be most of them."""
 
 
+LONGEST_BEAT = 100.0
+"""Seconds: three heartbeats and a write that waits 45 s for its lock. A daemon that answers and has had none for longer
+renews nothing any more."""
+
+
 def trouble(role: Role) -> str | None:
     """Why the role needs somebody, in words; None while its readers are well served."""
     if not is_enabled(role):
@@ -39,9 +44,20 @@ def is_served(role: Role) -> bool:
     return bool(role["delivered"]) and (role["left_seconds"] or 0.0) > 0
 
 
+def stuck(document: Document) -> str | None:
+    """What is wrong with the daemon itself, and what to do; None while its heart beats (or it does not run)."""
+    age = (document.get("daemon") or {}).get("beat_age_seconds")
+    if age is None or age <= LONGEST_BEAT:
+        return None
+    return (
+        f"assumed answers, but has renewed nothing for {age:.0f} s: its main thread is stuck. Start it again (under "
+        "systemd its watchdog does); if the credentials file is on a network file system, look at that first"
+    )
+
+
 def is_healthy(document: Document) -> bool:
-    """Whether no role needs somebody: exit status 0 of `assumed status`."""
-    return all(trouble(role) is None for role in document["roles"])
+    """Whether no role needs somebody, nor the daemon: exit status 0 of `assumed status`."""
+    return stuck(document) is None and all(trouble(role) is None for role in document["roles"])
 
 
 def explanation(role: Role) -> str:

@@ -60,7 +60,8 @@ def offline(config: Config) -> Document:
     roles = [
         role_document(role, store.load(role.profile) if store else None, Known(), disk, now) for role in config.roles
     ]
-    return {"daemon": None, "roles": roles, "credentials_file": file_document(config, None, disk.error)}
+    about = file_document(config, None, disk.error)
+    return {"daemon": None, "roles": roles, "credentials_file": about, "events": []}
 
 
 def daemon_document(
@@ -75,6 +76,13 @@ def daemon_document(
         "config_error": str(error) if error else None,
         "clock_offset_seconds": None if clock_offset is None else round(clock_offset, 1),
     }
+
+
+def beat_document(beaten: Instant, now: Instant) -> Document:
+    """The daemon's last finished heartbeat, and how many seconds the machine has been awake since. Who answers is
+    another thread than the one whose heart it is."""
+    awake = (now.boot - beaten.boot) - (now.slept - beaten.slept)
+    return {"beat_at": iso(beaten.wall), "beat_age_seconds": round(max(0.0, awake), 1)}
 
 
 def file_document(config: Config, written_at: float | None, error: FileRefused | None) -> Document:

@@ -1,0 +1,100 @@
+"""What `assumed status` tells of the last events: words for each, never a secret."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import assumed
+from assumed.core.model import Instant
+from assumed.edge import logs
+from assumed.keeper.news import News
+from assumed.keeper.recent import KEPT, WORDS, Recent, in_words, span
+from assumed.keeper.status import beat_document
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "words"),
+    [
+        ("role.renewed", {"profile": "a", "lives_seconds": 3600}, "new session for 1 h"),
+        ("role.restored", {"left_seconds": 2700}, "goes on with its session of before, 45 min left"),
+        (
+            "role.renewal_failed",
+            {"code": "AccessDenied", "message": "no", "retry_in_seconds": 5},
+            "not renewed, tried again in 5 s; AccessDenied: no",
+        ),
+        ("role.renewal_failed", {"code": "", "message": "no", "retry_in_seconds": None}, "no"),
+        ("role.length_capped", {"message": "granted\n3600 s"}, "granted 3600 s"),
+        ("config.rejected", {"problems": ["c:1: x", "c:2: y"]}, "the configuration is rejected: c:1: x"),
+        (
+            "config.loaded",
+            {"added": ["a"], "changed": [], "removed": ["b"], "leaving": ["b"]},
+            "the configuration has been read: 1 added, 1 removed; 1 leaving in a moment",
+        ),
+        ("clock.jumped", {"suspended_seconds": 7200, "stepped_seconds": 0},
+         "this machine slept for 2 h; every role is looked at"),
+        ("hook.failed", {"hook": "when_needed", "message": "exit status 1"},
+         "the command when_needed failed: exit status 1"),
+        ("of.tomorrow", {}, "of tomorrow"),
+    ],
+)  # fmt: skip
+def test_an_event_has_words(name: str, facts: dict[str, Any], words: str) -> None:
+    assert in_words(name, facts) == words
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (59.9, "59 s"), (60, "1 min"), (43140, "11 h 59 min")])
+def test_a_span_is_for_a_glance(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_every_event_of_the_daemon_has_a_message_or_words_here() -> None:
+    """Found in the source: an event that nobody thought of here would be shown by its name alone."""
+    wordless = set()
+    for path in (Path(assumed.__file__).parent / "keeper").glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            match call:
+                case ast.Call(func=ast.Attribute(attr="say") | ast.Name("say"), args=[_, ast.Constant(value=name)]):
+                    has_message = any(keyword.arg in ("message", None) for keyword in call.keywords)
+                    wordless |= {name} if not has_message and name not in WORDS else set()
+    assert wordless - {"file.swept", "file.written", "hook.ran"} == set()
+
+
+def test_the_last_events_are_kept_without_a_secret_and_without_chatter() -> None:
+    recent = Recent()
+    news = News(lambda *_args, **_facts: None, lambda: 1_800_000_000.0)
+    news.listeners.append(recent.hear)
+    logs.guard("test-recent", "a-secret-of-no-known-form")
+    for number in range(KEPT + 5):
+        news.say("info", "role.renewed", profile=f"r{number}", lives_seconds=900)
+    news.say("debug", "file.written", path="x")
+    news.say("error", "file.refused", message="said a-secret-of-no-known-form")
+    events = recent.document()
+    assert len(events) == KEPT
+    assert events[0]["profile"] == "r6"
+    assert events[-1] == {
+        "at": "2027-01-15T08:00:00Z",
+        "level": "error",
+        "event": "file.refused",
+        "profile": None,
+        "message": "said [redacted]",
+    }
+
+
+@pytest.mark.parametrize(
+    ("now", "age"),
+    [
+        (Instant(1030.0, 130.0), 30.0),
+        (Instant(9000.0, 8100.0, slept=7990.0), 10.0),
+        (Instant(500.0, 101.0), 1.0),
+        (Instant(1000.0, 99.9), 0.0),
+    ],
+)
+def test_the_age_of_a_heartbeat_counts_neither_sleep_nor_steps(now: Instant, age: float) -> None:
+    """A laptop that was closed overnight has no daemon that is stuck."""
+    assert beat_document(Instant(1000.0, 100.0), now) == {
+        "beat_at": "1970-01-01T00:16:40Z",
+        "beat_age_seconds": pytest.approx(age),
+    }
