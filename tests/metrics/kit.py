@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from assumed.core.samples import Facts
+from assumed.edge.exposition import text
+from world.daemon import DEFAULTS, Daemon
 
 MONITORING = Path(__file__).parents[2] / "docs" / "monitoring"
 Labels = Mapping[str, str]
@@ -139,4 +141,11 @@ def metrics_in(expression: str) -> set[str]:
     return set(re.findall(r"\bassumed_\w+", expression))
 
 
-Scrape = Callable[[], Exposition]
+def scrape(daemon: Daemon) -> Exposition:
+    """What the running daemon tells."""
+    return Exposition(text(daemon.ask("metrics")).decode())
+
+
+def into(textfile: Path) -> str:
+    """The head of a configuration whose daemon writes that file."""
+    return f'metrics_textfile = "{textfile}"\n{DEFAULTS}'
