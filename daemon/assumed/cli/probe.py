@@ -35,14 +35,16 @@ def probe(config_path: Path | None, token_file: Path | None, port: int, kind: st
     """
     if token_file is not None:
         return ask(kind, str(token_file), port)
-    from .health import trouble
+    from .health import stuck, trouble
     from .place import locate
 
     document = locate(config_path).ask({"command": "status"})
+    if problem := stuck(document):
+        say(problem)
+        return FAILING
     if kind == "liveness":
         return OK
-    problems = {role["profile"]: trouble(role) for role in document["roles"]}
-    for profile, problem in problems.items():
-        if problem:
-            say(f"{profile} {problem}")
-    return FAILING if any(problems.values()) else OK
+    problems = [f"{role['profile']} {found}" for role in document["roles"] if (found := trouble(role))]
+    for problem in problems:
+        say(problem)
+    return FAILING if problems else OK
