@@ -57,10 +57,11 @@ def check(config_path: Path | None, as_json: bool) -> int:
         return USAGE
     from assumed.edge.surroundings import inspect
 
-    from .service_findings import everywhere
+    from .service_findings import about, services
 
-    status = _status(config)
-    findings = [*inspect(config, os.environ), *_clock(status), *everywhere(config, status)]
+    status, installed = _status(config), services(config.path)
+    passed = any(service.passed_keys for _, service in installed)
+    findings = [*inspect(config, os.environ, passed_keys=passed), *_clock(status), *about(installed, config, status)]
     if as_json:
         shown = [asdict(finding) for finding in findings]
         click.echo(json.dumps({"config": str(config.path), "problems": [], "findings": shown}, indent=2))

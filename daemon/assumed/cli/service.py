@@ -15,7 +15,7 @@ SUBCOMMANDS = {
     "uninstall": ("service_remove:uninstall_command", "Stop the service and remove it."),
     "status": ("service_look:status_command", "Show how the service is installed and whether it runs."),
     "logs": ("service_look:logs_command", "Show the service's log."),
-    "print": ("service_install:print_command", "Print the files that install would write."),
+    "print": ("service_print:print_command", "Print the files that install would write."),
 }
 
 

@@ -122,18 +122,18 @@ def wish(choice: Choice, site: Site, config: Config, words: tuple[str, ...], *, 
     writable = dict.fromkeys([*needed, *([os.path.realpath(textfile.parent)] if textfile else [])])
     return Wish(
         wanted=Wanted(words, tuple(writable), compiles=bool(started), user=choice.user),
-        variables=_variables(choice, config, with_path=bool(started), base=Path.cwd()),
+        variables=_variables(choice, config, with_path=bool(started)),
         needed=tuple(needed),
         sandboxed=sandboxed,
         linger=site.manager == "systemd" and not site.system,
     )
 
 
-def _variables(choice: Choice, config: Config, *, with_path: bool, base: Path) -> dict[str, str]:
+def _variables(choice: Choice, config: Config, *, with_path: bool) -> dict[str, str]:
     variables = carried.carried(choice.environ)
     for name in carried.TRUST:
         if name in variables and not variables[name].startswith(("/", "~", "$")):
-            variables[name] = os.path.normpath(base / variables[name])
+            variables[name] = os.path.abspath(variables[name])  # noqa: PTH100 (Path.absolute keeps `..`)
     if with_path and choice.environ.get("PATH"):
         parts = [part for part in choice.environ["PATH"].split(os.pathsep) if part.startswith("/")]
         variables["PATH"] = os.pathsep.join(dict.fromkeys(parts))

@@ -1,4 +1,4 @@
-"""`assumed service install` and `print`."""
+"""`assumed service install`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,8 @@ from .app import FAILING, OK, USAGE, say
 from .health import is_enabled, is_healthy, is_served
 from .render import render
 from .service import chosen, options
-from .service_words import (
-    TICK,
-    counted,
-    say_what_is_hidden,
-    shown_command,
-    shown_files,
-    tell,
-    with_progress,
-)
+from .service_print import planned_for, show_plan
+from .service_words import TICK, counted, tell, with_progress
 from .terminal import terminal_of, write
 
 if TYPE_CHECKING:
@@ -63,26 +56,6 @@ def install_command(config_path: Path | None, system: bool, user: str | None, dr
     return install(chosen(config_path, system, user, needs_root=not dry_run), dry_run=dry_run)
 
 
-@click.command(name="print")
-@options
-def print_command(config_path: Path | None, system: bool, user: str | None) -> int:
-    """Print the files that install would write, for people with configuration management.
-
-    Passwords in the URLs of proxies are left out. Nothing is asked of the service manager, so the sandbox is
-    always among the files.
-
-    \b
-    Examples:
-      assumed service print
-      assumed service print --system --user alice
-    """
-    choice = chosen(config_path, system, user, needs_root=False)
-    planned = _plan(choice, choice.configuration(), sandboxed=True)
-    write(shown_files(planned))
-    say_what_is_hidden(planned)
-    return OK
-
-
 def install(choice: Choice, *, dry_run: bool = False) -> int:
     """What `install` does for a choice that is made. Returns the exit status. Raises AssumedError."""
     from assumed.edge.service.program import program, trial
@@ -92,16 +65,17 @@ def install(choice: Choice, *, dry_run: bool = False) -> int:
         return USAGE
     config = choice.configuration()
     trial(program(), choice.account)
-    planned = _plan(choice, config, sandboxed=True)
+    planned = planned_for(choice, config, sandboxed=True)
     unconfined = _why_no_sandbox(choice, planned)
     if unconfined:
-        planned = _plan(choice, config, sandboxed=False)
+        planned = planned_for(choice, config, sandboxed=False)
     lingers = planned.lingering is None or choice.manager.lingers()
     if dry_run:
-        return _show(planned, unconfined, lingers=lingers)
+        return show_plan(planned, unconfined, lingers=lingers)
     seen, document = choice.manager.seen(), choice.status(config)
     _refuse_beside_another(document, seen.pid, planned)
     tell("ok", str(config.path), f"{counted(len(config.enabled()), 'role')} to keep, no mistake")
+    _warn(choice, config)
     if unconfined:
         tell("warning", "the sandbox", f"cannot be built here ({unconfined}), so the service runs without it")
     old = document["daemon"]["version"] if document else __version__
@@ -145,6 +119,8 @@ class _Installation:
             self._keep(record)  # what was made before it failed is still ours to take away
         for path in changes.written:
             tell("ok", str(path), "is written")
+        if changes.written and self.planned.takes:
+            tell("ok", "of this shell", f"it takes along {', '.join(self.planned.takes)}")
         for path in changes.removed:
             tell("ok", str(path), "is not needed any more, and removed")
         for path in changes.set_aside:
@@ -179,17 +155,18 @@ class _Installation:
         tell("ok", planned.site.unit, f"is {word} after {time.monotonic() - began:.1f} s")
 
 
-def _plan(choice: Choice, config: Config, *, sandboxed: bool) -> Plan:
-    from assumed.core.units import Unspeakable
-    from assumed.edge.service.plan import plan
-    from assumed.edge.service.program import program
+def _warn(choice: Choice, config: Config) -> None:
+    """What will keep roles from working; the service is installed all the same, and tries again by itself."""
+    if choice.account.uid != os.getuid():
+        return  # `check` would judge root's eyes and hands
+    from assumed.edge.surroundings import inspect
 
-    from .service_facts import wish
+    from .service_findings import service_of
 
-    try:
-        return plan(choice.site, wish(choice, choice.site, config, program(), sandboxed=sandboxed))
-    except Unspeakable as error:
-        raise AssumedError(str(error)) from None
+    before = service_of(choice)
+    for finding in inspect(config, choice.environ, passed_keys=bool(before and before.passed_keys)):
+        if finding.severity == "error":
+            tell(finding.severity, finding.subject, finding.message, finding.advice)
 
 
 def _writes_example(choice: Choice, *, dry_run: bool) -> bool:
@@ -256,22 +233,6 @@ def _first_look(choice: Choice, config: Config) -> int:
         raise AssumedError(f"the service does not answer\n  {ASK_THE_LOG}")
     write(["", *render(document, time.time(), terminal_of(sys.stdout))])
     return OK if is_healthy(document) else FAILING
-
-
-def _show(planned: Plan, unconfined: str, *, lingers: bool) -> int:
-    """`--dry-run`: every directory, file and command, in their order."""
-    from assumed.edge.service.execute import differs
-
-    missing = [directory.path for directory in planned.directories if not directory.path.exists()]
-    write([f"# ---- {path} (directory, made 0700)" for path in missing] + [""] * bool(missing))
-    write(shown_files(planned, lambda file: "" if differs(file) else "; it is there already"))
-    commands = [*planned.register, *([planned.lingering] if planned.lingering and not lingers else []), *planned.start]
-    write([shown_command(command) for command in commands])
-    if unconfined:
-        say(f"the sandbox cannot be built here ({unconfined}), so it is left out")
-    say_what_is_hidden(planned)
-    say("nothing has been done (--dry-run)")
-    return OK
 
 
 def _give(choice: Choice, commands: tuple[Command, ...]) -> None:

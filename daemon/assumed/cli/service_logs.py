@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from assumed.core.errors import AssumedError
 
-from .app import FAILING, OK
+from .app import FAILING, OK, say
 from .render import Terminal, printable
 from .terminal import terminal_of, write
 
@@ -44,11 +44,19 @@ def show(site: Site, *, follow: bool, lines: int, readable: bool) -> int:
             try:
                 texts = (text.rstrip("\n") for text in process.stdout or ())
                 _write_each((of_journal(text, terminal) for text in texts) if readable else texts)
-                return OK if process.wait() == 0 else FAILING
+                return OK if process.wait() == 0 else _cannot_read(site)
             finally:
                 process.terminate()
     except FileNotFoundError:
         raise AssumedError("journalctl is not installed; the service's log is in systemd's journal") from None
+
+
+def _cannot_read(site: Site) -> int:
+    say(
+        "the journal could not be read; where its files are for some alone: "
+        f"sudo usermod --append --groups systemd-journal {site.account.name}, then log in again"
+    )
+    return FAILING
 
 
 def journal_words(site: Site, *, follow: bool, lines: int, readable: bool) -> list[str]:

@@ -76,10 +76,10 @@ def logs_command(config_path: Path | None, system: bool, user: str | None, follo
 
 def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
     """How the service stands, and what there is to say about it."""
-    from assumed.edge.service.found import installed
+    from .service_findings import about, service_of
 
     seen = choice.manager.seen()
-    found = installed(choice.site, choice.manager.variables())
+    found = service_of(choice)
     config: Config | None
     try:
         config = choice.configuration()
@@ -103,13 +103,7 @@ def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
         "installed_version": __version__,
         "config": daemon.get("config") or (str(config.path) if config else None),
     }
-    return document, _findings(choice, config, status)
-
-
-def _findings(choice: Choice, config: Config | None, status: dict[str, Any] | None) -> list[Finding]:
-    from .service_findings import of_site
-
-    return [] if config is None else of_site(choice, config, status)
+    return document, about([(choice, found)], config, status) if found and config else []
 
 
 def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> None:

@@ -62,10 +62,12 @@ def uninstall(choice: Choice, *, purge: bool) -> int:
         _remove(choice, record)
     if kept is not None:
         _purge(choice, *kept)
+    if purge:
+        _remove_example(choice)
     if record is not None:
         gone = execute.remove_directories(record.directories, choice.account)
-        for path in gone:
-            tell("ok", str(path), "was made by install, is empty, and is removed")
+        if gone:
+            tell("ok", ", ".join(map(str, gone)), "made by install, empty now, and removed")
     if not purge:
         say("the configuration and the kept profiles stay; --purge takes them, too")
     return OK
@@ -114,7 +116,7 @@ def _kept_files(choice: Choice, record: Record | None) -> tuple[Path, Path] | No
 
 
 def _purge(choice: Choice, config: Path, credentials_file: Path) -> None:
-    from assumed.edge.service import execute, texts
+    from assumed.edge.service import execute
     from assumed.keeper.purge import purge
 
     with execute.acting_as(choice.account):
@@ -124,7 +126,14 @@ def _purge(choice: Choice, config: Path, credentials_file: Path) -> None:
             tell("ok", str(credentials_file), f"loses {names}: {', '.join(purged.profiles)}")
         if purged.state is not None:
             tell("ok", str(purged.state), "is removed")
-        usual = choice.usual_configuration
+
+
+def _remove_example(choice: Choice) -> None:
+    """The configuration that install wrote, as long as nobody has written anything into it."""
+    from assumed.edge.service import execute, texts
+
+    usual = choice.usual_configuration
+    with execute.acting_as(choice.account):
         if execute.text_at(usual) == texts.commented_configuration():
             execute.remove_files({str(usual): ""})
             execute.remove_directories([str(usual.parent)], choice.account)

@@ -6,15 +6,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from .app import say
 from .check import line
 from .render import wrapped
 from .terminal import show_line, terminal_of, write
-
-if TYPE_CHECKING:
-    from assumed.edge.service.plan import Command, File, Plan
 
 T = TypeVar("T")
 TICK = 0.1
@@ -50,25 +46,6 @@ def with_progress(label: str, work: Callable[[], T]) -> T:
     finally:
         over.set()
         counter.join()
-
-
-def shown_files(planned: Plan, remark: Callable[[File], str] = lambda _: "") -> list[str]:
-    """Every file, whole, under its name."""
-    lines = []
-    for file in planned.files:
-        lines += [f"# ---- {file.path} (mode {file.mode:04o}{remark(file)})", *file.shown.splitlines(), ""]
-    return lines
-
-
-def shown_command(command: Command) -> str:
-    """A command, and why it is given."""
-    return f"$ {command!s:<58}  # {command.why}"
-
-
-def say_what_is_hidden(planned: Plan) -> None:
-    """That the shown files are not quite those that are written."""
-    if any(file.shown != file.text for file in planned.files):
-        say("passwords are not shown ([hidden]); install writes them")
 
 
 def counted(number: int, noun: str) -> str:

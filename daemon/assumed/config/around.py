@@ -66,7 +66,12 @@ def claims(config: Config, aws_config: Profiles, name: str) -> Iterator[Finding]
 
 
 def sources(
-    config: Config, credentials: Profiles, aws_config: Profiles, environ: Mapping[str, str]
+    config: Config,
+    credentials: Profiles,
+    aws_config: Profiles,
+    environ: Mapping[str, str],
+    *,
+    passed_keys: bool = False,
 ) -> Iterator[Finding]:
     """Whether what signs for the roles exists and has credentials; each source once."""
     signed: dict[str, list[Role]] = {}
@@ -79,7 +84,11 @@ def sources(
         if place is not None:
             yield _place(place, used, environ)
         elif name is not None:
-            yield _profile(name, used, credentials, aws_config)
+            finding = _profile(name, used, credentials, aws_config)
+            if passed_keys and finding.severity == "error":
+                message = f"{used}; its keys are not in the AWS files, so they have to be among what systemd passes"
+                finding = Finding("warning", finding.subject, message, "see LoadCredential= in the service's drop-ins")
+            yield finding
 
 
 def _names(roles: list[Role]) -> str:

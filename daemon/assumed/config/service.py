@@ -33,6 +33,8 @@ class Installed:
     """What it cannot see."""
     may_compile: bool
     """Whether what it starts may write code and run it."""
+    passed_keys: bool
+    """Whether systemd passes it an AWS credentials file (`LoadCredential=aws-credentials:…`)."""
     again: str
     """The command that installs it anew."""
     restart: str
@@ -50,6 +52,7 @@ def service(
         message = f"starts {installed.program[0] if installed.program else 'nothing'}, which is not there"
         yield Finding("error", installed.name, message, installed.again)
     yield from _environment(installed, config, environ)
+    yield from _keys(installed, config)
     yield from _places(installed, config, real)
     if compilers and not installed.may_compile:
         message = (
@@ -80,6 +83,14 @@ def _environment(installed: Installed, config: Config, environ: Mapping[str, str
     if named and Path(named) != config.path:
         message = f"keeps the roles of {named}, not those of {config.path}"
         yield Finding("warning", installed.name, message, f"{installed.again}, with --config if it is another one")
+
+
+def _keys(installed: Installed, config: Config) -> Iterator[Finding]:
+    asking = [role.profile for role in config.enabled() if role.credential_source == "Environment"]
+    if asking and installed.variables is not None and "AWS_ACCESS_KEY_ID" not in installed.variables:
+        message = f"has no AWS_ACCESS_KEY_ID in its environment, by which {listed(asking[:3], 'and')} would be signed"
+        advice = "use a source_profile, whose keys systemd can pass: LoadCredential=aws-credentials:FILE in a drop-in"
+        yield Finding("error", installed.name, message, advice)
 
 
 def _places(installed: Installed, config: Config, real: Path) -> Iterator[Finding]:

@@ -29,10 +29,13 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 _LARGEST = 64 << 20
 
 
-def inspect(config: Config, environ: Mapping[str, str], *, now: float | None = None) -> list[Finding]:
+def inspect(
+    config: Config, environ: Mapping[str, str], *, now: float | None = None, passed_keys: bool = False
+) -> list[Finding]:
     """Everything around `config` that will or may keep a reader from the kept profiles, and what was found well.
 
-    `environ` is that of the shell in question; `now` is POSIX time, for judging exported sessions.
+    `environ` is that of the shell in question; `now` is POSIX time, for judging exported sessions; `passed_keys`:
+    whether an installed service has an AWS credentials file that systemd passes to it alone.
     """
     broken: list[Finding] = []
     real = Path(os.path.realpath(config.credentials_file))
@@ -45,7 +48,7 @@ def inspect(config: Config, environ: Mapping[str, str], *, now: float | None = N
     if document is not None and not broken:  # what cannot be read must not look as if it was missing
         credentials = {name: document.sections[name].values() for name in document.sections}
         found += leaks(real, document.defaults)
-        found += sources(config, credentials, aws_config, environ)
+        found += sources(config, credentials, aws_config, environ, passed_keys=passed_keys)
         found += chosen_profile(config, {*credentials, *aws_config}, environ)
     found += _token_files(config)
     found += _same_file(config, environ)

@@ -35,6 +35,7 @@ def purge(config: Path, credentials_file: Path) -> Purged:
     directory = state_dir(credentials_file)
     if not directory.parent.is_dir():
         return Purged((), None)
+    existed = directory.exists()
     owner = Config(config, (), credentials_file).config_id
     post = Post(credentials_file)
     try:
@@ -42,7 +43,7 @@ def purge(config: Path, credentials_file: Path) -> Purged:
         _remove_tree(directory)  # as long as the lock in it is ours
     finally:
         post.leave()
-    return Purged(removed, directory)
+    return Purged(removed, directory if existed else None)
 
 
 def _without_profiles(file: CredentialsFile, owner: str) -> tuple[str, ...]:

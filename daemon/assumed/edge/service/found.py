@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import plistlib
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from assumed.config.service import TEMPORARY, Installed
@@ -18,8 +18,8 @@ HOMES = ("/home", "/root", "/run/user")
 _NOTHING = {"", "no", "off", "false", "0"}
 
 
-def installed(site: Site, manager_variables: Mapping[str, str]) -> Installed | None:
-    """The service at this site; None where there is none. `manager_variables`: what its manager gives to all."""
+def installed(site: Site, manager_variables: Callable[[], Mapping[str, str]]) -> Installed | None:
+    """The service at this site; None where there is none. `manager_variables`: asks what its manager gives to all."""
     return _agent(site) if site.manager == "launchd" else _unit(site, manager_variables)
 
 
@@ -35,7 +35,7 @@ def unit_file(site: Site) -> Path | None:
     return template if site.system and template.is_file() and wanted.is_symlink() else None
 
 
-def _unit(site: Site, manager_variables: Mapping[str, str]) -> Installed | None:
+def _unit(site: Site, manager_variables: Callable[[], Mapping[str, str]]) -> Installed | None:
     file = unit_file(site)
     if file is None:
         return None
@@ -53,10 +53,15 @@ def _unit(site: Site, manager_variables: Mapping[str, str]) -> Installed | None:
         file=file,
         program=tuple(command),
         startable=bool(command) and os.access(command[0], os.X_OK),
-        variables=_variables(said, specifiers, manager_variables),
+        variables=_variables(said, specifiers, manager_variables()),
         writable=_writable(said, specifiers) if confined else None,
         hidden=_hidden(said, specifiers) if confined else (),
         may_compile=not _is_on(said, "MemoryDenyWriteExecute"),
+        passed_keys=any(
+            value.startswith("aws-credentials")
+            for key in ("LoadCredential", "LoadCredentialEncrypted")
+            for value in said.get(key, [])
+        ),
         again=site.again,
         restart=shlex.join([*(["sudo"] if site.system else []), *site.systemctl, "restart", site.unit]),
     )
@@ -80,6 +85,7 @@ def _agent(site: Site) -> Installed | None:
         writable=None,
         hidden=(),
         may_compile=True,
+        passed_keys=False,
         again=site.again,
         restart=f"launchctl kickstart -k {site.unit}",
     )

@@ -70,6 +70,8 @@ class Plan:
     site: Site
     directories: tuple[Directory, ...]
     files: tuple[File, ...]
+    takes: tuple[str, ...]
+    """Names of the variables that it takes along."""
     register: tuple[Command, ...]
     """After the files are there: the manager reads them, and starts the service from now on by itself."""
     lingering: Command | None
@@ -118,6 +120,7 @@ def _systemd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
         site=site,
         directories=tuple(directories),
         files=tuple(files),
+        takes=tuple(wish.variables),
         register=(
             Command((*ask, "daemon-reload"), "systemd reads the unit"),
             Command((*ask, "enable", site.unit), "it is started by itself from now on"),
@@ -147,6 +150,7 @@ def _launchd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
                 units.agent(shipped, wish.wanted, masked),
             ),
         ),
+        takes=tuple(wish.variables),
         register=(Command(("launchctl", "enable", site.unit), "it is started at every login", instead="-"),),
         lingering=None,
         start=(bootstrap,),
@@ -159,7 +163,7 @@ def _launchd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
 
 def removal(site: Site) -> Plan:
     """What takes any service at this site away, apart from its files: those a record names."""
-    return Plan(site, (), (), (), None, (), (), (), _unregister(site), _forget(site))
+    return Plan(site, (), (), (), (), None, (), (), (), _unregister(site), _forget(site))
 
 
 def _unregister(site: Site) -> tuple[Command, ...]:

@@ -16,9 +16,9 @@ UNIT, TEMPLATE, SANDBOX, AGENT, EXAMPLE = (
 SCHEMA = "config/schema.json"
 
 _FIRST = """\
-# The configuration of assumed, as `assumed service install` wrote it: nothing is kept yet.
-# Fill in a [[roles]] entry below (profile and role_arn; take the `# ` away), then run it again.
 #
+# Written by `assumed service install`: nothing is kept yet. Fill in a [[roles]] entry below (take the `# ` away from
+# that line, from profile and from role_arn), then run it again.
 """
 _STAYS = ("[defaults]", 'source_profile = "default"')
 
@@ -43,5 +43,5 @@ def commented_configuration() -> str:
             lines.append(line)
         else:
             lines.append(f"# {line}")
-    directive, rest = lines[0], lines[1:]
-    return f"{directive}\n{_FIRST}" + "\n".join(rest).removeprefix("#\n") + "\n"
+    head, _, rest = "\n".join(lines).partition("\n\n")
+    return f"{head}\n{_FIRST}\n{rest}\n"

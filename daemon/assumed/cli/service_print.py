@@ -1,0 +1,90 @@
+"""`assumed service print`, and what `install --dry-run` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from assumed.core.errors import AssumedError
+
+from .app import OK, say
+from .service import chosen, options
+from .terminal import write
+
+if TYPE_CHECKING:
+    from assumed.config import Config
+    from assumed.edge.service.plan import Command, File, Plan
+
+    from .service_facts import Choice
+
+
+@click.command(name="print")
+@options
+def print_command(config_path: Path | None, system: bool, user: str | None) -> int:
+    """Print the files that install would write, for people with configuration management.
+
+    Passwords in the URLs of proxies are left out. Nothing is asked of the service manager, so the sandbox is
+    always among the files.
+
+    \b
+    Examples:
+      assumed service print
+      assumed service print --system --user alice
+    """
+    choice = chosen(config_path, system, user, needs_root=False)
+    planned = planned_for(choice, choice.configuration(), sandboxed=True)
+    write(_shown_files(planned))
+    _say_what_is_hidden(planned)
+    return OK
+
+
+def planned_for(choice: Choice, config: Config, *, sandboxed: bool) -> Plan:
+    """The plan of that service, for this shell and this very program. Raises AssumedError."""
+    from assumed.core.units import Unspeakable
+    from assumed.edge.service.plan import plan
+    from assumed.edge.service.program import program
+
+    from .service_facts import wish
+
+    try:
+        return plan(choice.site, wish(choice, choice.site, config, program(), sandboxed=sandboxed))
+    except Unspeakable as error:
+        raise AssumedError(str(error)) from None
+
+
+def show_plan(planned: Plan, unconfined: str, *, lingers: bool) -> int:
+    """`--dry-run`: every directory, file and command, in their order."""
+    from assumed.edge.service.execute import differs
+
+    missing = [directory.path for directory in planned.directories if not directory.path.exists()]
+    write([f"# ---- {path} (directory, made 0700)" for path in missing] + [""] * bool(missing))
+    write(_shown_files(planned, lambda file: "" if differs(file) else "; it is there already"))
+    commands = [*planned.register, *([planned.lingering] if planned.lingering and not lingers else []), *planned.start]
+    write([_shown_command(command) for command in commands])
+    if unconfined:
+        say(f"the sandbox cannot be built here ({unconfined}), so it is left out")
+    _say_what_is_hidden(planned)
+    say("nothing has been done (--dry-run)")
+    return OK
+
+
+def _shown_files(planned: Plan, remark: Callable[[File], str] = lambda _: "") -> list[str]:
+    """Every file, whole, under its name."""
+    lines = []
+    for file in planned.files:
+        lines += [f"# ---- {file.path} (mode {file.mode:04o}{remark(file)})", *file.shown.splitlines(), ""]
+    return lines
+
+
+def _shown_command(command: Command) -> str:
+    """A command, and why it is given."""
+    return f"$ {command!s:<58}  # {command.why}"
+
+
+def _say_what_is_hidden(planned: Plan) -> None:
+    """That the shown files are not quite those that are written."""
+    if any(file.shown != file.text for file in planned.files):
+        say("passwords are not shown ([hidden]); install writes them")
