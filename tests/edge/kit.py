@@ -18,6 +18,7 @@ from assumed.edge.clock import SystemClock
 from assumed.keeper.awsfiles import AwsFiles, config_file
 
 REGION = "us-west-2"
+KEY_OF_NOBODY = "AKIAFAKENOBODY00"
 
 
 def arn(name: str) -> str:
@@ -29,6 +30,11 @@ def role(profile: str = "my-role", **facts: Any) -> Role:
     if not {"credential_source", "web_identity_token_file"} & facts.keys():
         facts.setdefault("source_profile", "source")
     return Role(profile, facts.pop("role_arn", arn(profile)), **{"region": REGION, **facts})
+
+
+def keys_of(profile: str, access_key_id: str, secret: str) -> str:
+    """A section of keys."""
+    return f"[{profile}]\naws_access_key_id = {access_key_id}\naws_secret_access_key = {secret}\n"
 
 
 def order(of: Role) -> Order:

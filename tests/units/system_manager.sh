@@ -81,7 +81,7 @@ for node in null zero full random urandom tty; do
   touch "$root/dev/$node" && mount --bind "/dev/$node" "$root/dev/$node"
 done
 mkdir "$root/dev/pts" "$root/dev/shm" "$root/dev/mqueue"
-chmod 1777 "$root/dev/shm"
+mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"  # systemd mounts credentials over it first
 mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
 ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
@@ -90,6 +90,7 @@ cd "$root"
 pivot_root . run/outside
 umount -l /run/outside
 rmdir /run/outside
+mount --make-rshared /  # systemd leaves that to the container's manager; credentials come by propagation
 exec env -i container=assumed-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
   /lib/systemd/systemd --system --unit=test.target --log-target=journal --show-status=no < /dev/null
 INSIDE
