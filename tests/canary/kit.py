@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from assumed.core.errors import NotRunning
 from process.kit import arn
-from world.daemon import Daemon, Home, role
+from world.daemon import DEFAULTS, Daemon, Home, role
 from world.fake_sts import SOURCE_KEY, FakeSts
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("status", "--json"),
     ("check",),
     ("check", "--json"),
+    ("metrics",),
     ("refresh",),
     ("once",),
     ("wait", "--timeout", "0.5"),
@@ -113,7 +114,8 @@ class Stage:
 
     def configure(self, **roles: dict[str, Any]) -> None:
         """Name → keys of a role beside its ARN."""
-        self.home.configure(*(role(name, arn(name), **keys) for name, keys in roles.items()))
+        written = f'metrics_textfile = "{self.home.path}/assumed.prom"\n{DEFAULTS}'
+        self.home.configure(*(role(name, arn(name), **keys) for name, keys in roles.items()), defaults=written)
 
     def start(self, under: Sequence[str] = (), answering: bool = True) -> Daemon:
         self.daemon = Daemon(self.home, under=under, **self.environment)
@@ -158,7 +160,7 @@ class Stage:
         """Have everybody who can be asked say what there is to say."""
         assert self.daemon is not None
         self._look_at_processes()
-        for command in ("status", "ping", "look", "refresh", "nonsense"):
+        for command in ("status", "metrics", "ping", "look", "refresh", "nonsense"):
             with contextlib.suppress(NotRunning):
                 self.said[f"socket {command}"] = repr(self.daemon.ask(command, profiles=[]))
         # A second daemon is told that there is one. The commands have no form of log: once is enough.
@@ -169,6 +171,7 @@ class Stage:
         # What they said of a daemon that is running; now what they do without one.
         self.daemon.stop()
         self.run("once")
+        self.run("metrics")
         for words in self.alone:
             self.run(*words)
         self.said["daemon's stdout"] = self.daemon.stdout

@@ -72,7 +72,7 @@ def test_names_follow_the_naming_guide(metric: Metric) -> None:
 
 
 def test_every_series_says_whose_it_is() -> None:
-    """Two users of one machine have daemons of their own, and node_exporter refuses one series told twice."""
+    """Two users of one machine have daemons of their own, and of one series told twice node_exporter drops one."""
     samples = read(facts()).samples
     assert {sample.labels["credentials_file"] for sample in samples} == {"/home/alice/.aws/credentials"}
 

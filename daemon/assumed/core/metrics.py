@@ -1,6 +1,9 @@
 """The table of every metric: name, kind, meaning, labels, and how it is read from the facts. Pure.
 
 Names follow Prometheus' naming guide (prometheus.io/docs/practices/naming): one prefix, base units, `_total`, `_info`.
+A help text is part of the interface: where two daemons of one machine have different ones for a metric, as in the midst
+of an upgrade, node_exporter drops the series of one of them (tried with 1.5).
+
 All series there can be are there from the start, at 0 (practices/instrumentation, "avoid missing metrics"):
 `increase()` does not see the first failure of a series that begins with it.
 """
