@@ -93,7 +93,7 @@ def test_the_lines_of_a_notice_come_in_one_datagram(manager: socket.socket) -> N
 def test_a_state_of_affairs_cannot_smuggle_in_a_line(manager: socket.socket) -> None:
     from assumed.keeper.assembly import tell_manager
 
-    tell_manager("WATCHDOG=1", "failing: oh\nMAINPID=1")
+    tell_manager("failing: oh\nMAINPID=1", "WATCHDOG=1")
 
     assert manager.recv(1000) == b"WATCHDOG=1\nSTATUS=failing: oh MAINPID=1"
 

@@ -10,6 +10,11 @@ PATIENCE = 1.0
 """Seconds that a full queue is waited for."""
 
 
+def is_wanted() -> bool:
+    """Whether a service manager has asked to be told."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
+
+
 def notify(*lines: str) -> bool:
     """Send the lines in one datagram. Returns whether there was a service manager that took them."""
     address = os.environ.get("NOTIFY_SOCKET")

@@ -134,7 +134,7 @@ def assemble(
     news.listeners.append(lambda _: textfile.wake())
 
     def beaten(line: str) -> None:
-        tell_manager("WATCHDOG=1", line)
+        tell_manager(line, "WATCHDOG=1")
         textfile.wake()
 
     ports = Ports(
@@ -144,12 +144,13 @@ def assemble(
         store=store,
         ask=ask,
         say=news.say,
-        ready=lambda line: tell_manager("READY=1", line),
+        ready=lambda line: tell_manager(line, "READY=1"),
         reloading=notify.reloading,
         alive=beaten,
         reconfigured=reconfigure,
         stand=stand,
         watch=look_after_directories,
+        status=tell_manager if notify.is_wanted() else None,
     )
     desk = Desk(watch, files, delivery, Book(machine_id()), ports, inbox)
     keeper = Keeper(desk, heartbeat(notify.watchdog_seconds()))
@@ -163,9 +164,9 @@ def heartbeat(watchdog: float | None) -> float:
     return BEAT if watchdog is None else min(BEAT, watchdog / 2)
 
 
-def tell_manager(what: str, line: str) -> None:
-    """Tell systemd, if it listens, with the state of affairs in words."""
-    notify.notify(what, f"STATUS={' '.join(line.split())}")  # a line feed would begin another assignment
+def tell_manager(line: str, *what: str) -> None:
+    """Tell systemd, if it listens, the state of affairs in words, and what else there is to tell."""
+    notify.notify(*what, f"STATUS={' '.join(line.split())}")  # a line feed would begin another assignment
 
 
 def reconfigure(level: str, form: str) -> None:

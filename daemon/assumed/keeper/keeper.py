@@ -31,6 +31,9 @@ jump (a laptop on the move, a paused VM) would add up."""
 READY_WITHIN = 10.0
 """Seconds after which READY is said whatever the network does."""
 
+TELL = 1.0
+"""Seconds between two lines of status for the service manager: who looks at it must not see what held a beat ago."""
+
 
 class Keeper:
     """Keeps the roles of one configuration. `open` and `tick` may be driven by a loop of one's own: tests do."""
@@ -50,6 +53,7 @@ class Keeper:
         self._beat_at = self.started.boot
         self.beaten = self.started
         """The last heartbeat whose work is done."""
+        self._told, self._told_at, self._untold = "", float("-inf"), False
 
     def run(self) -> int:
         """The main loop. Returns the number of the signal that ended it."""
@@ -91,6 +95,8 @@ class Keeper:
         times = [self._beat_at, self.desk.delivery.due_at, self.lookout.next_look(), self.herald.due_at]
         if not self.is_ready:
             times.append(self.started.boot + READY_WITHIN)
+        if self._untold:
+            times.append(self._told_at + TELL)
         return max(0.0, min(t for t in times if t is not None) - self.desk.ports.now().boot)
 
     def tick(self) -> None:
@@ -113,6 +119,7 @@ class Keeper:
             self._beat_at = now.boot + self._beat
             self.beaten = now
             desk.ports.alive(self.summary())
+        self._mind_status(desk.ports.now())
 
     def handle(self, message: Message) -> None:
         """Act on one message."""
@@ -145,6 +152,19 @@ class Keeper:
         self.lookout.reload(ports.now(), at_once=True)
         if self.is_ready:  # else READY still comes, and would otherwise be said before the first plan is carried out
             ports.ready(self.summary())
+
+    def _mind_status(self, now: Instant) -> None:
+        """Tell a service manager that listens of a changed state of affairs."""
+        tell = self.desk.ports.status
+        if tell is None or not self.is_ready:
+            return
+        self._untold = now.boot < self._told_at + TELL
+        if self._untold:
+            return
+        line, self._told_at = self.summary(), now.boot
+        if line != self._told:
+            self._told = line
+            tell(line)
 
     def summary(self) -> str:
         """The state of affairs in one line."""

@@ -122,3 +122,5 @@ class Ports:
     """Watch the directories of our files again: one of them may have come into being."""
     hooks: Runner | None = None
     """None where nobody is told: in one round of `assumed once`, whose exit status says it."""
+    status: Callable[[str], None] | None = None
+    """status(status line): it has changed. None where no service manager listens."""
