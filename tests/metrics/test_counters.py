@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -231,3 +232,15 @@ def test_a_collector_directory_that_is_missing_costs_one_line(daemon: Daemon, aw
         # Taken out of the configuration, it is taken away.
         aws_home.configure(role("kept", arn("kept")))
         eventually(lambda: not textfile.exists(), 10)
+
+
+def test_a_daemon_without_a_textfile_does_not_import_the_library() -> None:
+    """Nor does a command that prints no metrics."""
+    said = subprocess.run(
+        [sys.executable, "-c", "import assumed.keeper.main, assumed.cli.status, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "assumed.keeper.textfile" in said.stdout.split()
+    assert "prometheus_client" not in said.stdout.split()
