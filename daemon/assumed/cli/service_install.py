@@ -66,7 +66,7 @@ def install(choice: Choice, *, dry_run: bool = False) -> int:
     config = choice.configuration()
     trial(program(), choice.account)
     planned = planned_for(choice, config, sandboxed=True)
-    unconfined = _why_no_sandbox(choice, planned)
+    unconfined = _why_no_sandbox(choice, planned, config)
     if unconfined:
         planned = planned_for(choice, config, sandboxed=False)
     lingers = planned.lingering is None or choice.manager.lingers()
@@ -75,9 +75,8 @@ def install(choice: Choice, *, dry_run: bool = False) -> int:
     seen, document = choice.manager.seen(), choice.status(config)
     _refuse_beside_another(document, seen.pid, planned)
     tell("ok", str(config.path), f"{counted(len(config.enabled()), 'role')} to keep, no mistake")
-    _warn(choice, config)
     if unconfined:
-        tell("warning", "the sandbox", f"cannot be built here ({unconfined}), so the service runs without it")
+        tell("warning", planned.site.title, f"runs without the sandbox: {unconfined}")
     old = document["daemon"]["version"] if document else __version__
     _Installation(choice, planned, config, seen).carry_out(old, lingers=lingers)
     return _first_look(choice, config)
@@ -100,13 +99,14 @@ class _Installation:
         record.version = __version__
         record.config, record.credentials_file = str(self.config.path), str(self.config.credentials_file)
         changed = self._write(record)
+        _warn(self.choice, self.config)
         if changed or not self.seen.enabled:
             _give(self.choice, self.planned.register)
         if not lingers and self.planned.lingering is not None:
             self._linger(self.planned.lingering, record)
         self._keep(record)
         if self.seen.running and not changed and old_version == __version__:
-            tell("ok", self.planned.site.unit, "is installed and running; nothing had to be changed")
+            tell("ok", self.planned.site.title, "is installed and running; nothing had to be changed")
             return
         self._start(changed=changed)
 
@@ -139,7 +139,7 @@ class _Installation:
             tell("ok", self.choice.account.name, "keeps services while not logged in (lingering is enabled)")
         else:
             message = f"ends with your last session, for lingering could not be enabled ({refused})"
-            tell("warning", self.planned.site.unit, message, command.instead)
+            tell("warning", self.planned.site.title, message, command.instead)
 
     def _start(self, *, changed: bool) -> None:
         planned, seen = self.planned, self.seen
@@ -148,11 +148,11 @@ class _Installation:
         commands = planned.start if not known else planned.replace if changed else planned.restart
         began = time.monotonic()
         try:
-            with_progress(f"starting {planned.site.unit}", lambda: _give(self.choice, commands))
+            with_progress(f"starting {planned.site.title}", lambda: _give(self.choice, commands))
         except AssumedError as error:
             raise AssumedError(f"{error}\n  {ASK_THE_LOG}") from None
         word = "started again" if seen.running else "started"
-        tell("ok", planned.site.unit, f"is {word} after {time.monotonic() - began:.1f} s")
+        tell("ok", planned.site.title, f"is {word} after {time.monotonic() - began:.1f} s")
 
 
 def _warn(choice: Choice, config: Config) -> None:
@@ -161,10 +161,11 @@ def _warn(choice: Choice, config: Config) -> None:
         return  # `check` would judge root's eyes and hands
     from assumed.edge.surroundings import inspect
 
-    from .service_findings import service_of
+    from .service_findings import about, service_of
 
-    before = service_of(choice)
-    for finding in inspect(config, choice.environ, passed_keys=bool(before and before.passed_keys)):
+    service = service_of(choice)
+    findings = inspect(config, choice.environ, passed_keys=bool(service and service.passed_keys))
+    for finding in [*findings, *about([(choice, service)] if service else [], config, None)]:
         if finding.severity == "error":
             tell(finding.severity, finding.subject, finding.message, finding.advice)
 
@@ -193,13 +194,17 @@ def _writes_example(choice: Choice, *, dry_run: bool) -> bool:
     return True
 
 
-def _why_no_sandbox(choice: Choice, planned: Plan) -> str:
-    """Why this machine cannot build the sandbox; "" where it can, and where none is asked for."""
+def _why_no_sandbox(choice: Choice, planned: Plan, config: Config) -> str:
+    """Why the service cannot live in the sandbox; "" where it can, and where none is asked for."""
+    from assumed.config.service import TEMPORARY
     from assumed.edge.service.program import program
 
     drop_ins = [file for file in planned.files if file.path.name == "sandbox.conf"]
     if not drop_ins:
         return ""
+    for path in (config.path, config.credentials_file):
+        if any(path.is_relative_to(hidden) for hidden in TEMPORARY):
+            return f"it would hide {path}"
     return choice.manager.can_confine(planned.files[0].text, drop_ins[0].text, program())
 
 
@@ -207,7 +212,7 @@ def _refuse_beside_another(document: dict[str, Any] | None, pid: int, planned: P
     """Two daemons cannot keep one file: one in a terminal, say, or the machine's unit beside the user's."""
     if document is not None and document["daemon"]["pid"] != pid:
         raise AlreadyRunning(
-            f"an assumed that is not {planned.site.unit} keeps these profiles (pid {document['daemon']['pid']}); "
+            f"an assumed that is not {planned.site.title} keeps these profiles (pid {document['daemon']['pid']}); "
             "stop it first (Ctrl-C, or `assumed service uninstall` of another service), then install again"
         )
 
@@ -223,8 +228,7 @@ def _first_look(choice: Choice, config: Config) -> int:
         while True:
             document = choice.status(config)
             roles = [role for role in document["roles"] if is_enabled(role)] if document else []
-            done = all(is_served(role) or role["last_error"] or role.get("waits") for role in roles)
-            if (document and done) or time.monotonic() > deadline:
+            if (document and all(map(_is_tried, roles))) or time.monotonic() > deadline:
                 return document
             time.sleep(TICK)
 
@@ -233,6 +237,11 @@ def _first_look(choice: Choice, config: Config) -> int:
         raise AssumedError(f"the service does not answer\n  {ASK_THE_LOG}")
     write(["", *render(document, time.time(), terminal_of(sys.stdout))])
     return OK if is_healthy(document) else FAILING
+
+
+def _is_tried(role: dict[str, Any]) -> bool:
+    """Whether there is something to say of it: a session, a failure, or that it waits for one that has failed."""
+    return is_served(role) or bool(role["last_error"]) or str(role.get("waits")).startswith("waits for ")
 
 
 def _give(choice: Choice, commands: tuple[Command, ...]) -> None:

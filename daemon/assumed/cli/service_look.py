@@ -41,15 +41,7 @@ def status_command(config_path: Path | None, system: bool, user: str | None, as_
       assumed service status
       assumed service status --json | jq .running
     """
-    choice = chosen(config_path, system, user, needs_root=False).settled()
-    document, findings = _look(choice)
-    if as_json:
-        click.echo(json.dumps({**document, "findings": [asdict(finding) for finding in findings]}, indent=2))
-    else:
-        _show(document, findings, choice)
-    if not document["running"]:
-        return NOT_RUNNING
-    return FAILING if any(finding.severity == "error" for finding in findings) else OK
+    return show_status(chosen(config_path, system, user, needs_root=False), as_json=as_json)
 
 
 @click.command(name="logs")
@@ -72,6 +64,19 @@ def logs_command(config_path: Path | None, system: bool, user: str | None, follo
 
     site = chosen(config_path, system, user, needs_root=False).site
     return service_logs.show(site, follow=follow, lines=lines, readable=sys.stdout.isatty())
+
+
+def show_status(choice: Choice, *, as_json: bool) -> int:
+    """What `status` does for a choice that is made. Returns the exit status. Raises AssumedError."""
+    choice = choice.settled()
+    document, findings = _look(choice)
+    if as_json:
+        click.echo(json.dumps({**document, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        _show(document, findings, choice)
+    if not document["running"]:
+        return NOT_RUNNING
+    return FAILING if any(finding.severity == "error" for finding in findings) else OK
 
 
 def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:

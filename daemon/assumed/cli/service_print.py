@@ -65,7 +65,7 @@ def show_plan(planned: Plan, unconfined: str, *, lingers: bool) -> int:
     commands = [*planned.register, *([planned.lingering] if planned.lingering and not lingers else []), *planned.start]
     write([_shown_command(command) for command in commands])
     if unconfined:
-        say(f"the sandbox cannot be built here ({unconfined}), so it is left out")
+        say(f"the sandbox is left out: {unconfined}")
     _say_what_is_hidden(planned)
     say("nothing has been done (--dry-run)")
     return OK

@@ -85,9 +85,9 @@ def _remove(choice: Choice, record: Record) -> None:
     from assumed.edge.service.plan import removal, unlinger
 
     planned, manager = removal(choice.site), choice.manager
-    with_progress(f"stopping {choice.site.unit}", lambda: [manager.tell(command) for command in planned.unregister])
+    with_progress(f"stopping {choice.site.title}", lambda: [manager.tell(command) for command in planned.unregister])
     if manager.seen().running:
-        raise AssumedError(f"{choice.site.unit} does not stop; nothing has been removed; see: assumed service logs")
+        raise AssumedError(f"{choice.site.title} does not stop; nothing has been removed; see: assumed service logs")
     for path in execute.remove_files(record.files):
         tell("ok", str(path), "is removed")
     for command in planned.forget:
@@ -100,7 +100,7 @@ def _remove(choice: Choice, record: Record) -> None:
             message = f"still keeps services while not logged in ({refused})"
             tell("warning", choice.account.name, message, unlinger(choice.site).instead)
     execute.remove_files({str(choice.site.record): ""})
-    tell("ok", choice.site.unit, "is stopped and uninstalled")
+    tell("ok", choice.site.title, "is stopped and uninstalled")
 
 
 def _kept_files(choice: Choice, record: Record | None) -> tuple[Path, Path] | None:

@@ -49,7 +49,7 @@ def _unit(site: Site, manager_variables: Callable[[], Mapping[str, str]]) -> Ins
     command = program(started[-1], specifiers)
     confined = site.system or _is_on(said, "PrivateUsers")
     return Installed(
-        name=site.unit,
+        name=site.title,
         file=file,
         program=tuple(command),
         startable=bool(command) and os.access(command[0], os.X_OK),
@@ -77,7 +77,7 @@ def _agent(site: Site) -> Installed | None:
     if words_[:2] == ["/bin/sh", "-c"] and len(words_) > 2:
         words_ = shlex.split(words_[2].replace("$HOME", str(site.account.home)).removeprefix("exec "))
     return Installed(
-        name="the launchd agent",
+        name=site.title,
         file=site.file,
         program=tuple(words_),
         startable=bool(words_) and os.access(words_[0], os.X_OK),

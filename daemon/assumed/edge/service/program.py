@@ -16,14 +16,15 @@ SECONDS = 30.0
 _PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def program(argv0: str = sys.argv[0], executable: str = sys.executable, path: str | None = None) -> tuple[str, ...]:
+def program(argv0: str | None = None, executable: str | None = None, path: str | None = None) -> tuple[str, ...]:
     """The words that start this very tool. Raises AssumedError where that cannot outlive a cleaned cache.
 
     Links are kept: pipx and uv leave one in ~/.local/bin that outlives what it leads to, and a virtual environment's
     `bin/python` outlives the Python behind it. Where we were started by what such a link leads to, the link is taken.
     """
+    argv0 = argv0 or sys.argv[0]
     if os.path.basename(argv0) == "__main__.py":  # noqa: PTH119
-        return (os.path.abspath(executable), "-m", "assumed")  # noqa: PTH100 (Path.absolute keeps `..`)
+        return (os.path.abspath(executable or sys.executable), "-m", "assumed")  # noqa: PTH100 (Path.absolute keeps `..`)
     started = os.path.abspath(argv0)  # noqa: PTH100
     if "/.cache/" in started or "/.cache/" in os.path.realpath(started):
         raise AssumedError(

@@ -50,6 +50,11 @@ class Site:
         return f"assumed@{escaped_instance(self.account.name)}.service" if self.system else "assumed.service"
 
     @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return "the launchd agent" if self.manager == "launchd" else self.unit
+
+    @property
     def file(self) -> Path:
         """The unit file, or the agent's property list."""
         return self.units / ("assumed.plist" if self.manager == "launchd" else self.unit)
