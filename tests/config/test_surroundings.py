@@ -193,6 +193,18 @@ def test_a_web_identity_token_is_there_or_missed(machine: Machine) -> None:
     assert machine.findings() == []
 
 
+def test_a_metrics_textfile_whose_directory_is_missing_is_found(machine: Machine) -> None:
+    """The daemon would say so in its log alone."""
+    directory = machine.aws.parent / "collector"
+    machine.toml = f'metrics_textfile = "{directory}/assumed.prom"\n{machine.toml}'
+    assert machine.only().message == "cannot be written: its directory does not exist"
+    directory.mkdir()
+    assert machine.findings() == []
+    assert (f"metrics_textfile {directory}/assumed.prom", "can be written") in [
+        (finding.subject, finding.message) for finding in machine.findings("ok")
+    ]
+
+
 @pytest.mark.parametrize(
     ("environ", "subject", "said"),
     [

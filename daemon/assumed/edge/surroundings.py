@@ -51,6 +51,7 @@ def inspect(
         found += sources(config, credentials, aws_config, environ, passed_keys=passed_keys)
         found += chosen_profile(config, {*credentials, *aws_config}, environ)
     found += _token_files(config)
+    found += _textfile(config)
     found += _same_file(config, environ)
     found += exported_keys(config, environ, time.time() if now is None else now)
     return list(dict.fromkeys(found))
@@ -228,6 +229,20 @@ def _token_files(config: Config) -> Iterator[Finding]:
             yield Finding("error", subject, "is empty or does not exist", advice)
         else:
             yield Finding("ok", subject, "can be read")
+
+
+def _textfile(config: Config) -> Iterator[Finding]:
+    """The metrics' directory: whoever asked for the file would else learn of it from the log alone."""
+    if config.metrics_textfile is None:
+        return
+    subject, directory = f"metrics_textfile {config.metrics_textfile}", config.metrics_textfile.parent
+    if not directory.is_dir():
+        yield Finding("warning", subject, "cannot be written: its directory does not exist", "see docs/monitoring")
+    elif not os.access(directory, os.W_OK | os.X_OK):
+        advice = f"sudo setfacl -m u:$USER:rwx {shlex.quote(str(directory))}"
+        yield Finding("warning", subject, "cannot be written: you may not write in its directory", advice)
+    else:
+        yield Finding("ok", subject, "can be written")
 
 
 def _same_file(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
