@@ -237,7 +237,8 @@ def _textfile(config: Config) -> Iterator[Finding]:
         return
     subject, directory = f"metrics_textfile {config.metrics_textfile}", config.metrics_textfile.parent
     if not directory.is_dir():
-        yield Finding("warning", subject, "cannot be written: its directory does not exist", "see docs/monitoring")
+        advice = "name the directory that node_exporter reads (--collector.textfile.directory), or make this one"
+        yield Finding("warning", subject, "cannot be written: its directory does not exist", advice)
     elif not os.access(directory, os.W_OK | os.X_OK):
         advice = f"sudo setfacl -m u:$USER:rwx {shlex.quote(str(directory))}"
         yield Finding("warning", subject, "cannot be written: you may not write in its directory", advice)
