@@ -49,7 +49,7 @@ def installed(wheel: Path) -> Iterator[Path]:
 
     What the wheel depends on is taken from the environment of the tests: no network, and two seconds.
     """
-    directory = Path(tempfile.mkdtemp(prefix="assumed-wheel-"))
+    directory = Path(tempfile.mkdtemp(prefix="assumed-wheel-", dir="/var/tmp"))  # a container has a /tmp of its own
     try:
         directory.chmod(0o755)
         place = directory / "venv"
