@@ -95,7 +95,7 @@ def test_nobody_ever_reads_half_of_it(tmp_path: Path) -> None:
     done = threading.Event()
 
     def rewrite() -> None:
-        for i in range(300):
+        for i in range(100):
             write_textfile(file, texts[i % 2])
         done.set()
 
