@@ -9,6 +9,7 @@ import pytest
 from canary.kit import forms
 from process.kit import arn
 from units.machine import UID, Machine, Service, needs_machine
+from units.story import Told
 from world.daemon import role
 from world.fake_sts import FakeSts, Key
 from world.waiting import eventually
@@ -54,7 +55,7 @@ def assert_the_key_is_nowhere(service: Service, keys: list[Key]) -> None:
     ("unit", "sandbox"), [("assumed.service", False), ("assumed.service", True), ("assumed@.service", False)]
 )
 def test_a_key_that_is_loaded_signs_and_a_rotated_one_after_a_restart(
-    unit: str, sandbox: bool, machine: Machine, sts: FakeSts
+    unit: str, sandbox: bool, machine: Machine, sts: FakeSts, told: Told
 ) -> None:
     old, new = sts.source, sts.add_key("AKIAFAKESOURCE01", "fake-secret-of-natan-rotated")
     path = write_key(machine, old)
@@ -75,9 +76,13 @@ def test_a_key_that_is_loaded_signs_and_a_rotated_one_after_a_restart(
     assert path.stat().st_uid == UID
     assert not service.events("watch.failed")
     assert_the_key_is_nowhere(service, [old, new])
+    told(
+        f"{unit}{', sandbox' if sandbox else ''}: LoadCredential= signs; rotated, restarted, refreshed",
+        saw=signers(sts),
+    )
 
 
-def test_a_key_that_is_encrypted_on_the_disk_signs(machine: Machine, sts: FakeSts) -> None:
+def test_a_key_that_is_encrypted_on_the_disk_signs(machine: Machine, sts: FakeSts, told: Told) -> None:
     """By the system manager; a user manager can from systemd 256 on."""
     plain = write_key(machine, sts.source)
     encrypt = ("systemd-creds", "encrypt", "--with-key=host", "--name=aws-credentials", OUTSIDE, "/etc/source-key.cred")
@@ -92,9 +97,10 @@ def test_a_key_that_is_encrypted_on_the_disk_signs(machine: Machine, sts: FakeSt
     assert signers(sts) == [sts.source.access_key_id]
     assert machine.home.profile("first")
     assert_the_key_is_nowhere(service, [sts.source])
+    told("assumed@.service: LoadCredentialEncrypted= signs", saw=signers(sts))
 
 
-def test_what_is_no_credentials_file_is_said(machine: Machine, sts: FakeSts) -> None:
+def test_what_is_no_credentials_file_is_said(machine: Machine, sts: FakeSts, told: Told) -> None:
     (machine.home.path / "source-key").write_text(f"{sts.source.access_key_id} {sts.source.secret_access_key}\n")
     service = installed(
         Service(machine, "assumed.service", sandbox=True), sts, f"LoadCredential=aws-credentials:{OUTSIDE}"
@@ -105,4 +111,5 @@ def test_what_is_no_credentials_file_is_said(machine: Machine, sts: FakeSts) -> 
     assert "the credential aws-credentials that systemd passes" in failure["message"]
     assert "restart the service" in failure["advice"]
     assert not sts.calls
+    told("a credential that is no AWS credentials file", saw=f"{failure['message']}; {failure['advice']}")
     assert_the_key_is_nowhere(service, [sts.source])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from canary.kit import forms
 from process.kit import arn
 from units.machine import UID, Machine, Service, needs_machine
+from units.story import DEADLY, Timer, Told, configure, installed
 from world.daemon import role
 from world.fake_sts import FakeSts
 from world.scores import Record
@@ -23,64 +23,11 @@ from world.waiting import eventually
 
 pytestmark = needs_machine
 
-KINDS = {
-    "user unit": ("assumed.service", False),
-    "user unit in its sandbox": ("assumed.service", True),
-    "system template": ("assumed@.service", False),
-}
 JOURNAL = {"debug": "7", "info": "6", "warning": "4", "error": "3"}
 WATCHDOG = 2.0
 """Seconds, in the place of 120."""
 OTHERS_GROUP = 4711
 ROLES = [role(name, arn(name)) for name in ("first", "brief", "denied")]
-DEADLY = "SystemCallErrorNumber=kill"
-"""A system call that the unit forbids kills the process, instead of being an error that might go unnoticed."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """The story of a test, for who runs it with `-s`."""
-
-    title: str
-
-    def __call__(self, step: str, seconds: float | None = None, saw: object = "") -> None:
-        took = f"{seconds:7.3f} s" if seconds is not None else " " * 9
-        print(f"{self.title:26} {took}  {step}{f': {saw}' if saw != '' else ''}", flush=True)
-
-
-class Timer:
-    """Seconds since it was made."""
-
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-
-    def __call__(self) -> float:
-        return time.monotonic() - self._since
-
-
-@pytest.fixture(params=KINDS)
-def service(request: pytest.FixtureRequest, machine: Machine, sts: FakeSts) -> Service:
-    """Installed, with one role to keep; not started."""
-    return installed(Service(machine, *KINDS[request.param]), sts)
-
-
-@pytest.fixture
-def told(request: pytest.FixtureRequest) -> Told:
-    print()
-    return Told(request.node.callspec.params.get("service", "") if hasattr(request.node, "callspec") else "")
-
-
-@pytest.fixture
-def sandboxed(machine: Machine, sts: FakeSts) -> Service:
-    return installed(Service(machine, *KINDS["user unit in its sandbox"]), sts)
-
-
-def installed(service: Service, sts: FakeSts, *settings: str) -> Service:
-    home = service.machine.home
-    home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
-    home.configure(role("first", arn("first")))
-    service.install(f"Environment=AWS_ENDPOINT_URL_STS={sts.url}", DEADLY, *settings)
-    return service
 
 
 def test_it_starts_reloads_and_stops_and_starts_again_without_asking_sts(sandboxed: Service, sts: FakeSts) -> None:
@@ -96,19 +43,6 @@ def test_it_starts_reloads_and_stops_and_starts_again_without_asking_sts(sandbox
     sandboxed.systemctl("start")
     assert [call.role_arn for call in sts.calls] == [arn("first"), arn("second")]
     assert_the_journal_is_in_order(sandboxed, sts)
-
-
-@pytest.mark.slow
-def test_a_system_call_that_the_unit_forbids_would_be_seen(service: Service, sts: FakeSts, told: Told) -> None:
-    """Of the other tests, all that is known of system calls rests on this."""
-    service.install(f"Environment=AWS_ENDPOINT_URL_STS={sts.url}", DEADLY, "ExecStartPost=/bin/chgrp alice /home/alice")
-    if service.sandbox or service.is_template:
-        assert service.manager("start", service.name).returncode != 0
-        assert "status=31/SYS" in service.log()
-        told("a chown in there: killed by SIGSYS")
-    else:  # which may call chown: it is for no more than what belongs to her
-        service.systemctl("start")
-        told("a chown in there: allowed")
 
 
 @pytest.mark.slow
@@ -217,11 +151,6 @@ def restarted_after(service: Service, signal: str) -> float:
     return took()
 
 
-def configure(service: Service, *roles: str) -> None:
-    service.machine.home.configure(*roles)
-    service.machine.hand_over()
-
-
 def assert_the_journal_is_in_order(service: Service, sts: FakeSts) -> None:
     """Each entry is a JSON object at its own priority, and nothing anywhere gives a secret away."""
     entries = service.journal()
@@ -304,32 +233,3 @@ def is_left_alone(service: Service, status: int) -> None:
     assert (service.show("ActiveState"), service.show("ExecMainStatus")) == ("failed", str(status))
     time.sleep(1.0)
     assert (service.show("ActiveState"), service.show("NRestarts")) == ("failed", "0")
-
-
-PROBE = """for path in .aws/inside outside .config/outside; do echo kept > ~/$path && echo $path; done
-grep -E '^(CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr '\\t\\n' '  '
-cut -d' ' -f5,6 /proc/self/mountinfo | grep -E '^(/proc/sys|/dev|/tmp) ' | tr '\\n' ' '"""
-
-
-@pytest.mark.slow
-def test_what_the_sandbox_takes_away_is_really_gone(service: Service, sts: FakeSts, told: Told) -> None:
-    """A shell beside the daemon, in the same sandbox, tries it."""
-    (service.machine.home.path / "probe").write_text(PROBE)
-    said = service.machine.home.path / ".aws" / "said"
-    home = "/home/alice"
-    service.install(
-        f"Environment=AWS_ENDPOINT_URL_STS={sts.url}",
-        f"ExecStartPost=/bin/bash -c 'source {home}/probe > {home}/.aws/said 2> /dev/null'",
-    )
-    service.systemctl("start")
-    text = said.read_text()
-    told("what a shell in there may write, and has", saw=text.replace("\n", " | "))
-    assert "NoNewPrivs: 1" in text
-    assert "Seccomp: 2" in text
-    assert ".aws/inside" in text.splitlines()[0]
-    is_bare = not (service.sandbox or service.is_template)
-    assert ("outside" in text) == is_bare
-    assert (service.machine.home.path / "outside").exists() == is_bare
-    if not is_bare:
-        assert "CapBnd: 0000000000000000" in text
-        assert "/proc/sys ro" in text
