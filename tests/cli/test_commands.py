@@ -239,21 +239,6 @@ def test_there_is_no_colour_in_a_pipe(user: Home) -> None:
     assert "\x1b" not in user.assumed("status", TERM="xterm").stdout
 
 
-def test_watching_redraws_from_the_corner_and_ends_quietly_with_ctrl_c(user: Home) -> None:
-    status, output = terminal_run(user, "status", "--watch", interrupt=True)
-    assert status == 130
-    assert "Traceback" not in output
-    assert output.startswith("\x1b[2J\x1b[H")
-    assert max(len(re.sub(r"\x1b\[\d*[A-Za-z]", "", line)) for line in output.splitlines()) <= 82
-
-
-def test_watching_on_a_dumb_terminal_adds_blocks(user: Home) -> None:
-    status, output = terminal_run(user, "status", "--watch", interrupt=True, TERM="dumb")
-    assert status == 130
-    assert "\x1b" not in output
-    assert re.match(r"\d\d:\d\d:\d\d\r\n", output)
-
-
 def test_an_encoding_without_blocks_gets_ascii(user: Home) -> None:
     result = user.assumed("status", PYTHONIOENCODING="ascii", COLUMNS="80")
     assert result.returncode == 3

@@ -24,9 +24,9 @@ from assumed.keeper.status import beat_document
         (
             "role.renewal_failed",
             {"code": "AccessDenied", "message": "no", "retry_in_seconds": 5},
-            "not renewed, tried again in 5 s; AccessDenied: no",
+            "AccessDenied, tried again in 5 s: no",
         ),
-        ("role.renewal_failed", {"code": "", "message": "no", "retry_in_seconds": None}, "no"),
+        ("role.renewal_failed", {"code": "", "message": "no", "retry_in_seconds": None}, "not renewed: no"),
         ("role.length_capped", {"message": "granted\n3600 s"}, "granted 3600 s"),
         ("config.rejected", {"problems": ["c:1: x", "c:2: y"]}, "the configuration is rejected: c:1: x"),
         (

@@ -16,8 +16,7 @@ from assumed.demo.reader import Read, Reader
 
 from .health import Document, is_served
 from .render import render, shortened
-from .status import CLEAR, END_OF_LINE, END_OF_SCREEN, HOME
-from .terminal import is_smart, terminal_of, write
+from .terminal import CLEAR, END_OF_LINE, END_OF_SCREEN, HOME, is_smart, terminal_of, write
 
 SHOWN_EVENTS = 6
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from .health import Document, Role, explanation, is_enabled, trouble
+from .health import Document, Role, explanation, is_enabled, stuck, trouble
 
 BAR_CELLS = 10
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -17,7 +17,15 @@ GAP = "  "
 LEAST_PROFILE = 12
 """Columns that the profile keeps when the terminal is narrow: other columns go first."""
 
-STATE_COLOURS = {"fresh": "32", "pending": "34", "failing": "33", "expired": "31", "needs_login": "35"}
+STATE_COLOURS = {
+    "fresh": "32",
+    "renewed": "1;32",
+    "pending": "34",
+    "failing": "33",
+    "expired": "31",
+    "needs_login": "35",
+}
+IN_FLIGHT = "a renewal is in flight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,7 @@ class Terminal:
     height: int | None = None
     colour: bool = False
     unicode: bool = True
+    bar_cells: int = BAR_CELLS
 
     def paint(self, text: str, code: str) -> str:
         """The text in a colour, where there are colours."""
@@ -39,15 +48,15 @@ def render(document: Document, now: float, terminal: Terminal) -> list[str]:
 
     Where the height does not suffice, well-served roles give way to those that need somebody.
     """
-    head, foot = _head(document, now, terminal), _foot(document, terminal)
+    head, foot = [about(document, now, terminal), ""], wrong(document, terminal)
     roles = document["roles"]
-    table = _table(roles, now, terminal)
-    blocks = [[line, *_sentences(role, terminal)] for role, line in zip(roles, table[1:], strict=True)]
+    lines = table(roles, now, terminal)
+    blocks = [[line, *sentences(role, terminal)] for role, line in zip(roles, lines[1:], strict=True)]
     if terminal.height is not None:
         room = terminal.height - len(head) - len(foot) - 2
         blocks = _fitted(roles, blocks, room, terminal)
     body = [line for block in blocks for line in block]
-    return [*head, *table[:1], *body, *foot][: terminal.height]
+    return [*head, *lines[:1], *body, *foot][: terminal.height]
 
 
 def _fitted(roles: list[Role], blocks: list[list[str]], room: int, terminal: Terminal) -> list[list[str]]:
@@ -63,20 +72,23 @@ def _fitted(roles: list[Role], blocks: list[list[str]], room: int, terminal: Ter
     return [block for index, block in enumerate(blocks) if index in kept] + more
 
 
-def _head(document: Document, now: float, terminal: Terminal) -> list[str]:
+def about(document: Document, now: float, terminal: Terminal) -> str:
+    """A line about the daemon."""
     daemon = document["daemon"]
     if daemon is None:
         text = "assumed is not running; this is what readers find on the disk"
-        return [terminal.paint(shortened(text, terminal), "33"), ""]
-    up = in_words(now - _posix(daemon["started_at"])) if daemon["started_at"] else "?"
+        return terminal.paint(shortened(text, terminal), "33")
+    up = in_words(now - posix(daemon["started_at"])) if daemon["started_at"] else "?"
     parts = [f"assumed {daemon['version']}", f"pid {daemon['pid']}", f"up {up}", printable(str(daemon["config"]))]
-    return [shortened((" · " if terminal.unicode else ", ").join(parts), terminal), ""]
+    return shortened((" · " if terminal.unicode else ", ").join(parts), terminal)
 
 
-def _foot(document: Document, terminal: Terminal) -> list[str]:
+def wrong(document: Document, terminal: Terminal) -> list[str]:
     """What is wrong beyond single roles."""
     daemon, file = document["daemon"] or {}, document["credentials_file"]
     lines: list[str] = []
+    if sentence := stuck(document):
+        lines += ["", *wrapped(sentence, terminal, "", "31")]
     if daemon.get("config_error"):
         lines += ["", *wrapped("The configuration has an error; the last good one goes on:", terminal, "", "33")]
         for problem in str(daemon["config_error"]).splitlines():
@@ -92,13 +104,14 @@ class Column:
 
     title: str
     width: int
+    """0: as wide as the bar."""
     goes: int
     cell: Callable[[Role, float, Terminal], str]
 
 
-def _table(roles: list[Role], now: float, terminal: Terminal) -> list[str]:
+def table(roles: list[Role], now: float, terminal: Terminal) -> list[str]:
     """The title line, and a line for each role."""
-    columns = list(COLUMNS)
+    columns = [column if column.width else replace(column, width=terminal.bar_cells) for column in COLUMNS]
     longest = max([7, *(columns_of(role["profile"]) for role in roles)])
     while columns and _rest(columns, terminal) < min(longest, LEAST_PROFILE):
         columns.remove(max(columns, key=lambda column: column.goes))
@@ -121,15 +134,15 @@ def _rest(columns: list[Column], terminal: Terminal) -> int:
 
 
 def bar(left: float | None, life: float | None, terminal: Terminal) -> str:
-    """Time left as a bar of `BAR_CELLS` columns, in eighths of a column where there are block characters."""
+    """Time left as a bar of `bar_cells` columns, in eighths of a column where there are block characters."""
     share = min(1.0, max(0.0, left / life)) if left is not None and life else 0.0
+    cells = terminal.bar_cells
     if not terminal.unicode:
-        full = round(share * BAR_CELLS)
-        return "#" * full + "-" * (BAR_CELLS - full)
-    eighths = int(share * BAR_CELLS * 8)
-    full, rest = divmod(eighths, 8)
+        full = round(share * cells)
+        return "#" * full + "-" * (cells - full)
+    full, rest = divmod(int(share * cells * 8), 8)
     part = EIGHTHS[rest] if rest else ""
-    return "█" * full + part + "░" * (BAR_CELLS - full - len(part))
+    return "█" * full + part + "░" * (cells - full - len(part))
 
 
 def in_words(seconds: float) -> str:
@@ -158,8 +171,8 @@ def _left(role: Role, _now: float, _terminal: Terminal) -> str:
 
 def _renewal(role: Role, now: float, _terminal: Terminal) -> str:
     if not role["next_renewal"]:
-        return "-"
-    seconds = _posix(role["next_renewal"]) - now
+        return "now" if role.get("waits") == IN_FLIGHT else "-"
+    seconds = posix(role["next_renewal"]) - now
     return f"in {in_words(seconds).split()[0]}" if seconds >= 1 else "now"
 
 
@@ -171,7 +184,7 @@ def _delivery(role: Role, _now: float, _terminal: Terminal) -> str:
 
 COLUMNS = (
     Column("STATE", 11, 0, _state),
-    Column("LEFT", BAR_CELLS, 3, _bar),
+    Column("LEFT", 0, 3, _bar),
     Column("", 7, 1, _left),
     Column("RENEWAL", 7, 2, _renewal),
     Column("DELIVERY", 11, 4, _delivery),
@@ -179,7 +192,7 @@ COLUMNS = (
 COLOURED = ("STATE", "LEFT")
 
 
-def _sentences(role: Role, terminal: Terminal) -> list[str]:
+def sentences(role: Role, terminal: Terminal) -> list[str]:
     """What is wrong with the role, and what to do about it."""
     error = role["last_error"]
     if error is None:
@@ -231,6 +244,6 @@ def padded(text: str, width: int, terminal: Terminal) -> str:
     return text + " " * (width - columns_of(text))
 
 
-def _posix(instant: Any) -> float:
+def posix(instant: Any) -> float:
     """POSIX seconds of `YYYY-MM-DDTHH:MM:SSZ`."""
     return datetime.fromisoformat(str(instant)).timestamp()  # strptime imports the calendars of all locales

@@ -10,6 +10,7 @@ from typing import TextIO
 from .render import Terminal
 
 SIGNS = "█▏░…·→✓✗"
+CLEAR, HOME, END_OF_LINE, END_OF_SCREEN = "\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 def terminal_of(stream: TextIO, *, full_screen: bool = False, elsewhere: int = 80) -> Terminal:
@@ -19,7 +20,7 @@ def terminal_of(stream: TextIO, *, full_screen: bool = False, elsewhere: int = 8
         width=size.columns,
         height=size.lines - 1 if full_screen else None,
         colour=is_smart(stream) and not os.environ.get("NO_COLOR"),
-        unicode=_can_show(stream, SIGNS),
+        unicode=_can_show(stream, SIGNS) and not (stream.isatty() and _is_plain_locale()),
     )
 
 
@@ -35,6 +36,12 @@ def write(lines: list[str], stream: TextIO | None = None) -> None:
     text = "".join(f"{line}\n" for line in lines)
     stream.write(text.encode(encoding, "replace").decode(encoding))
     stream.flush()
+
+
+def _is_plain_locale() -> bool:
+    """Whether the person's locale is C, for which Python writes UTF-8 all the same (PEP 540): the terminal may not."""
+    named = os.environ.get("LC_ALL") or os.environ.get("LANG") or "C"
+    return bool(sys.flags.utf8_mode) and "PYTHONUTF8" not in os.environ and named in ("C", "POSIX")
 
 
 def _can_show(stream: TextIO, signs: str) -> bool:

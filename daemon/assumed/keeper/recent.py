@@ -32,9 +32,9 @@ def span(seconds: Any) -> str:
 
 
 def _failed(facts: Facts) -> str:
-    code, retry = facts.get("code"), facts.get("retry_in_seconds")
-    what = f"{code}: {facts['message']}" if code else str(facts["message"])
-    return what if retry is None else f"not renewed, tried again in {span(retry)}; {what}"
+    code, retry = facts.get("code") or "not renewed", facts.get("retry_in_seconds")
+    when = "" if retry is None else f", tried again in {span(retry)}"
+    return f"{code}{when}: {facts['message']}"
 
 
 def _loaded(facts: Facts) -> str:
