@@ -138,7 +138,7 @@ def file_lines(path: Path, *, follow: bool, lines: int) -> Iterator[str]:
         while follow:
             more = file.read()
             if not more and _is_another(path, file.tell(), file.fileno()):
-                yield from file_lines(path, follow=True, lines=lines)
+                yield from file_lines(path, follow=True, lines=sys.maxsize)
                 return
             *whole, rest = (rest + more).split(b"\n")
             yield from (line.decode(errors="replace") for line in whole)

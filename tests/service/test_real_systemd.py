@@ -1,0 +1,351 @@
+"""`assumed service` on a machine with a real systemd, journald and logind, typed by alice and by root."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from units.machine import UID, USER, Machine, needs_machine
+from world.daemon import Home, role
+from world.fake_sts import FakeSts
+from world.scores import Record
+from world.waiting import eventually
+
+pytestmark = needs_machine
+
+ASSUMED = str(Path(sys.executable).with_name("assumed"))
+ARN = "arn:aws:iam::123456789012:role/MyApp"
+PASSWORD = "hunter2-hunter2"
+PROXY = f"http://alice:{PASSWORD}@proxy.example:3128"
+KEPT = (".aws/credentials", ".aws/assumed")
+
+
+class Shell:
+    """Hers, with what leads to the STS of the test."""
+
+    def __init__(self, machine: Machine, sts: FakeSts) -> None:
+        self.machine = machine
+        self.home: Home = machine.home
+        self.exported = {"AWS_ENDPOINT_URL_STS": sts.url, "AWS_EC2_METADATA_DISABLED": "true"}
+
+    def type(self, *words: str, **exported: str) -> subprocess.CompletedProcess[str]:
+        """One command line, typed in her home directory."""
+        variables = [f"{name}={value}" for name, value in {**self.exported, **exported}.items()]
+        line = f"cd; exec {shlex.join(words)}"
+        return self.machine.alice("env", *variables, "sh", "-c", line)
+
+    def assumed(self, *arguments: str, status: int = 0, **exported: str) -> str:
+        """One of our commands that ends with `status`; what it says, all of it."""
+        done = self.type(ASSUMED, *arguments, **exported)
+        said = done.stdout + done.stderr
+        assert done.returncode == status, said
+        return said
+
+    def show(self, name: str) -> str:
+        return self.machine.alice(
+            "systemctl", "--user", "show", f"--property={name}", "--value", "assumed"
+        ).stdout.strip()
+
+    def tree(self, without: tuple[str, ...] = ()) -> dict[str, tuple[int, bytes | None]]:
+        """Her home directory: name → mode and contents."""
+        found = {}
+        for path in sorted(self.home.path.rglob("*")):
+            name = str(path.relative_to(self.home.path))
+            if not name.startswith(without) and not path.is_socket():
+                found[name] = (path.lstat().st_mode, path.read_bytes() if path.is_file() else None)
+        return found
+
+
+@pytest.fixture
+def sts() -> Iterator[FakeSts]:
+    with FakeSts() as sts:
+        yield sts
+
+
+@pytest.fixture
+def shell(tmp_path: Path, sts: FakeSts) -> Iterator[Shell]:
+    base = tmp_path / "machine"
+    base.mkdir()
+    with Machine(base) as machine:
+        shell = Shell(machine, sts)
+        shell.home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
+        shell.home.configure(role("my-role", ARN))
+        machine.hand_over()
+        yield shell
+
+
+@pytest.mark.proof
+def test_an_empty_home_has_a_fresh_profile_and_then_the_tree_is_as_it_was(
+    shell: Shell, sts: FakeSts, record: Record
+) -> None:
+    """The whole life of a service, quick enough for every run."""
+    before = shell.tree()
+    began = time.monotonic()
+    said = shell.assumed("service", "install")
+    seconds = time.monotonic() - began
+    assert shell.home.profile("my-role") is not None
+    assert len(sts.calls) == 1
+    record("service.first_profile_seconds", seconds)
+    assert re.search(r"^my-role +fresh ", said, re.MULTILINE)
+    assert "takes along AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL_STS" in said
+    assert (shell.show("ActiveState"), shell.show("UnitFileState")) == ("active", "enabled")
+
+    between, pid = shell.tree(), shell.show("MainPID")
+    assert "nothing had to be changed" in shell.assumed("service", "install")
+    assert (shell.tree(), shell.show("MainPID"), len(sts.calls)) == (between, pid, 1)
+
+    shell.assumed("service", "uninstall")
+    assert shell.tree(without=KEPT) == {name: one for name, one in before.items() if not name.startswith(KEPT)}
+    assert shell.home.profile("my-role") is not None
+    assert shell.show("LoadState") == "not-found"
+    shell.assumed("service", "uninstall", "--purge")
+    assert shell.tree() == before
+
+
+@pytest.mark.slow
+def test_where_there_is_nothing_a_configuration_to_fill_in_is_written(shell: Shell) -> None:
+    shell.home.config.unlink()
+    shell.home.config.parent.rmdir()
+    before = shell.tree()
+    said = shell.assumed("service", "install", status=2)
+    assert "one to fill in is written: /home/alice/.config/assumed/config.toml" in said
+    assert shell.home.config.stat().st_mode & 0o777 == 0o600
+    assert "there are no roles" in shell.assumed("service", "install", status=2)
+    assert shell.show("LoadState") == "not-found"
+    shell.assumed("service", "uninstall", "--purge")
+    assert shell.tree() == before
+
+
+@pytest.mark.slow
+def test_a_bad_configuration_is_told_whole_and_nothing_is_written(shell: Shell) -> None:
+    shell.home.config.write_text('[[roles]]\nprofile = "a"\nrole_arn = "b"\n[[roles]]\nprofile = "a"\nduration = 3\n')
+    before = shell.tree()
+    said = shell.assumed("service", "install", status=2)
+    assert len(said.splitlines()) >= 3
+    assert shell.tree() == before
+
+
+@pytest.mark.slow
+def test_a_dry_run_shows_all_of_it_and_does_nothing(shell: Shell) -> None:
+    before = shell.tree()
+    said = shell.assumed("service", "install", "--dry-run", HTTPS_PROXY=PROXY)
+    for shown in (
+        "# ---- /home/alice/.config/systemd/user/assumed.service (mode 0600)",
+        "# ---- /home/alice/.config/systemd/user/assumed.service.d/sandbox.conf (mode 0600)",
+        "ReadWritePaths=-/home/alice/.aws",
+        'HTTPS_PROXY="http://[hidden]@proxy.example:3128"',
+        "$ systemctl --user enable assumed.service",
+        "$ systemctl --user start assumed.service",
+        "nothing has been done",
+    ):
+        assert shown in said
+    assert PASSWORD not in said
+    assert shell.tree() == before
+    assert shell.show("LoadState") == "not-found"
+
+
+@pytest.mark.slow
+def test_a_proxys_password_is_in_one_file_and_nowhere_else(shell: Shell) -> None:
+    said = shell.assumed("service", "install", https_proxy=PROXY, no_proxy="127.0.0.1")
+    said += shell.assumed("service", "status", https_proxy=PROXY)
+    said += shell.assumed("service", "print", https_proxy=PROXY)
+    said += shell.assumed("check", https_proxy=PROXY)
+    said += shell.machine.alice("systemctl", "--user", "show", "assumed").stdout
+    said += shell.machine.root("ps", "axww").stdout
+    said += json.dumps(shell.machine.journal())
+    assert PASSWORD not in said
+    holding = [name for name, (_, data) in shell.tree().items() if data and PASSWORD.encode() in data]
+    assert holding == [".config/assumed/service.env"]
+    assert (shell.home.config.with_name("service.env")).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.slow
+def test_what_systemd_reads_in_the_environment_file_is_what_the_shell_had(shell: Shell) -> None:
+    odd = {"AWS_CA_BUNDLE": "/a \"b' $HOME `c` \\d/%h.pem", "NO_PROXY": "*.a, b;c # d"}
+    shell.assumed("service", "install", "--dry-run", **odd)  # also with these
+    shell.assumed("service", "install")
+    from assumed.core.carried import environment_file
+
+    file = shell.home.path / "odd.env"
+    file.write_text(environment_file(odd))
+    shell.machine.hand_over()
+    shown = shell.machine.alice(
+        *("systemd-run", "--user", "--quiet", "--pipe", "--wait", "--property=EnvironmentFile=/home/alice/odd.env"),
+        *("python3", "-c", "import os, json; print(json.dumps(dict(os.environ)))"),
+    )
+    environ: dict[str, Any] = json.loads(shown.stdout)
+    assert {name: environ.get(name) for name in odd} == odd
+
+
+@pytest.mark.slow
+def test_an_upgrade_of_the_tool_is_a_restart(shell: Shell, sts: FakeSts) -> None:
+    """The old daemon is another version: a copy of the unit's program that says so."""
+    shell.assumed("service", "install")
+    older = shell.home.path / "older"
+    older.write_text(
+        f"#!{sys.executable}\nimport sys, assumed\nassumed.__version__ = '0.0.9'\n"
+        "from assumed.cli import main\nsys.exit(main())\n"
+    )
+    older.chmod(0o755)
+    unit = shell.home.path / ".config/systemd/user/assumed.service"
+    new = unit.read_text()
+    unit.write_text(new.replace(f"ExecStart={ASSUMED}", "ExecStart=/home/alice/older"))
+    shell.machine.hand_over()
+    shell.machine.alice("systemctl", "--user", "daemon-reload")
+    shell.machine.alice("systemctl", "--user", "restart", "assumed")
+    unit.write_text(new)  # what an upgrade leaves: the file as it was, and the old daemon still running
+    shell.machine.hand_over()
+    shell.machine.alice("systemctl", "--user", "daemon-reload")
+    said = shell.assumed("check") + shell.assumed("service", "status")
+    assert said.count("runs assumed 0.0.9, while") == 2
+    assert "systemctl --user restart assumed.service, or: assumed service install" in said
+    pid = shell.show("MainPID")
+    assert "is started again" in shell.assumed("service", "install")
+    assert shell.show("MainPID") != pid
+    assert "0.0.9" not in shell.assumed("service", "status")
+    assert len(sts.calls) == 1
+
+
+@pytest.mark.slow
+def test_a_changed_environment_is_written_and_the_service_started_again(shell: Shell) -> None:
+    shell.assumed("service", "install")
+    pid = shell.show("MainPID")
+    assert "is eu-central-1 here, not for the service" in shell.assumed("check", AWS_REGION="eu-central-1")
+    assert "is started again" in shell.assumed("service", "install", AWS_REGION="eu-central-1")
+    assert shell.show("MainPID") != pid
+    assert "for the service" not in shell.assumed("check", AWS_REGION="eu-central-1")
+
+
+@pytest.mark.slow
+def test_a_unit_of_another_hand_is_set_aside_and_a_drop_in_stays(shell: Shell) -> None:
+    units = shell.home.path / ".config/systemd/user"
+    (units / "assumed.service.d").mkdir(parents=True)
+    (units / "assumed.service").write_text("[Service]\nExecStart=/bin/false\n")
+    (units / "assumed.service.d" / "mine.conf").write_text("[Service]\nNice=5\n")
+    shell.machine.hand_over()
+    assert "was not written by `assumed service install`" in shell.assumed("service", "uninstall", status=1)
+    said = shell.assumed("service", "install")
+    assert "assumed.service.saved: is what stood there before" in " ".join(said.split())
+    assert shell.show("Nice") == "5"
+    shell.assumed("service", "uninstall")
+    assert sorted(path.name for path in units.rglob("*")) == ["assumed.service.d", "assumed.service.saved", "mine.conf"]
+
+
+@pytest.mark.slow
+def test_a_credentials_file_behind_a_link_is_written_from_inside_the_sandbox(shell: Shell) -> None:
+    vault = shell.home.path / "my vault 100%"
+    vault.mkdir()
+    shell.home.credentials.rename(vault / "credentials")
+    shell.home.credentials.symlink_to(f"/home/{USER}/my vault 100%/credentials")
+    shell.machine.hand_over()
+    said = shell.assumed("service", "install")
+    assert re.search(r"^my-role +fresh ", said, re.MULTILINE)
+    assert "[my-role]" in (vault / "credentials").read_text()
+    assert shell.machine.alice("sh", "-c", "touch ~/outside").returncode == 0
+    assert "may not write" not in shell.assumed("check")
+
+
+@pytest.mark.slow
+def test_a_daemon_in_a_terminal_comes_first(shell: Shell) -> None:
+    """Two cannot keep one file: the service would end with status 4 at once."""
+    words = [
+        "systemd-run",
+        "--user",
+        "--quiet",
+        f"--setenv=AWS_ENDPOINT_URL_STS={shell.exported['AWS_ENDPOINT_URL_STS']}",
+    ]
+    shell.machine.alice(*words, "--unit=terminal", ASSUMED, "run")
+    eventually(lambda: shell.type(ASSUMED, "status").returncode == 0, within=30, saying="a daemon that keeps the role")
+    said = shell.assumed("service", "install", status=4)
+    assert "stop it first" in said
+    assert shell.show("LoadState") == "not-found"
+
+
+@pytest.mark.slow
+def test_lingering_is_enabled_once_and_taken_back_by_who_enabled_it(shell: Shell) -> None:
+    linger = shell.machine.path(f"/var/lib/systemd/linger/{USER}")
+    shell.assumed("service", "install")
+    shell.assumed("service", "uninstall")
+    assert linger.exists(), "it was enabled before"
+    shell.machine.root("loginctl", "disable-linger", USER)
+    shell.machine.root("systemctl", "start", f"user@{UID}.service")
+    assert "lingering is enabled" in shell.assumed("service", "install")
+    assert linger.exists()
+    assert "lingering" not in shell.assumed("service", "install")
+    assert "lingering is disabled" in shell.assumed("service", "uninstall")
+    assert not linger.exists()
+
+
+REFUSES = """#!/bin/sh
+case $1 in
+  enable-linger) echo "Could not enable linger: Interactive authentication required." >&2; exit 1 ;;
+  *) exec /usr/bin/loginctl "$@" ;;
+esac
+"""
+
+
+@pytest.mark.slow
+def test_where_lingering_is_refused_the_one_command_is_said(shell: Shell) -> None:
+    """As polkit does where somebody who may is asked for a password."""
+    loginctl = shell.home.path / "bin" / "loginctl"
+    loginctl.parent.mkdir()
+    loginctl.write_text(REFUSES)
+    loginctl.chmod(0o755)
+    shell.machine.hand_over()
+    shell.machine.root("loginctl", "disable-linger", USER)
+    shell.machine.root("systemctl", "start", f"user@{UID}.service")
+    said = shell.assumed("service", "install", PATH=f"/home/{USER}/bin:/usr/bin:/bin")
+    assert f"sudo loginctl enable-linger {USER}" in said
+    assert "Interactive authentication required" in said
+    assert "while you are logged in" in shell.assumed("service", "status")
+    assert "lingering" not in shell.assumed("service", "uninstall")
+
+
+@pytest.mark.slow
+def test_the_log_is_readable_on_a_terminal_and_json_elsewhere(shell: Shell) -> None:
+    shell.assumed("service", "install")
+    shell.machine.root("journalctl", "--sync")
+    shell.machine.root("chmod", "-R", "a+rX", "/var/log/journal", "/run/log/journal")
+    lines = shell.type(ASSUMED, "service", "logs").stdout.splitlines()
+    events = [json.loads(line)["event"] for line in lines if line.startswith("{")]
+    assert "role.renewed" in events
+    typed = shlex.join([ASSUMED, "service", "logs", "-n", "30"])
+    shown = shell.machine.alice("env", "TERM=dumb", "script", "-qec", typed, "/dev/null").stdout
+    assert re.search(r"^\d\d-\d\d \d\d:\d\d:\d\d info +role\.renewed profile=my-role ", shown, re.MULTILINE)
+    assert "{" not in shown
+
+
+@pytest.mark.slow
+def test_root_installs_it_for_alice_on_the_machines_own_systemd(shell: Shell, sts: FakeSts) -> None:
+    machine = shell.machine
+    before = shell.tree()
+    variables = [f"{name}={value}" for name, value in shell.exported.items()]
+    command = ["env", *variables, ASSUMED, "service"]
+    assert "sudo assumed service install --system" in shell.assumed(
+        "service", "install", "--system", "--user", USER, status=2
+    )
+    done = machine.root(*command, "install", "--system", "--user", USER)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^my-role +fresh ", done.stdout, re.MULTILINE)
+    unit = machine.path(f"/etc/systemd/system/assumed@{USER}.service")
+    assert f"User={USER}" in unit.read_text().splitlines()
+    owners = {path.stat().st_uid for path in shell.home.path.rglob("*")}
+    assert owners == {UID}
+    assert "no mistake" in shell.assumed("check")
+    assert "nothing had to be changed" in machine.root(*command, "install", "--system", "--user", USER).stderr
+    status = json.loads(machine.root(*command, "status", "--system", "--user", USER, "--json").stdout)
+    assert (status["running"], status["enabled"], status["findings"]) == (True, True, [])
+    done = machine.root(*command, "uninstall", "--purge", "--system", "--user", USER)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not unit.exists()
+    assert not machine.path("/etc/assumed").exists()
+    assert shell.tree() == before
