@@ -98,6 +98,18 @@ def test_a_query_reads_only_metrics_that_there_are(query: tuple[str, str]) -> No
     assert metrics_in(query[1]) <= told
 
 
+def test_the_dashboard_offers_machines_and_profiles_to_choose_from() -> None:
+    told = Exposition(text(facts(role("a"))).decode())
+    queries = [variable["query"]["query"] for variable in dashboard()["templating"]["list"][1:]]
+    labels = [re.fullmatch(r"label_values\((assumed_\w+)(?:\{.*\})?, (\w+)\)", query) for query in queries]
+    assert [found and found.groups() for found in labels] == [
+        ("assumed_up", "instance"),  # which Prometheus adds
+        ("assumed_role_info", "profile"),
+    ]
+    assert "profile" in told.labels("assumed_role_info")[0]
+    assert told.count("assumed_up") == 1
+
+
 def test_the_dashboard_can_be_imported_anywhere() -> None:
     """It asks for the data source, and each panel uses the one that was chosen; no panel covers another."""
     document = dashboard()

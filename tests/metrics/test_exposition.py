@@ -77,6 +77,13 @@ def test_every_series_says_whose_it_is() -> None:
     assert {sample.labels["credentials_file"] for sample in samples} == {"/home/alice/.aws/credentials"}
 
 
+def test_a_path_that_is_no_text_is_told_as_far_as_it_is() -> None:
+    """File names are bytes; Python has the odd ones as lone surrogates, which no UTF-8 can hold."""
+    of = facts()
+    of["status"]["credentials_file"]["path"] = "/home/\udcff/credentials"
+    assert read(of).labels("assumed_up")[0]["credentials_file"] == "/home/\\udcff/credentials"
+
+
 def test_what_can_happen_is_there_from_the_start() -> None:
     """`increase()` does not see the first of a series that begins with it."""
     of = read(facts(role("a"), role("b", enabled=False)))

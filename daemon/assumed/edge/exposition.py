@@ -24,7 +24,8 @@ class _Given(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """In the library's words."""
-        owner = self._facts["status"]["credentials_file"]["path"]
+        # A path may hold bytes that are no text; the format is UTF-8 throughout.
+        owner = self._facts["status"]["credentials_file"]["path"].encode("utf-8", "backslashreplace").decode()
         return [_translated(family, owner) for family in families(self._facts)]
 
 
