@@ -24,6 +24,7 @@ bind -x '"\\C-g": _said'
 """
 ZSH = """
 PS1='> '
+fpath=($HOME/functions $fpath)
 autoload -Uz compinit && compinit -u -D
 unsetopt zle_bracketed_paste 2>/dev/null
 compadd() { # the builtin, and a note of what it would offer
@@ -99,7 +100,9 @@ class Zsh:
     def __init__(self, script: Path, environment: dict[str, str], cwd: Path) -> None:
         self.offered = cwd / "offers"
         self.offered.write_text("")
-        (cwd / ".zshrc").write_text(f"{ZSH}source {script}\n")
+        (cwd / ".zshrc").write_text(ZSH)
+        (cwd / "functions").mkdir()
+        shutil.copy(script, cwd / "functions" / "_assumed")  # where packages put it: read when it is first needed
         environment = {**environment, "ZDOTDIR": str(cwd), "OFFERS": str(self.offered)}
         self.terminal = Terminal(["zsh", "-i"], environment, cwd)
 

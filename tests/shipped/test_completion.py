@@ -147,10 +147,19 @@ def test_completion_prints_the_script_of_a_shell(user: Home, name: str) -> None:
     assert result.stdout == (SCRIPTS / f"assumed.{name}").read_text()
 
 
-def test_bash_takes_the_script_by_eval(user: Home) -> None:
-    """As a line of ~/.bashrc."""
-    text = 'eval "$(assumed completion bash)"; complete -p assumed'
-    result = subprocess.run(
-        ["bash", "--norc", "-c", text], env=environment(user), capture_output=True, text=True, check=True
-    )
-    assert "-F _assumed assumed" in result.stdout
+EVAL = {
+    "bash": ["--norc", "-c", 'eval "$(assumed completion bash)"; complete -p assumed'],
+    "zsh": ["-fc", 'autoload -U compinit; compinit -D; eval "$(assumed completion zsh)"; print $_comps[assumed]'],
+    "fish": ["--no-config", "-c", "assumed completion fish | source; complete assumed"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVAL)
+def test_a_shell_takes_the_script_from_its_own_file(user: Home, name: str) -> None:
+    """As a line of ~/.bashrc, ~/.zshrc or config.fish."""
+    needs(name)
+    command = [name, *EVAL[name]]
+    result = subprocess.run(command, env=environment(user), capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+    assert "_assumed" in result.stdout

@@ -37,17 +37,21 @@ def place(wheel: Path) -> Iterator[Path]:
         yield place
 
 
-def test_it_carries_the_package_and_what_belongs_to_a_prefix_and_nothing_else(wheel: Path) -> None:
-    """Every file of the package that is known to git, and no leftovers of a desk."""
-    known = subprocess.run(["git", "ls-files", "daemon/assumed"], cwd=ROOT, capture_output=True, text=True, check=False)
+def in_git(*paths: str) -> set[str]:
+    """The files below these paths that are the project's."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *paths]
+    known = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if known.returncode != 0 or not known.stdout:
         pytest.skip("no git checkout here")
-    package = {name for name in names(wheel) if name.startswith("assumed/")}
-    assert {name.removeprefix("daemon/") for name in known.stdout.splitlines()} <= package
+    return set(known.stdout.splitlines())
+
+
+def test_it_carries_the_package_its_units_and_what_belongs_to_a_prefix_and_nothing_else(wheel: Path) -> None:
+    """No tests, no leftovers of a desk; the units and the example lie in the package, for `assumed service`."""
+    package = {name.removeprefix("daemon/") for name in in_git("daemon/assumed")}
+    shipped = {f"assumed/shipped/{name}" for name in in_git("systemd", "launchd", "config.example.toml")}
     assert {"assumed/py.typed", "assumed/config/schema.json"} < package
-    assert [
-        name for name in package if "__pycache__" in name or "test" in name or name.endswith((".pyc", ".swp"))
-    ] == []
+    assert {name for name in names(wheel) if name.startswith("assumed/")} == package | shipped
     others = {name.split("/", 1)[1] for name in names(wheel) if not name.startswith("assumed/")}
     assert {name.removeprefix("data/") for name in others if name.startswith("data/")} == SHARED
     assert {name for name in others if not name.startswith("data/")} == {
@@ -135,3 +139,5 @@ def test_it_keeps_a_role_without_write_access_to_itself(place: Path, home_of_ano
         handed = run(place, home, "credential-process", "a")
         assert (handed.returncode, handed.stderr) == (0, "")
         assert run(place, home, "status", "--json").returncode == 3
+        unit = run(place, home, "service", "print")
+        assert f"{place}/bin/" in unit.stdout, unit.stderr

@@ -38,7 +38,8 @@ def _link_to(started: str, path: str) -> str | None:
     """The link that it was started by, or the first on PATH that leads to it, as a tool installer makes one."""
     links = [os.path.join(directory, os.path.basename(started)) for directory in path.split(os.pathsep)]  # noqa: PTH119
     for link in [started, *links]:
-        if link.startswith("/") and Path(link).is_symlink() and os.path.realpath(link) == os.path.realpath(started):
+        # Not Path.is_symlink: it raises where PATH names a directory that we may not enter (`sudo -u`).
+        if link.startswith("/") and os.path.islink(link) and os.path.realpath(link) == os.path.realpath(started):  # noqa: PTH114
             return link
     return None
 
