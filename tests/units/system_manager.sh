@@ -110,6 +110,7 @@ wait_for test -s "$base/pid"
 wait_for inside systemctl is-active test.target
 # As on a real machine, where nothing covers /proc: the kernel gives a user namespace no /proc of its own otherwise.
 inside umount --lazy /proc/sys
+inside journalctl --flush  # from /run into files of which each user may read his own
 inside systemctl start user@1000.service
 wait_for inside test -S /run/user/1000/systemd/private
 cat "$base/pid"
