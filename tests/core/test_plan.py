@@ -105,6 +105,15 @@ class TestChains:
         parent = RoleState(session=session(3600))
         assert due(view(self.PARENT, self.CHILD, now=at(60), parent=parent)) == ["child"]
 
+    def test_a_grandchild_says_what_everything_waits_for(self) -> None:
+        """Whoever reads its status must not have to climb the chain."""
+        child = role("grandchild", source_profile="child", parent="child")
+        world = view(self.PARENT, self.CHILD, child, parent=RoleState(failure=failure(FailureKind.DENIED)))
+        assert decide(world, "grandchild").message == (
+            "waits for child, which signs for it and waits for parent, which signs for it, but fails (Code): "
+            "mend that first"
+        )
+
     def test_the_child_waits_for_a_parent_whose_session_has_ended(self) -> None:
         """After a suspend both are due, one after the other."""
         ended = RoleState(session=session(3600))

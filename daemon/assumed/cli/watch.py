@@ -102,7 +102,8 @@ def _screen(config_path: Path | None, document: Document) -> None:
             try:
                 document, problem = locate(config_path).document(), ""
             except AssumedError as error:
-                problem = str(error)
+                # What was seen last stays on the screen, under the reason why it is not looked at any more.
+                document, problem = {**document, "daemon": None}, str(error)
 
 
 def _draw(document: Document, now: float, memory: Memory, problem: str, keys: bool) -> None:

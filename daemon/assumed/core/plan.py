@@ -117,8 +117,12 @@ def _blocked_by_parent(view: View, role: Role) -> Decision | None:
     session = parent.session if parent else None
     if session is not None and session.left(view.now) > session.life * PARENT_MIN_LEFT:
         return None
-    fails = f", but fails ({parent.failure.code})" if parent and parent.failure else ""
-    return Decision("waiting_for_parent", f"waits for {role.parent}, which signs for it{fails}", NEVER)
+    if parent is not None and parent.failure is not None:
+        why = f", but fails ({parent.failure.code}): mend that first"
+    else:
+        above = view.roles.get(role.parent)
+        why = f" and {blocked.message}" if above and (blocked := _blocked_by_parent(view, above)) else ""
+    return Decision("waiting_for_parent", f"waits for {role.parent}, which signs for it{why}", NEVER)
 
 
 def _held_or_probe(view: View, role: Role, wanted: Decision, domain: Domain) -> Decision:

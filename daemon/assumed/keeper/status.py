@@ -13,6 +13,7 @@ from assumed.core.model import FailureKind, Instant, Role, Session
 from assumed.core.ownership import Refusal
 from assumed.core.plan import RoleState
 from assumed.core.reading import read_sections
+from assumed.core.rivals import NOBODY
 from assumed.edge.clock import SystemClock
 from assumed.edge.credentials_file import CredentialsFile
 from assumed.edge.store import Store, iso, state_dir
@@ -160,7 +161,8 @@ def last_error(known: Known) -> Document | None:
         return {"code": "ProfileRefused", "message": known.refusal.reason, "advice": known.refusal.advice}
     if known.rival:
         message = f"{known.rival} keeps overwriting this profile"
-        advice = f"stop {known.rival} or rename the profile in one of the two, then: assumed refresh"
+        named = "it" if known.rival == NOBODY else known.rival
+        advice = f"stop {named}, or rename the profile in one of the two; then: assumed refresh"
         return {"code": "ProfileContested", "message": message, "advice": advice}
     failure = known.state.failure
     if failure is None:
