@@ -15,7 +15,7 @@ PROXY = "http://alice:hunter2-hunter2@proxy.example:3128"
 
 def site(platform: str = "linux", *, system: bool = False, home: Path = HOME, name: str = "alice") -> Site:
     """As alice's on such a platform."""
-    return site_of(Account(name, 1000, 1000, home), {}, system=system, platform=platform)
+    return site_of(Account(name, 1000, 1000, home), system=system, platform=platform)
 
 
 def wish(

@@ -30,7 +30,7 @@ class Service:
     def __init__(self, home: Path, platform: str = "linux") -> None:
         self.home = Home(home)
         self.home.configure(role("my-role", ARN))
-        self.site: Site = site_of(Account("alice", os.getuid(), os.getgid(), home), {}, platform=platform)
+        self.site: Site = site_of(Account("alice", os.getuid(), os.getgid(), home), platform=platform)
         self.program = home / "bin" / "assumed"
         self.program.parent.mkdir()
         self.program.write_text("#!/bin/sh\n")

@@ -96,7 +96,7 @@ def test_an_empty_home_has_a_fresh_profile_and_then_the_tree_is_as_it_was(
     assert len(sts.calls) == 1
     record("service.first_profile_seconds", seconds)
     assert re.search(r"^my-role +fresh ", said, re.MULTILINE)
-    assert "takes along AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL_STS" in said
+    assert "taken along from this shell: AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL_STS" in said
     assert (shell.show("ActiveState"), shell.show("UnitFileState")) == ("active", "enabled")
 
     between, pid = shell.tree(), shell.show("MainPID")

@@ -54,7 +54,7 @@ class Choice:
     @cached_property
     def site(self) -> Site:
         """Where it is, or would be."""
-        site = site_of(self.account, self.environ, system=self.user is not None, platform=self.platform)
+        site = site_of(self.account, system=self.user is not None, platform=self.platform)
         return site if self.units is None else replace(site, units=self.units)
 
     def settled(self) -> Choice:
@@ -79,7 +79,9 @@ class Choice:
     @property
     def usual_configuration(self) -> Path:
         """Where the account's own configuration lies, if it has one."""
-        return self.site.own / "config.toml" if self.user is None else _own(self.account.home)
+        named = self.environ.get("XDG_CONFIG_HOME", "")
+        base = Path(named) if named.startswith("/") else self.account.home / ".config"
+        return base / "assumed" / "config.toml"
 
     def status(self, config: Config) -> dict[str, Any] | None:
         """The status document of the daemon that keeps this configuration's credentials file; None without one."""
@@ -140,10 +142,6 @@ def _variables(choice: Choice, config: Config, *, with_path: bool) -> dict[str, 
     if _usual(choice) != config.path:
         variables[carried.CONFIG] = str(config.path)
     return variables
-
-
-def _own(home: Path) -> Path:
-    return home / ".config" / "assumed" / "config.toml"
 
 
 def _usual(choice: Choice) -> Path | None:

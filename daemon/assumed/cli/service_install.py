@@ -120,7 +120,7 @@ class _Installation:
         for path in changes.written:
             tell("ok", str(path), "is written")
         if changes.written and self.planned.takes:
-            tell("ok", "of this shell", f"it takes along {', '.join(self.planned.takes)}")
+            tell("ok", "taken along from this shell", ", ".join(self.planned.takes))
         for path in changes.removed:
             tell("ok", str(path), "is not needed any more, and removed")
         for path in changes.set_aside:
@@ -159,7 +159,8 @@ def _warn(choice: Choice, config: Config) -> None:
     """What will keep roles from working; the service is installed all the same, and tries again by itself."""
     if choice.account.uid != os.getuid():
         return  # `check` would judge root's eyes and hands
-    from assumed.edge.surroundings import inspect
+    from assumed.config.report import listed
+    from assumed.edge.surroundings import inspect, started_programs
 
     from .service_findings import about, service_of
 
@@ -168,6 +169,11 @@ def _warn(choice: Choice, config: Config) -> None:
     for finding in [*findings, *about([(choice, service)] if service else [], config, None)]:
         if finding.severity == "error":
             tell(finding.severity, finding.subject, finding.message, finding.advice)
+    started = started_programs(config, choice.environ)
+    if started and service is not None and service.writable is not None:
+        message = f"may write only where the service may: {', '.join(map(str, service.writable))}"
+        advice = f"for another directory: systemctl --user edit {service.name}, with ReadWritePaths= under [Service]"
+        tell("warning", listed(started, "and"), message, advice)
 
 
 def _writes_example(choice: Choice, *, dry_run: bool) -> bool:

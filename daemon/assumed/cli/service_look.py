@@ -117,11 +117,13 @@ def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> 
         write(line("error", document["unit"], "is not installed", terminal))
         write([f"  {choice.site.again}"])
         return
+    said = {"says": document["says"]} if document["running"] and document["says"] else {}
     rows = {
         "installed": document["file"] + (", with the sandbox" if document["confined"] else ""),
         "starts": " ".join(document["program"]),
         "enabled": _enabled(document),
         "running": _running(document),
+        **said,
         "version": document["version"] or document["installed_version"],
         "config": document["config"] or "cannot be used; see `assumed check`",
     }
@@ -149,4 +151,4 @@ def _running(document: dict[str, Any]) -> str:
         parts.insert(0, f"since {began.astimezone():%Y-%m-%d %H:%M:%S} ({in_words(time.time() - began.timestamp())})")
     if document["restarts"]:
         parts.append(f"started again {document['restarts']} times")
-    return ", ".join(["yes", *parts]) + (f": {document['says']}" if document["says"] else "")
+    return ", ".join(["yes", *parts])

@@ -25,8 +25,7 @@ def installed(site: Site, manager_variables: Callable[[], Mapping[str, str]]) ->
 
 def unit_file(site: Site) -> Path | None:
     """The file that systemd takes the unit from; None where there is none."""
-    usual = site.account.home / ".config" / "systemd" / "user"
-    places = [site.units] if site.system else [site.units, usual, Path("/etc/systemd/user")]
+    places = [site.units] if site.system else [site.units, Path("/etc/systemd/user")]
     for place in places:
         if (place / site.unit).is_file():
             return place / site.unit

@@ -72,10 +72,10 @@ class Manager:
                 f"or let the machine's own run it: sudo assumed service install --system --user {site.account.name}"
             )
         read = done.stdout.partition("=")[2].split()
-        usual = site.account.home / ".config" / "systemd" / "user"
-        if not site.system and str(site.units) not in read and str(usual) in read:
-            return replace(site, units=usual)
-        return site
+        theirs = [path for path in read if path.endswith("/systemd/user") and path.startswith(f"{site.account.home}/")]
+        if site.system or str(site.units) in read or not theirs:
+            return site
+        return replace(site, units=Path(theirs[0]))
 
     def seen(self) -> Seen:
         """How the service stands."""

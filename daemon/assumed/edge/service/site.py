@@ -97,7 +97,6 @@ def account_of(name: str | None, environ: Mapping[str, str]) -> Account:
 
 def site_of(
     account: Account,
-    environ: Mapping[str, str],
     *,
     system: bool = False,
     platform: str = sys.platform,
@@ -107,8 +106,8 @@ def site_of(
 
     Raises AssumedError where there is none.
     """
-    named = "" if system else environ.get("XDG_CONFIG_HOME", "")
-    base = Path(named) if named.startswith("/") else account.home / ".config"
+    # Not by $XDG_CONFIG_HOME, which the service manager and the next shell may have otherwise.
+    base = account.home / ".config"
     own = base / "assumed"
     if platform == "darwin":
         if system:
