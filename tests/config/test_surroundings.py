@@ -205,6 +205,22 @@ def test_a_metrics_textfile_whose_directory_is_missing_is_found(machine: Machine
     ]
 
 
+def test_a_hook_whose_program_is_not_there_is_a_warning(machine: Machine) -> None:
+    """It may be mounted or installed later; whoever reads the findings knows better."""
+    program = machine.aws.parent / "told"
+    machine.environ["PATH"] = str(machine.aws)
+    machine.toml = f'{machine.toml}[hooks]\nafter_renewal = "{program} x"\nwhen_needed = "no-such-program"\n'
+    assert [(finding.severity, finding.subject, finding.message) for finding in machine.findings()] == [
+        ("warning", "hook after_renewal", f"{program} is not there, or not executable"),
+        ("warning", "hook when_needed", "no-such-program is not in $PATH here"),
+    ]
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    machine.environ["PATH"] = str(program.parent)
+    machine.toml = machine.toml.replace("no-such-program", "told")
+    assert machine.findings() == []
+
+
 @pytest.mark.parametrize(
     ("environ", "subject", "said"),
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -51,6 +52,7 @@ def inspect(
         found += sources(config, credentials, aws_config, environ, passed_keys=passed_keys)
         found += chosen_profile(config, {*credentials, *aws_config}, environ)
     found += _token_files(config)
+    found += _hooks(config, environ)
     found += _textfile(config)
     found += _same_file(config, environ)
     found += exported_keys(config, environ, time.time() if now is None else now)
@@ -244,6 +246,17 @@ def _textfile(config: Config) -> Iterator[Finding]:
         yield Finding("warning", subject, "cannot be written: you may not write in its directory", advice)
     else:
         yield Finding("ok", subject, "can be written")
+
+
+def _hooks(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the commands of [hooks] are there. A warning at most: a disk may be mounted later."""
+    for name, (program, *_) in config.hooks.commands().items():
+        if shutil.which(program, path=environ.get("PATH", os.defpath)):
+            yield Finding("ok", f"hook {name}", f"runs {program}")
+        else:
+            where = "is not there, or not executable" if "/" in program else "is not in $PATH here"
+            advice = "write the whole path of a program; a script needs `chmod +x` and a first line that begins with #!"
+            yield Finding("warning", f"hook {name}", f"{program} {where}", advice)
 
 
 def _same_file(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
