@@ -79,8 +79,8 @@ def test_every_query_and_rule_is_answered_from_the_files_of_two_daemons(fleet: F
     eventually(
         lambda: {rule["name"] for rule in fleet.prometheus.rules() if rule["health"] == "ok"} == alerts, 20, every=0.5
     )
-    failing = fleet.prometheus.query('assumed_role_state{state="failing"} == 1')
-    assert [sample["metric"]["profile"] for sample in failing] == ["denied"]
+    state = 'assumed_role_state{state="failing"} == 1'
+    eventually(lambda: [s["metric"]["profile"] for s in fleet.prometheus.query(state)] == ["denied"], 20, every=0.5)
     found = {sample["metric"]["role_arn"] for sample in fleet.prometheus.query(join_of_the_guide())}
     assert found == {arn("reports"), arn("logs")}
 
