@@ -41,6 +41,20 @@ def test_figures_of_many_tests_become_one_line(tmp_path: Path, monkeypatch: pyte
     assert rows[""] == ["planted bugs: a by seed 7, b NOT FOUND"]
 
 
+@pytest.mark.parametrize(("calls", "verdict"), [(0, "met"), (1, "missed")])
+def test_a_restart_is_judged_by_its_slowest_way_and_by_the_calls_that_it_costs(
+    calls: int, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SCORES, str(tmp_path))
+    for test, hung, killed in (("a", 4.5, 5.3), ("b", 4.75, 5.25)):
+        record = recorder(test)
+        record("systemd.watchdog_restart_seconds", hung)
+        record("systemd.kill_restart_seconds", killed)
+        record("systemd.calls_after_restart", calls if test == "a" else 0)
+    row = board(tmp_path)["hung past the watchdog, killed: to READY again"]
+    assert row == [f"4.8 s, 5.3 s, {calls} calls", "≤ 10 s, no call", verdict]
+
+
 def test_what_no_test_measured_is_neither_met_nor_missed(tmp_path: Path) -> None:
     rows = board(tmp_path)
     assert rows["STS outage that no reader notices"][:2] == ["not measured here", "≥ 20 min"]
