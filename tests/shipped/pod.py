@@ -100,7 +100,8 @@ class Pod:
                 self.volume(volume["name"]).chmod(0o2777)
 
     def __enter__(self) -> Self:
-        up = "ip link set lo up && echo up && exec sleep infinity"
+        # The second address is a node's agent of EKS Pod Identity.
+        up = "ip link set lo up && ip address add 169.254.170.23/32 dev lo && echo up && exec sleep infinity"
         self._network = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", up], stdout=subprocess.PIPE, text=True, start_new_session=True
         )

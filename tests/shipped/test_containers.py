@@ -175,10 +175,10 @@ def pod(place: Path, tmp_path: Path) -> Iterator[Pod]:
         yield pod
 
 
-def start_sts(pod: Pod, place: Path, session_seconds: int) -> subprocess.Popen[str]:
+def start_sts(pod: Pod, place: Path, session_seconds: int, *agent: str) -> subprocess.Popen[str]:
     """An STS in the pod's network, which listens when this returns."""
     script = str(Path(__file__).with_name("pod_sts.py"))
-    sts = pod.outside(str(place / "bin" / "python"), script, str(STS_PORT), str(session_seconds))
+    sts = pod.outside(str(place / "bin" / "python"), script, str(STS_PORT), str(session_seconds), *agent)
     assert sts.stdout is not None
     assert sts.stdout.readline() == '"listening"\n'
     return sts
@@ -251,3 +251,27 @@ def test_the_daemon_itself_is_process_1_of_a_container(pod: Pod, place: Path) ->
     daemon.signal(signal.SIGTERM)
     said, _ = daemon.process.communicate(timeout=20)
     assert daemon.process.returncode == 0, said
+
+
+@pytest.mark.slow
+@needs_pod
+def test_the_identity_may_come_from_eks_pod_identity(pod: Pod, place: Path) -> None:
+    """As the ConfigMap's comment has it: an agent at a link-local address, asked with a token of the pod's own."""
+    (comment,) = re.findall(r"# With EKS Pod Identity instead: (credential_source = .*), and", ROLES)
+    roles = re.sub("(?m)^web_identity_token_file.*$", comment, ROLES)
+    assert roles != ROLES
+    project(pod, "roles", "config.toml", roles, "2")
+    project(pod, "aws-identity", "token", "token-of-this-pod", "1")
+    sts = start_sts(pod, place, 900, "token-of-this-pod")
+    sidecar = pod.start(
+        "assumed",
+        AWS_ENDPOINT_URL_STS=f"http://127.0.0.1:{STS_PORT}",
+        AWS_CONTAINER_CREDENTIALS_FULL_URI="http://169.254.170.23/v1/credentials",
+        AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="/var/run/secrets/aws/token",
+    )
+    eventually(lambda: pod.probe(sidecar, "startupProbe") == 0, 30, every=0.2)
+    sts.terminate()
+    calls = [json.loads(line) for line in sts.communicate(timeout=20)[0].splitlines()]
+    assert [(call["outcome"], call["role"]) for call in calls if call["action"] == "AssumeRole"] == [
+        ("ok", "arn:aws:iam::123456789012:role/MyApp/MyS3Access")
+    ]
