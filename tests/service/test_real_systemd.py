@@ -255,6 +255,77 @@ def test_a_credentials_file_behind_a_link_is_written_from_inside_the_sandbox(she
 
 
 @pytest.mark.slow
+def test_a_home_without_aws_gets_the_directory_that_a_sandbox_cannot_make(shell: Shell) -> None:
+    shell.home.credentials.unlink()
+    shell.home.credentials.parent.rmdir()
+    before = shell.tree()
+    said = shell.assumed("service", "install", status=1)
+    assert "source_profile default: signs for my-role, but is in neither AWS file" in " ".join(said.split())
+    assert shell.home.credentials.parent.stat().st_mode & 0o777 == 0o700
+    assert shell.show("ActiveState") == "active"
+    shell.assumed("service", "uninstall", "--purge")
+    assert shell.tree() == before
+
+
+@pytest.mark.slow
+def test_a_configuration_elsewhere_is_found_by_the_service_and_by_uninstall(shell: Shell) -> None:
+    """Of --config, $ASSUMED_CONFIG and $XDG_CONFIG_HOME the service has none."""
+    odd = shell.home.path / "my teams" / "100%" / "roles.toml"
+    odd.parent.mkdir(parents=True)
+    shell.home.config.rename(odd)
+    shell.home.config.parent.rmdir()
+    shell.machine.hand_over()
+    before = shell.tree()
+    said = shell.assumed("service", "install", "--config", "my teams/100%/roles.toml")
+    assert "ASSUMED_CONFIG ✓ assumed.service: is started" in " ".join(said.split())
+    assert re.search(r"^my-role +fresh ", said, re.MULTILINE)
+    named = {"ASSUMED_CONFIG": f"/home/{USER}/my teams/100%/roles.toml"}
+    assert "nothing had to be changed" in shell.assumed("service", "install", **named)
+    shell.assumed("service", "uninstall", "--purge", **named)
+    assert shell.tree() == before
+
+
+@pytest.mark.slow
+def test_what_a_hook_needs_is_in_the_unit(shell: Shell) -> None:
+    """PATH to find it, leave to compile, and a word about where it may write."""
+    with shell.home.config.open("a") as file:
+        file.write('[hooks]\nafter_renewal = ["true"]\n')
+    said = shell.assumed("service", "install", PATH="/opt/tools:relative:/usr/bin:/bin")
+    assert "the hook after_renewal: may write only where the service may: /home/alice/.aws" in " ".join(said.split())
+    assert shell.show("MemoryDenyWriteExecute") == "no"
+    environment = shell.home.config.with_name("service.env").read_text()
+    assert 'PATH="/opt/tools:/usr/bin:/bin"' in environment
+
+
+CANNOT = """#!/bin/sh
+case "$*" in
+  *PrivateUsers=yes*) echo "Failed to set up user namespacing: Operation not permitted" >&2; exit 1 ;;
+  *) exec /usr/bin/systemd-run "$@" ;;
+esac
+"""
+
+
+@pytest.mark.slow
+def test_where_the_sandbox_cannot_be_built_the_service_runs_without_it(shell: Shell) -> None:
+    """Unprivileged user namespaces are off: hardened kernels, some containers. Later they may be on again."""
+    systemd_run = shell.home.path / "bin" / "systemd-run"
+    systemd_run.parent.mkdir()
+    systemd_run.write_text(CANNOT)
+    systemd_run.chmod(0o755)
+    shell.machine.hand_over()
+    drop_in = shell.home.path / ".config/systemd/user/assumed.service.d/sandbox.conf"
+    shell.assumed("service", "install")
+    assert drop_in.exists()
+    said = shell.assumed("service", "install", PATH=f"/home/{USER}/bin:/usr/bin:/bin")
+    assert "runs without the sandbox: Failed to set up user namespacing" in " ".join(said.split())
+    assert not drop_in.exists()
+    assert "is started again" in said
+    assert "with the sandbox" not in shell.assumed("service", "status")
+    shell.assumed("service", "install")
+    assert "with the sandbox" in shell.assumed("service", "status")
+
+
+@pytest.mark.slow
 def test_a_daemon_in_a_terminal_comes_first(shell: Shell) -> None:
     """Two cannot keep one file: the service would end with status 4 at once."""
     words = [

@@ -90,6 +90,8 @@ class Choice:
                 return ask(socket_path(state_dir(config.credentials_file)), {"command": "status"})
             except NotRunning:
                 return None
+        if os.geteuid() != 0:
+            return None  # nobody but its user and root is answered
         done = self.as_account(["status", "--json"], config, capture=True)
         try:
             document = json.loads(done.stdout)

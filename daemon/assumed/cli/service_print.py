@@ -57,11 +57,9 @@ def planned_for(choice: Choice, config: Config, *, sandboxed: bool) -> Plan:
 
 def show_plan(planned: Plan, unconfined: str, *, lingers: bool) -> int:
     """`--dry-run`: every directory, file and command, in their order."""
-    from assumed.edge.service.execute import differs
-
     missing = [directory.path for directory in planned.directories if not directory.path.exists()]
     write([f"# ---- {path} (directory, made 0700)" for path in missing] + [""] * bool(missing))
-    write(_shown_files(planned, lambda file: "" if differs(file) else "; it is there already"))
+    write(_shown_files(planned, _remark))
     commands = [*planned.register, *([planned.lingering] if planned.lingering and not lingers else []), *planned.start]
     write([_shown_command(command) for command in commands])
     if unconfined:
@@ -69,6 +67,16 @@ def show_plan(planned: Plan, unconfined: str, *, lingers: bool) -> int:
     _say_what_is_hidden(planned)
     say("nothing has been done (--dry-run)")
     return OK
+
+
+def _remark(file: File) -> str:
+    from assumed.core.errors import FileRefused
+    from assumed.edge.service.execute import differs
+
+    try:
+        return "" if differs(file) else "; it is there already"
+    except FileRefused:
+        return ""  # root's own, and we are not root: a dry run for the machine's unit
 
 
 def _shown_files(planned: Plan, remark: Callable[[File], str] = lambda _: "") -> list[str]:

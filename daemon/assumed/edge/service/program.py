@@ -47,9 +47,11 @@ def _link_to(started: str, path: str) -> str | None:
 def trial(words: Sequence[str], account: Account) -> str:
     """Starts the program as a service would: from /, as the account, without this shell's environment.
 
-    Returns what it says of its version. Raises AssumedError with what stands in the way.
+    Returns what it says of its version, nothing where we may not act as the account. Raises AssumedError with what stands in the way.
     """
     ours = account.uid == os.getuid()
+    if not ours and os.geteuid() != 0:
+        return ""  # a dry run for somebody else: who will start it is not us
     environ = {"HOME": str(account.home), "PATH": _PLAIN_PATH, "USER": account.name, "LOGNAME": account.name}
     command = " ".join([*words, "--version"])
     try:
