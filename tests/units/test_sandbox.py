@@ -7,8 +7,8 @@ import json
 import pytest
 
 from process.kit import arn
-from units.machine import Service, needs_machine
-from units.story import DEADLY, Told
+from units.machine import Machine, Service, needs_machine
+from units.story import DEADLY, KINDS, Told
 from world.daemon import DEFAULTS, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually
@@ -83,3 +83,22 @@ def test_what_the_sandbox_takes_away_is_really_gone(service: Service, sts: FakeS
     if not is_bare:
         assert "CapBnd: 0000000000000000" in text
         assert "/proc/sys ro" in text
+
+
+@pytest.mark.parametrize("kind", ["user unit in its sandbox", "system template"])
+def test_without_the_directory_it_says_so_and_starts_once_it_is_there(
+    kind: str, machine: Machine, sts: FakeSts, told: Told
+) -> None:
+    service, home = Service(machine, *KINDS[kind]), machine.home
+    home.configure(role("first", arn("first")))
+    service.install(f"Environment=AWS_ENDPOINT_URL_STS={sts.url}", "RestartSec=500ms")
+    assert service.manager("start", service.name).returncode != 0
+    (refusal, *_) = service.events("command.failed")
+    assert "/home/alice/.aws/assumed: the file system is read-only" in refusal["message"]
+    assert "ReadWritePaths=" in refusal["message"]
+    told(f"{kind}: no ~/.aws", saw=refusal["message"])
+
+    home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
+    machine.hand_over()
+    eventually(lambda: home.profile("first"), 20, saying="the profile, after another start")
+    assert int(service.show("NRestarts")) > 0

@@ -28,7 +28,7 @@ _SAID = {
     errno.EPERM: ("the system does not permit it", "Look for an immutable flag (lsattr, ls -lO) and for a sandbox"),
     errno.EROFS: (
         "the file system is read-only",
-        "Mount the directory read-write (systemd: ReadWritePaths= names the directory)",
+        "Mount the directory read-write (systemd: ReadWritePaths= names it, and it is there before the service starts)",
     ),
     errno.ENOSPC: ("the disk is full", "Free some space; it is tried again"),
     errno.EDQUOT: ("your disk quota is used up", "Free some space; it is tried again"),
