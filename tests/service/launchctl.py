@@ -61,6 +61,9 @@ def main(arguments: list[str]) -> int:
     target = f"gui/{os.getuid()}"
     match arguments:
         case ["bootstrap", domain, path] if domain == target:
+            if (STATE / "no-session").exists():
+                print("Bootstrap failed: 125: Domain does not support specified action", file=sys.stderr)
+                return 125
             if AGENT.exists() or (BUSY.exists() and int(BUSY.read_text()) > 0):
                 if BUSY.exists():
                     BUSY.write_text(str(int(BUSY.read_text()) - 1))

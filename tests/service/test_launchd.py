@@ -139,6 +139,20 @@ def test_an_agent_is_installed_and_removed_without_a_trace(mac: Mac) -> None:
 
 @pytest.mark.slow
 @needs_proc
+def test_without_a_session_at_the_screen_it_is_said_at_once(mac: Mac) -> None:
+    """Over SSH before anybody has logged in; and what was made before is still removed."""
+    before = mac.files()
+    (mac.state / "no-session").touch()
+    result = mac.service("install")
+    assert result.returncode == 1
+    assert "log in at the screen once" in result.stderr
+    mac.calls()
+    assert mac.service("uninstall").returncode == 0
+    assert set(mac.files()) - set(before) == set()
+
+
+@pytest.mark.slow
+@needs_proc
 def test_an_installed_agent_is_left_alone_or_brought_up_to_date(mac: Mac) -> None:
     """launchd reads a changed agent only at a bootstrap, and refuses that for seconds after the bootout."""
     bootstrap = f"bootstrap gui/{UID} {mac.plist}"

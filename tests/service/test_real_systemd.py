@@ -252,6 +252,7 @@ def test_a_credentials_file_behind_a_link_is_written_from_inside_the_sandbox(she
     assert "[my-role]" in (vault / "credentials").read_text()
     assert shell.machine.alice("sh", "-c", "touch ~/outside").returncode == 0
     assert "may not write" not in shell.assumed("check")
+    assert "with the sandbox" in shell.assumed("service", "status")
 
 
 @pytest.mark.slow

@@ -140,7 +140,10 @@ def _make(path: Path, mode: int, record: Record) -> None:
         path = path.parent
     for one in reversed(missing):
         with explained("make the directory", one):
-            one.mkdir(mode, exist_ok=True)
+            try:
+                one.mkdir(mode)
+            except FileExistsError:
+                continue  # somebody else's by now, who made it in this moment
             one.chmod(mode)
         record.directories.append(str(one))
     if not path.is_dir():

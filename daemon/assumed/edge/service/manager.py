@@ -22,8 +22,8 @@ SETTLE_SECONDS = 15.0
 """launchd keeps the label for some seconds after a bootout, and answers 5 (EIO) or 37 (in progress) until then."""
 BOOTED = Path("/run/systemd/system")
 """Is there where systemd runs (sd_booted(3))."""
-_UNKNOWN = 113
-"""launchctl's status for a service that it does not know."""
+_NO_SESSION = "failed: 125:"
+_LOG_IN = "an agent lives in a graphical session: log in at the screen once, then install again (by SSH, too)"
 NOT_OF_A_TRIAL = {
     *("Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "RestartPreventExitStatus", "WatchdogSec"),
     *("TimeoutStartSec", "TimeoutStopSec", "EnvironmentFile", "LoadCredential", "User"),
@@ -120,11 +120,13 @@ class Manager:
             done = self.run(command.words)
             if done.returncode == 0:
                 break
-            if command.words[:2] != ("launchctl", "bootstrap") or time.monotonic() > settle:
+            passing = command.words[:2] == ("launchctl", "bootstrap") and _NO_SESSION not in done.stderr
+            if not passing or time.monotonic() > settle:
                 why = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[0]
                 if command.instead:
                     return why
-                raise AssumedError(f"`{command}` fails: {why}")
+                hint = f"; {_LOG_IN}" if _NO_SESSION in done.stderr else ""
+                raise AssumedError(f"`{command}` fails: {why}{hint}")
             time.sleep(0.5)
         if command.words[:2] == ("launchctl", "bootout"):
             self._wait_until(lambda: not self.seen().loaded)

@@ -47,7 +47,8 @@ def _link_to(started: str, path: str) -> str | None:
 def trial(words: Sequence[str], account: Account) -> str:
     """Starts the program as a service would: from /, as the account, without this shell's environment.
 
-    Returns what it says of its version, nothing where we may not act as the account. Raises AssumedError with what stands in the way.
+    Returns what it says of its version, nothing where we may not act as the account. Raises AssumedError with what
+    stands in the way.
     """
     ours = account.uid == os.getuid()
     if not ours and os.geteuid() != 0:
