@@ -1,4 +1,5 @@
-"""Draws docs/status.svg: `assumed status` on a document of our own, through the real renderer.
+"""Draws docs/status.svg and docs/watch.svg: `assumed status` and `assumed status --watch` on a document of our own,
+through the real renderer.
 
 .venv/bin/python docs/picture.py
 """
@@ -7,15 +8,19 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from assumed.cli.render import Terminal, render
+from assumed.cli.screen import Memory, screen
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 COLUMNS, CELL_WIDTH, LINE_HEIGHT, MARGIN = 80, 8.4, 19, 16
 COLOURS = {"32": "#4cb782", "33": "#e2b93d", "31": "#e5534b", "34": "#6cb6ff", "35": "#c678dd", "1": "#ffffff"}
+COLOURS |= {"2": "#7d8590", "1;32": "#7ee2a8", "1;31": "#ff7b72"}
+LINES = 24
 PAINTED = re.compile(r"\x1b\[([0-9;]+)m(.*?)\x1b\[0m")
 
 
@@ -71,6 +76,38 @@ def document() -> dict[str, Any]:
     }
 
 
+def event(minutes: float, name: str, profile: str | None, message: str, level: str = "info") -> dict[str, Any]:
+    """One of the last events, so many minutes ago."""
+    return {"at": iso(-minutes), "level": level, "event": name, "profile": profile, "message": message}
+
+
+def watched() -> dict[str, Any]:
+    """The same morning with more to see: a source asks for a login, and a role has been renewed this second."""
+    login = {
+        "code": "SSOTokenLoadError",
+        "message": "profile:partner-sso: Token has expired and refresh failed",
+        "advice": "run: aws sso login --profile partner-sso",
+    }
+    seen = document()
+    seen["roles"] = [
+        *seen["roles"][:3],
+        role("warehouse", 59.95, 32.4),
+        role("warehouse/reports", 47.7, 21.3, deliver="process"),
+        seen["roles"][3],
+        role("partner", 24.5, 0.6, state="needs_login", failures=2, last_error=login),
+    ]
+    refused = seen["roles"][5]["last_error"]
+    tried = f"AccessDenied, tried again in 10 min: {refused['message']}"
+    seen["events"] = [
+        event(11.9, "role.renewed", "warehouse/reports", "new session for 1 h"),
+        event(7.7, "role.renewed", "my-role", "new session for 1 h"),
+        event(3.1, "source.not_resolved", None, login["message"], "warning"),
+        event(1.8, "role.renewal_failed", "audit", tried, "error"),
+        event(0.05, "role.renewed", "warehouse", "new session for 1 h"),
+    ]
+    return seen
+
+
 def spans(line: str) -> str:
     """A line with terminal colours as SVG text."""
     parts, done = [], 0
@@ -81,9 +118,20 @@ def spans(line: str) -> str:
     return "".join(parts) + html.escape(line[done:])
 
 
-def picture() -> str:
-    """The whole SVG."""
-    lines = ["$ assumed status", *render(document(), NOW.timestamp(), Terminal(width=COLUMNS, colour=True))]
+def pictures() -> dict[str, str]:
+    """File → its whole SVG."""
+    now, terminal = NOW.timestamp(), Terminal(width=COLUMNS, colour=True)
+    memory = Memory(renewed={"warehouse": now + 1})
+    utc = lambda at: datetime.fromtimestamp(at, UTC)  # noqa: E731
+    full = screen(watched(), now, replace(terminal, height=LINES), memory, keys=True, clock=utc)
+    return {
+        "status.svg": drawn(["$ assumed status", *render(document(), now, terminal)]),
+        "watch.svg": drawn(full),
+    }
+
+
+def drawn(lines: list[str]) -> str:
+    """Lines with terminal colours as an SVG."""
     width, height = round(COLUMNS * CELL_WIDTH + 2 * MARGIN), len(lines) * LINE_HEIGHT + 2 * MARGIN
     texts = [
         f'<text x="{MARGIN}" y="{MARGIN + LINE_HEIGHT * (n + 0.75):.0f}" xml:space="preserve">{spans(line)}</text>'
@@ -103,4 +151,5 @@ def picture() -> str:
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("status.svg").write_text(picture(), encoding="utf-8")
+    for name, svg in pictures().items():
+        Path(__file__).with_name(name).write_text(svg, encoding="utf-8")

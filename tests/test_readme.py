@@ -64,11 +64,12 @@ def test_its_links_lead_somewhere() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-def test_its_picture_is_what_status_prints_today() -> None:
-    """docs/picture.py draws it through the real renderer."""
+@pytest.mark.parametrize("name", ["status.svg", "watch.svg"])
+def test_its_pictures_are_what_status_prints_today(name: str) -> None:
+    """docs/picture.py draws them through the real renderer."""
     spec = importlib.util.spec_from_file_location("picture", ROOT / "docs" / "picture.py")
     assert spec is not None
     assert spec.loader is not None
     picture = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(picture)
-    assert (ROOT / "docs" / "status.svg").read_text() == picture.picture(), "run: python docs/picture.py"
+    assert (ROOT / "docs" / name).read_text() == picture.pictures()[name], "run: python docs/picture.py"

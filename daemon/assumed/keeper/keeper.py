@@ -84,8 +84,8 @@ class Keeper:
         desk.stopping = True
         while not desk.inbox.empty():
             message = desk.inbox.get_nowait()
-            if isinstance(message, Renewed):
-                self.renewals.renewed(message)
+            if isinstance(message, Renewed | Ran):
+                self.handle(message)
         if desk.delivery.due_at is not None:
             self._write(last=True)
         self.herald.close(desk.ports.now())

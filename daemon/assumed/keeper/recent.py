@@ -77,7 +77,6 @@ WORDS: dict[str, str | Callable[[Facts], str]] = {
     "role.withdrawn": "{message}",
     "source.changed": "{source} has changed, and is read anew",
     "source.down": "{source} does not sign: {message}",
-    "source.not_resolved": "{source} gives no keys: {message}",
     "source.recovered": "{source} signs again",
     "watch.failed": "changes of files are noticed late: {message}",
 }
