@@ -100,7 +100,7 @@ def test_a_failure_is_told_once_and_a_person_when_nothing_else_helps_and_when_it
 
 @pytest.mark.slow
 def test_what_needs_a_person_is_told_once_over_restarts(place: Home) -> None:
-    """A dead source is one matter, however many roles it has; a bad configuration is another, for the next start, too."""
+    """A dead source is one matter for all of its roles; a bad configuration is another, for the next start, too."""
     command = recorder(place)
     roles = [role(f"r{n}", f"{ARN}r{n}") for n in range(20)]
     place.configure(*roles, defaults=hooks(when_needed=command, after_failure=command))
