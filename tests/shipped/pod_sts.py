@@ -69,7 +69,9 @@ def main(port: int, session_seconds: float, token: str = "") -> None:
     with FakeSts(port) as sts, agent(sts, token) if token else nullcontext():
         sts.rule("*", session_seconds=session_seconds)
         print(json.dumps("listening"), flush=True)
-        while not stop.wait(0.05):
+        stopping = False
+        while not stopping:
+            stopping = stop.wait(0.05)
             answered = [call for call in sts.calls if call.outcome]
             for call in answered[told:]:
                 facts = {"action": call.action, "outcome": call.outcome, "role": call.role_arn}

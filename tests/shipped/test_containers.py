@@ -253,6 +253,32 @@ def test_the_daemon_itself_is_process_1_of_a_container(pod: Pod, place: Path) ->
     assert daemon.process.returncode == 0, said
 
 
+WHO = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
+
+
+@pytest.mark.slow
+@needs_pod
+def test_a_sidecar_that_is_killed_comes_back_with_its_sessions(pod: Pod, place: Path) -> None:
+    """As the kubelet restarts it: another token, the same sessions, no further request to STS."""
+    project(pod, "aws-identity", "token", "first-token", "1")
+    sts = start_sts(pod, place, 3600)
+    endpoint = {"AWS_ENDPOINT_URL_STS": f"http://127.0.0.1:{STS_PORT}"}
+    tokens = set()
+    for _ in range(2):
+        sidecar = pod.start("assumed", **endpoint)
+        eventually(lambda sidecar=sidecar: pod.probe(sidecar, "startupProbe") == 0, 30, every=0.2)
+        tokens.add((pod.volume("endpoint") / "token").read_text())
+        job = pod.start("job", [str(place / "bin" / "python"), "-c", WHO], **endpoint)
+        said, _ = job.process.communicate(timeout=30)
+        assert "assumed-role/MyS3Access/" in said
+        sidecar.signal(signal.SIGKILL)
+        sidecar.process.wait(10)
+    assert len(tokens) == 2
+    sts.terminate()
+    actions = [json.loads(line)["action"] for line in sts.communicate(timeout=20)[0].splitlines()]
+    assert sorted(actions) == ["AssumeRoleWithWebIdentity", "GetCallerIdentity", "GetCallerIdentity"]
+
+
 @pytest.mark.slow
 @needs_pod
 def test_the_identity_may_come_from_eks_pod_identity(pod: Pod, place: Path) -> None:
