@@ -26,6 +26,7 @@ from assumed.keeper.ports import Ports
 from assumed.keeper.reload import ConfigWatch
 from assumed.keeper.renewals import Call
 from assumed.keeper.start import parser_of, usable_config
+from assumed.keeper.tally import Tally
 
 from .aws import Fate, SimSources, Sts
 from .clock import Clock
@@ -134,6 +135,8 @@ class Daemon:
             file,
             store,
             News(host.say, lambda: host.clock.wall),
+            Tally(),
+            cast("Any", None),
         )
         return keeper
 
