@@ -1,13 +1,14 @@
 """Writes the manual pages docs/man/assumed.1 and docs/man/assumed-config.5 (`make manual`).
 
-The commands come from their own definitions, the options of the configuration from its schema: what is written here
-is what neither of them says. tests/shipped/test_manual.py keeps the pages in step.
+The commands come from their own definitions, the options of the configuration from its schema, and from
+docs/man/words.toml what neither of them says. tests/shipped/test_manual.py keeps the pages in step.
 """
 
 from __future__ import annotations
 
 import inspect
 import textwrap
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,101 +20,9 @@ from assumed.cli.app import app
 from assumed.config.schema import schema
 
 PAGES = Path(__file__).parent / "man"
-REVISED = "2026-11-24"
-"""When the words of this file were last revised: a date of the build would make each build another one."""
+WORDS = tomllib.loads((PAGES / "words.toml").read_text(encoding="utf-8"))
+"""What neither the commands nor the configuration say of themselves."""
 SPECIAL = {"\\": "\\e", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "~": "\\(ti", "^": "\\(ha"}
-Terms = Iterable[tuple[str, str]]
-
-STATUSES = [
-    ("0", "All is well."),
-    ("1", "A role is failing, or what was asked for could not be done."),
-    ("2", "Wrong usage, or a configuration that cannot be used."),
-    ("3", "The daemon that the command needs is not running."),
-    ("4", "Another instance already keeps that credentials file."),
-    ("126, 127", "`exec`: the command cannot be run, or there is none of that name."),
-    ("128 + n", "`exec`: signal n has ended the command. 130: the command was interrupted from the keyboard."),
-]
-FILES = [
-    (
-        "~/.config/assumed/config.toml",
-        (
-            "The roles to keep; see assumed-config(5). `$XDG_CONFIG_HOME` is honoured. Without it: "
-            "/etc/assumed/config.toml."
-        ),
-    ),
-    (
-        "~/.aws/credentials",
-        (
-            "The file whose profiles are kept, unless the configuration or `$AWS_SHARED_CREDENTIALS_FILE` names "
-            "another. What is not ours in it stays as it is, byte for byte."
-        ),
-    ),
-    (
-        "~/.aws/config",
-        "Read for source profiles, regions and endpoints. Never written.",
-    ),
-    (
-        "~/.aws/assumed/",
-        (
-            "The state, 0700, beside the credentials file: a file for each session, the last good configuration, the "
-            "lock, the control socket. Sessions can be taken away from it; they are fetched again."
-        ),
-    ),
-]
-ENVIRONMENT = [
-    ("ASSUMED_CONFIG", "The configuration file, where `--config` does not name one."),
-    ("ASSUMED_LOG_LEVEL", "`debug`, `info`, `warning` or `error`; overrides the configuration."),
-    ("ASSUMED_LOG_FORMAT", "`auto`, `console` or `json`; overrides the configuration."),
-    ("AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE", "Where AWS's own two files lie, as everywhere in AWS."),
-    (
-        "AWS_REGION, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS, AWS_CA_BUNDLE, HTTPS_PROXY, NO_PROXY",
-        "How STS is reached, as everywhere in AWS.",
-    ),
-    (
-        "AWS_ACCESS_KEY_ID, AWS_PROFILE and other credentials",
-        'Ignored: they are the business of the shell. `credential_source = "Environment"` asks for them.',
-    ),
-    ("NO_COLOR", "No colour, also on a terminal."),
-    ("NOTIFY_SOCKET, WATCHDOG_USEC", "systemd is told when `run` is ready, reloads, and is alive."),
-]
-SIGNALS = [
-    (
-        "SIGTERM, SIGINT",
-        "`run` and `serve` end, within seconds; the profiles keep their sessions for as long as those live.",
-    ),
-    ("SIGHUP", "`run` reads the configuration again, which it does by itself as well when the file changes."),
-    ("all others that a program may catch", "`exec` passes them on to its command."),
-]
-SECURITY = """\
-Every file that assumed creates is readable by its owner alone, save the metrics, which hold names and times. No secret
-is in its logs, its errors, its arguments or its status.
-
-The daemon listens on no port: its control socket answers the same user and root. `exec` and `serve` listen on
-127.0.0.1 and answer nobody without their token, no browser and no proxy. Whoever runs as the same user can read the
-sessions, as everything else of that user's.
-
-Whoever may change the configuration says which roles are assumed: it should be writable by its owner alone."""
-CONFIG_ABOUT = """\
-The file is TOML. It is read again whenever it changes: additions at once, removals when the same content is read again
-5 seconds later. A mistake changes nothing; the last good configuration goes on, also across a restart, and `assumed
-status` says what is wrong. `assumed check` says so beforehand.
-
-No secret belongs in it: keys stay in ~/.aws/credentials, under the profile that signs."""
-CONFIG_EXAMPLE = """\
-[defaults]
-source_profile = "default"
-region = "us-west-2"
-
-[[roles]]
-profile = "my-role"
-role_arn = "arn:aws:iam::123456789012:role/MyApp/MyS3Access"
-external_id = "my-external-id"
-
-[[roles]]
-profile = "reports"
-role_arn = "arn:aws:iam::210987654321:role/Reports"
-source_profile = "my-role"
-deliver = "process\""""
 
 
 def command_page() -> str:
@@ -130,12 +39,12 @@ def command_page() -> str:
             *section("COMMANDS", commands(context)),
             *section("CONFIGURATION", prose("The smallest useful one; assumed-config(5) describes every option.")),
             ".PP",
-            *literal(CONFIG_EXAMPLE.partition('\n\n[[roles]]\nprofile = "reports"')[0]),
-            *section("EXIT STATUS", terms(STATUSES)),
-            *section("FILES", terms(FILES)),
-            *section("ENVIRONMENT", terms(ENVIRONMENT)),
-            *section("SIGNALS", terms(SIGNALS)),
-            *section("SECURITY", prose(SECURITY)),
+            *literal(WORDS["config_example"].partition('\n\n[[roles]]\nprofile = "reports"')[0]),
+            *section("EXIT STATUS", terms(WORDS["exit_status"].items())),
+            *section("FILES", terms(WORDS["files"].items())),
+            *section("ENVIRONMENT", terms(WORDS["environment"].items())),
+            *section("SIGNALS", terms(WORDS["signals"].items())),
+            *section("SECURITY", prose(WORDS["security"])),
             *section("EXAMPLES", literal(examples)),
             *section("SEE ALSO", prose("assumed-config(5), aws(1), systemd(1), launchd(8)")),
         ]
@@ -155,16 +64,22 @@ def config_page() -> str:
             tables += prose("The keys are those of [[roles]], below.")
         else:
             tables += keys(inner)
+        if name == "hooks":
+            tables += [
+                ".PP",
+                *filled("A command finds in its environment, which is the daemon's without any credentials:"),
+                *terms(WORDS["hooks"].items()),
+            ]
     plain = {name: value for name, value in schema()["properties"].items() if not {"properties", "items"} & set(value)}
     lines = [
         *head("assumed-config", 5, "File Formats", "the roles that assumed keeps assumed"),
         *section(
             "SYNOPSIS", ["~/.config/assumed/config.toml".replace("~", "\\(ti"), ".br", "/etc/assumed/config.toml"]
         ),
-        *section("DESCRIPTION", prose(CONFIG_ABOUT)),
+        *section("DESCRIPTION", prose(WORDS["config_about"])),
         *section("THE DAEMON", [*prose("These stand before the first table."), *keys(plain)]),
         *tables,
-        *section("EXAMPLES", literal(CONFIG_EXAMPLE)),
+        *section("EXAMPLES", literal(WORDS["config_example"])),
         *section("SEE ALSO", prose("assumed(1)")),
     ]
     return page(lines)
@@ -172,7 +87,9 @@ def config_page() -> str:
 
 def head(name: str, number: int, manual: str, about: str) -> list[str]:
     generated = '.\\" Written by docs/manual.py from the definitions of the commands and of the configuration.'
-    title = f'.TH {name.upper().replace("-", chr(92) + "-")} {number} {REVISED} "assumed {__version__}" "{manual}"'
+    title = (
+        f'.TH {name.upper().replace("-", chr(92) + "-")} {number} {WORDS["revised"]} "assumed {__version__}" "{manual}"'
+    )
     return [generated, title, ".SH NAME", f"{escaped(name)} \\- {about}"]
 
 
@@ -254,7 +171,7 @@ def section(title: str, lines: Iterable[str]) -> list[str]:
     return [f'.SH "{title}"' if " " in title else f".SH {title}", *lines]
 
 
-def terms(pairs: Terms) -> list[str]:
+def terms(pairs: Iterable[tuple[str, str]]) -> list[str]:
     lines: list[str] = []
     for term, text in pairs:
         lines += [".TP", f"\\fB{escaped(term)}\\fR", *filled(text)]

@@ -14,6 +14,7 @@ import click
 import pytest
 
 from assumed.cli.app import app
+from assumed.config import HostFacts, load
 from assumed.config.schema import schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +73,21 @@ def test_every_option_of_the_configuration_is_described() -> None:
     names = {name for table in tables for name in table.get("properties", {})}
     assert {"duration_seconds", "log_level"} < names
     assert [name for name in names if name not in page] == []
+
+
+def test_its_example_is_a_configuration() -> None:
+    """What somebody copies from the page has to work."""
+    text = manual().WORDS["config_example"]
+    config = load(text, ROOT / "config.toml", {"HOME": "/home/natan"}, host=HostFacts("natan", "laptop"))
+    assert [role.parent for role in config.enabled()] == [None, "my-role"]
+
+
+def test_every_variable_that_the_example_speaks_of_is_described() -> None:
+    """Those of the environment, and those that a hook finds in its own."""
+    words = set(re.findall(r"\b(?:ASSUMED|AWS)_[A-Z_]*[A-Z]\b", (ROOT / "config.example.toml").read_text()))
+    assert {"ASSUMED_ADVICE", "ASSUMED_LOG_LEVEL"} < words
+    pages = shown("assumed.1") + shown("assumed-config.5")
+    assert [word for word in words if word not in pages] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
