@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from assumed.cli.service_facts import Choice
-from assumed.cli.service_install import install
-from assumed.cli.service_look import show_status
-from assumed.cli.service_remove import uninstall
+from assumed.cli.service.facts import Choice
+from assumed.cli.service.install import install
+from assumed.cli.service.look import show_status
+from assumed.cli.service.remove import uninstall
 from assumed.core.errors import AssumedError
 
 if __name__ == "__main__":

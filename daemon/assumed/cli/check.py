@@ -57,7 +57,7 @@ def check(config_path: Path | None, as_json: bool) -> int:
         return USAGE
     from assumed.edge.surroundings import inspect
 
-    from .service_findings import about, services
+    from .service.findings import about, services
 
     status, installed = _status(config), services(config.path)
     passed = any(service.passed_keys for _, service in installed)

@@ -12,11 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assumed.cli.app import FAILING, OK, say
+from assumed.cli.render import Terminal, printable
+from assumed.cli.terminal import terminal_of, write
 from assumed.core.errors import AssumedError
-
-from .app import FAILING, OK, say
-from .render import Terminal, printable
-from .terminal import terminal_of, write
 
 if TYPE_CHECKING:
     from assumed.edge.service.site import Site

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from .app import LazyGroup, config_option
+from assumed.cli.app import LazyGroup, config_option
 
 SUBCOMMANDS = {
-    "install": ("service_install:install_command", "Install the service and start it; or bring it up to date."),
-    "uninstall": ("service_remove:uninstall_command", "Stop the service and remove it."),
-    "status": ("service_look:status_command", "Show how the service is installed and whether it runs."),
-    "logs": ("service_look:logs_command", "Show the service's log."),
-    "print": ("service_print:print_command", "Print the files that install would write."),
+    "install": ("service.install:install_command", "Install the service and start it; or bring it up to date."),
+    "uninstall": ("service.remove:uninstall_command", "Stop the service and remove it."),
+    "status": ("service.look:status_command", "Show how the service is installed and whether it runs."),
+    "logs": ("service.look:logs_command", "Show the service's log."),
+    "print": ("service.show:print_command", "Print the files that install would write."),
 }
 
 
@@ -63,7 +63,7 @@ def chosen(config_path: Path | None, system: bool, user: str | None, *, needs_ro
     """The service that the options mean. Raises click.UsageError for a contradiction, AssumedError."""
     import os
 
-    from .service_facts import Choice
+    from .facts import Choice
 
     if system and user is None:
         raise click.UsageError("--system needs --user NAME: the account whose roles are kept")

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assumed.cli.app import OK, say
+from assumed.cli.terminal import write
 from assumed.core.errors import AssumedError
 
-from .app import OK, say
-from .service import chosen, options
-from .terminal import write
+from . import chosen, options
 
 if TYPE_CHECKING:
     from assumed.config import Config
     from assumed.edge.service.plan import Command, File, Plan
 
-    from .service_facts import Choice
+    from .facts import Choice
 
 
 @click.command(name="print")
@@ -47,7 +47,7 @@ def planned_for(choice: Choice, config: Config, *, sandboxed: bool) -> Plan:
     from assumed.edge.service.plan import plan
     from assumed.edge.service.program import program
 
-    from .service_facts import wish
+    from .facts import wish
 
     try:
         return plan(choice.site, wish(choice, choice.site, config, program(), sandboxed=sandboxed))

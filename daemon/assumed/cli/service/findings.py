@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from assumed.config.service import Installed
     from assumed.edge.surroundings import Finding
 
-    from .service_facts import Choice
+    from .facts import Choice
 
 
 def services(config_path: Path | None) -> list[tuple[Choice, Installed]]:
     """Our own service, and the machine's for our account, as far as they are installed."""
     from assumed.core.errors import AssumedError
 
-    from .service_facts import Choice
+    from .facts import Choice
 
     found = []
     try:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assumed.cli.app import OK, say
 from assumed.core.errors import AssumedError, ConfigError
 
-from .app import OK, say
-from .service import chosen, options
-from .service_words import counted, tell, with_progress
+from . import chosen, options
+from .words import counted, tell, with_progress
 
 if TYPE_CHECKING:
     from assumed.edge.service.record import Record
 
-    from .service_facts import Choice
+    from .facts import Choice
 
 
 @click.command(name="uninstall")

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assumed import __version__
+from assumed.cli.app import FAILING, OK, USAGE, say
+from assumed.cli.health import is_enabled, is_healthy, is_served
+from assumed.cli.render import render
+from assumed.cli.terminal import terminal_of, write
 from assumed.core.errors import AlreadyRunning, AssumedError
 
-from .app import FAILING, OK, USAGE, say
-from .health import is_enabled, is_healthy, is_served
-from .render import render
-from .service import chosen, options
-from .service_print import planned_for, show_plan
-from .service_words import TICK, counted, tell, with_progress
-from .terminal import terminal_of, write
+from . import chosen, options
+from .show import planned_for, show_plan
+from .words import TICK, counted, tell, with_progress
 
 if TYPE_CHECKING:
     from assumed.config import Config
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from assumed.edge.service.plan import Command, Plan
     from assumed.edge.service.record import Record
 
-    from .service_facts import Choice
+    from .facts import Choice
 
 TRIED_SECONDS = 15.0
 """For the first renewals; the daemon says READY within 10 s whatever the network does."""
@@ -162,7 +162,7 @@ def _warn(choice: Choice, config: Config) -> None:
     from assumed.config.report import listed
     from assumed.edge.surroundings import inspect, started_programs
 
-    from .service_findings import about, service_of
+    from .findings import about, service_of
 
     service = service_of(choice)
     findings = inspect(config, choice.environ, passed_keys=bool(service and service.passed_keys))

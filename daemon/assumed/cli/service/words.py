@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .check import line
-from .render import wrapped
-from .terminal import show_line, terminal_of, write
+from assumed.cli.check import line
+from assumed.cli.render import wrapped
+from assumed.cli.terminal import show_line, terminal_of, write
 
 T = TypeVar("T")
 TICK = 0.1

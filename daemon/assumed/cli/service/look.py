@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assumed import __version__
+from assumed.cli.app import FAILING, NOT_RUNNING, OK
+from assumed.cli.check import LONG_LINE, finding_lines, line
+from assumed.cli.render import in_words
+from assumed.cli.terminal import terminal_of, write
 from assumed.core.errors import ConfigError
 
-from .app import FAILING, NOT_RUNNING, OK
-from .check import LONG_LINE, finding_lines, line
-from .render import in_words
-from .service import chosen, options
-from .terminal import terminal_of, write
+from . import chosen, options
 
 if TYPE_CHECKING:
     from assumed.config import Config
     from assumed.edge.surroundings import Finding
 
-    from .service_facts import Choice
+    from .facts import Choice
 
 
 @click.command(name="status")
@@ -60,10 +60,10 @@ def logs_command(config_path: Path | None, system: bool, user: str | None, follo
       assumed service logs --follow
       assumed service logs -n 1000 | jq -r 'select(.event == "role.renewal_failed") | .profile'
     """
-    from . import service_logs
+    from . import logs
 
     site = chosen(config_path, system, user, needs_root=False).site
-    return service_logs.show(site, follow=follow, lines=lines, readable=sys.stdout.isatty())
+    return logs.show(site, follow=follow, lines=lines, readable=sys.stdout.isatty())
 
 
 def show_status(choice: Choice, *, as_json: bool) -> int:
@@ -81,7 +81,7 @@ def show_status(choice: Choice, *, as_json: bool) -> int:
 
 def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
     """How the service stands, and what there is to say about it."""
-    from .service_findings import about, service_of
+    from .findings import about, service_of
 
     seen = choice.manager.seen()
     found = service_of(choice)
