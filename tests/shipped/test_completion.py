@@ -63,6 +63,7 @@ CASES: dict[str, list[str]] = {
     "assumed wait --tim": ["--timeout"],
     "assumed --config other.toml refresh e": ["elsewhere"],
     "assumed refresh --config=other.toml e": ["elsewhere"],
+    "assumed service ": ["install", "logs", "print", "status", "uninstall"],
     "assumed exec my-role -- printen": ["printenv"],
 }
 """Line → everything that is offered for its last word, in every shell."""
@@ -98,15 +99,21 @@ def test_words_that_a_shell_cuts_up_are_completed_whole(shell: Shell) -> None:
 def test_files_where_a_file_is_meant(shell: Shell, user: Home) -> None:
     """For `--config`, and behind the name of another program's."""
     (user.path / "train.py").touch()
-    lines = ["assumed --config oth", "assumed exec my-role -- cat trai", "assumed exec my-role cat trai"]
-    if isinstance(shell, Fish):
-        assert [shell.offers(line) for line in lines] == [["other.toml"], ["train.py"], ["train.py"]]
-    else:
-        assert [shell.completed(line).strip() for line in lines] == [
-            "assumed --config other.toml",
-            "assumed exec my-role -- cat train.py",
-            "assumed exec my-role cat train.py",
-        ]
+    (user.path / "sessions").mkdir()
+    lines = {
+        "assumed --config oth": "other.toml",
+        "assumed status --config=oth": "other.toml",
+        "assumed credential-process --state sess": "sessions/",
+        "assumed exec my-role -- cat trai": "train.py",
+        "assumed exec my-role cat trai": "train.py",
+    }
+    for line, word in lines.items():
+        before, sign, _ = line.rpartition("=" if "=" in line else " ")
+        if isinstance(shell, Fish):
+            joined = f"{before.split()[-1]}=" if sign == "=" else ""
+            assert shell.offers(line) == [joined + word]
+        else:
+            assert shell.completed(line).strip() == before + sign + word
 
 
 @pytest.mark.parametrize("broken", ["roles = [", "", None], ids=["not TOML", "empty", "none"])
