@@ -110,8 +110,8 @@ def whole_frame(text: str) -> bool:
 
 @pytest.mark.parametrize(
     ("ending", "status"),
-    [("q", 0), ("\x03", 130), (signal.SIGTERM, TERMINATED), (signal.SIGHUP, TERMINATED)],
-    ids=["q", "ctrl-c", "SIGTERM", "SIGHUP"],
+    [("q", 0), ("\x03", 130), (signal.SIGTERM, TERMINATED)],
+    ids=["q", "ctrl-c", "SIGTERM"],
 )
 def test_whatever_ends_it_leaves_the_terminal_as_it_was(watching: Watching, ending: str | int, status: int) -> None:
     watching.until(lambda text: "my-role" in text)
@@ -140,13 +140,14 @@ def test_it_fills_the_terminal_also_after_a_resize_and_gives_it_back_for_ctrl_z(
 
 
 def test_on_a_dumb_terminal_it_says_what_there_is_and_then_is_quiet(user: Home) -> None:
-    terminal = Watching(user, TERM="dumb")
+    terminal = Watching(user, TERM="dumb", LC_ALL="C")
     try:
         text = terminal.until(lambda text: "my-role" in text and text.endswith("\r\n\r\n"))
         assert re.match(r"\d\d:\d\d:\d\d\r\nassumed is not running", text)
         terminal.type(b"\x03")
         assert terminal.end() == 130
         assert "\x1b" not in terminal.output
+        assert terminal.output.isascii()  # Python would write UTF-8 in the C locale, too; the terminal may not show it
         assert terminal.output.count("PROFILE") == 1
     finally:
         terminal.close()

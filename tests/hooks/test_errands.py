@@ -49,7 +49,7 @@ def test_a_command_ends_as_it_ends(script: str, code: int, message: str, output:
 
 def test_a_command_that_talks_without_end_is_heard_for_as_long_as_it_may_take() -> None:
     """Its beginning is kept, and no more of it."""
-    outcome = run(errand("yes a", within=0.3))
+    outcome = run(errand("yes a", within=0.1))
     assert (outcome.code, outcome.message) == (None, "killed, for it took more than 0 s")
     assert len(outcome.output) == LONGEST_OUTPUT
 
@@ -63,7 +63,7 @@ def test_a_command_that_cannot_be_started_says_so(program: str) -> None:
 
 def test_what_is_offered_again_replaces_what_waits_and_is_not_run_twice(line: tuple[Errands, Done]) -> None:
     errands, done = line
-    first, second = errand("sleep 0.2", "first"), errand("exit 0", "second")
+    first, second = errand("sleep 0.1", "first"), errand("exit 0", "second")
     errands.offer([first, errand("exit 9", "never")])
     eventually(lambda: "first" in errands._in_hand, within=10)
     errands.offer([first, second])
@@ -83,7 +83,7 @@ def test_at_the_end_the_command_under_way_has_a_moment_and_the_others_are_not_be
     errands.offer([errand("sleep 100", "long"), errand("exit 0", "next")])
     eventually(lambda: "long" in errands._in_hand, within=10)
     began = time.monotonic()
-    errands.close(0.2)
+    errands.close(0.1)
     assert time.monotonic() - began < 10
     assert done.get_nowait()[1].message == "killed, for the daemon stopped"
     assert done.empty()
