@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.cli.app import COMMANDS
+from assumed.cli.app import COMMANDS, NO_DAEMON
 from world.daemon import Home, role
 
 ARN = "arn:aws:iam::123456789012:role/MyApp/MyS3Access"
@@ -115,7 +115,7 @@ def test_a_configuration_that_is_named_but_missing_is_not_replaced_by_another(us
 def test_the_status_without_a_daemon_shows_the_disk_and_exits_3(user: Home) -> None:
     result = user.assumed("status")
     assert result.returncode == 3
-    assert result.stderr == "assumed: the daemon is not running; start it with `assumed run`\n"
+    assert result.stderr == f"assumed: {NO_DAEMON}\n"
     assert re.search(r"^my-role +pending ", result.stdout, re.MULTILINE)
     assert re.search(r"^other +disabled ", result.stdout, re.MULTILINE)
 
@@ -143,7 +143,7 @@ def test_wait_gives_up_in_time_with_a_sentence_for_each_role(user: Home) -> None
     assert time.monotonic() - begin < 5
     assert result.stderr.splitlines() == [
         "assumed: my-role: it has no session in the credentials file",
-        "assumed: the daemon is not running; start it with `assumed run`",
+        f"assumed: {NO_DAEMON}",
     ]
 
 

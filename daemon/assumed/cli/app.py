@@ -16,6 +16,7 @@ import click
 from assumed.core.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
 
 OK, FAILING, USAGE, NOT_RUNNING, ANOTHER_INSTANCE = range(5)
+NO_DAEMON = "the daemon is not running; start it with `assumed service install`, or in a terminal with `assumed run`"
 
 COMMANDS = {
     "run": ("run:run", "Keep the roles assumed, in the foreground (systemd and launchd start this)."),

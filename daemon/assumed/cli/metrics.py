@@ -9,7 +9,7 @@ import click
 
 from assumed.core.errors import NotRunning
 
-from .app import NOT_RUNNING, OK, config_option, say
+from .app import NO_DAEMON, NOT_RUNNING, OK, config_option, say
 from .place import Place, locate
 
 
@@ -41,7 +41,7 @@ def metrics(config_path: Path | None, textfile: Path | None) -> int:
     else:
         write_textfile(textfile.absolute(), text(facts))
     if facts["running"] is None:
-        say("the daemon is not running; start it with `assumed run`")
+        say(NO_DAEMON)
         return NOT_RUNNING
     return OK
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from .app import FAILING, NOT_RUNNING, OK, config_option, say
+from .app import FAILING, NO_DAEMON, NOT_RUNNING, OK, config_option, say
 from .health import is_healthy
 from .place import locate
 from .render import render
@@ -43,6 +43,6 @@ def status(config_path: Path | None, as_json: bool, watch: bool) -> int:
     else:
         write(render(document, time.time(), terminal_of(sys.stdout)))
     if document["daemon"] is None:
-        say("the daemon is not running; start it with `assumed run`")
+        say(NO_DAEMON)
         return NOT_RUNNING
     return OK if is_healthy(document) else FAILING

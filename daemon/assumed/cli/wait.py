@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .app import FAILING, OK, config_option, say
+from .app import FAILING, NO_DAEMON, OK, config_option, say
 from .completion import complete_profiles
 from .health import Document, Role, explanation, is_enabled, is_served
 from .place import locate
@@ -51,7 +51,7 @@ def wait(config_path: Path | None, timeout: float, profiles: tuple[str, ...]) ->
     for profile, reason in unserved.items():
         say(f"{profile}: {reason}")
     if unserved and document["daemon"] is None:
-        say("the daemon is not running; start it with `assumed run`")
+        say(NO_DAEMON)
     return FAILING if unserved else OK
 
 
