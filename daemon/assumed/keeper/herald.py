@@ -7,6 +7,7 @@ off is told by the next start. After a boot, what still needs a person is told o
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from assumed.config import Hooks
@@ -83,7 +84,7 @@ class Herald:
             code=outcome.code,
             message=outcome.message,
             output=outcome.output.strip(),
-            advice=f"run it by hand, as the daemon's user: {done.argv[0]}; or correct {done.hook} under [hooks]",
+            advice=f"run it by hand, as the daemon's user, or correct {done.hook} under [hooks]: {shlex.join(done.argv)}",
         )
 
     def close(self, now: Instant) -> None:
