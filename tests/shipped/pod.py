@@ -107,7 +107,9 @@ class Pod:
         )
         self._running.append(self._network)
         assert self._network.stdout is not None
-        assert self._network.stdout.readline() == "up\n"
+        if self._network.stdout.readline() != "up\n":
+            self.__exit__()
+            raise AssertionError("the pod has no network of its own")
         return self
 
     def __exit__(self, *exc: object) -> None:

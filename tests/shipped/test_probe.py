@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -183,12 +184,34 @@ def test_a_probe_of_serve_imports_next_to_nothing(user: Home) -> None:
         (["liveness", "--token-file"], None),
         (["liveness", "--token-file=x"], None),
         (["liveness", "--token-file", "x", "--port", "http"], None),
+        (["liveness", "--token-file", "x", "--port", "99999"], None),
         (["nonsense", "--token-file", "x"], None),
         (["--token-file", "/nowhere/token", "--port", "1", "readiness"], 3),
     ],
 )
 def test_what_the_quick_way_does_not_understand_is_left_to_click(arguments: list[str], status: int | None) -> None:
     assert probing.quick(arguments) == status
+
+
+@pytest.mark.parametrize(
+    "reply", [b"HTTP/1.1 404 Not Found\r\n\r\n<html>", b"HTTP/1.1 503 x\r\n\r\n[]", b"220 mail", b""]
+)
+def test_another_program_on_the_port_is_not_alive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], reply: bytes
+) -> None:
+    (tmp_path / "token").write_text("token")
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+
+        def answer() -> None:
+            channel, _ = server.accept()
+            with channel:
+                channel.recv(65536)
+                channel.sendall(reply)
+
+        answering = pool.submit(answer)
+        assert probing.ask("liveness", str(tmp_path / "token"), server.getsockname()[1]) in {1, 3}
+        answering.result(10)
+    assert "assumed serve" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["liveness", "--token-file=x"], ["--port", "9", "--token-file=x", "readiness"]])

@@ -22,9 +22,10 @@ def quick(arguments: list[str]) -> int | None:
             position = words.index(name)
             options[name] = words[position + 1]
             del words[position : position + 2]
-    if len(words) != 1 or words[0] not in PATHS or "--token-file" not in options or not options["--port"].isdigit():
+    port = int(options["--port"]) if options["--port"].isdecimal() else 0
+    if len(words) != 1 or words[0] not in PATHS or "--token-file" not in options or not 0 < port < 65536:
         return None
-    return ask(words[0], options["--token-file"], int(options["--port"]))
+    return ask(words[0], options["--token-file"], port)
 
 
 def ask(kind: str, token_file: str, port: int) -> int:
@@ -39,7 +40,11 @@ def ask(kind: str, token_file: str, port: int) -> int:
         return OK
     import json
 
-    sys.stderr.write(f"assumed: {json.loads(body)['Message']}\n")
+    try:
+        said = json.loads(body)["Message"]
+    except (ValueError, LookupError, TypeError):
+        said = f"what answers on port {port} is no `assumed serve` (status {status})"
+    sys.stderr.write(f"assumed: {said}\n")
     return FAILING
 
 
