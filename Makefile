@@ -6,7 +6,7 @@ ARGS ?=
 # More than there are cores: the tests of real processes mostly wait for sessions to end.
 WORKERS ?= 8
 
-.PHONY: demo test check bench proof interop format clean
+.PHONY: demo test check bench proof interop manual format clean
 
 demo: $(VENV)/demo.ready
 	@$(BIN)/assumed demo $(ARGS)
@@ -28,6 +28,10 @@ proof: $(VENV)/dev.ready
 
 interop: $(VENV)/dev.ready
 	@$(BIN)/pytest -n 6 --dist worksteal -m interop -rs $(ARGS)
+
+# Manual pages are committed: a packager needs no Python of ours to have them. A test says when they are behind.
+manual: $(VENV)/demo.ready
+	@$(BIN)/python docs/manual.py
 
 format: $(VENV)/dev.ready
 	@$(BIN)/ruff check --fix .

@@ -26,10 +26,11 @@ TABLE = re.findall(r"^\| `assumed ([a-z-]+)", README, re.MULTILINE)
 
 def test_its_configuration_is_valid() -> None:
     """What a newcomer copies has to work."""
-    (toml,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    config = load(toml, ROOT / "config.toml", {"HOME": "/home/natan"}, host=HostFacts("natan", "laptop"))
+    toml = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    config = load("\n".join(toml), ROOT / "config.toml", {"HOME": "/home/natan"}, host=HostFacts("natan", "laptop"))
     assert [role.profile for role in config.enabled()] == ["my-role", "prod-admin"]
     assert config.roles[1].parent == "my-role"
+    assert set(config.hooks.commands()) == {"after_renewal", "when_needed"}
 
 
 @pytest.mark.parametrize("command", [c for c in CONSOLE if c.startswith("make ")])
