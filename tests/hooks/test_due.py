@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assumed.core.hooks import EDITING, Change, Told, Trouble, Verdict, after, due, pruned, troubles, verdict
 from assumed.core.model import Decision, Failure, FailureKind, Instant, Role, Session
@@ -141,6 +144,32 @@ def test_once_told_it_is_told() -> None:
     assert recovered == Change("recovered", "source profile:s@default", "")
     assert recovered.message == "a is well again"
     assert after(told, recovered) == Told(sessions={"a": "1"})
+
+
+KINDS = st.sampled_from([None, *FailureKind])
+
+
+@given(st.lists(st.tuples(KINDS, st.sampled_from(["", "1", "2"]), st.sampled_from([0.0, 100.0])), max_size=25))
+def test_whatever_happens_nothing_is_told_twice_and_only_what_was_told_can_be_over(
+    history: list[tuple[FailureKind | None, str, float]],
+) -> None:
+    told, said = Told(), [Change("recovered", "", "")]
+    open_needs: dict[str, str] = {}
+    for kind, mark, stood in history:
+        seen = {"a": well(mark=mark) if kind is None else replace(failed(kind), session=mark)}
+        found = troubles(seen, {})
+        for change in due(told, seen, found, dict.fromkeys(found, 0.0), stood):
+            told = after(told, change)
+            said.append(change)
+            if change.event == "needed":
+                assert open_needs.get(change.subject) != change.mark
+                open_needs[change.subject] = change.mark
+            elif change.event == "recovered":
+                open_needs.pop(change.subject, None)
+        assert due(told, seen, found, dict.fromkeys(found, 0.0), stood) == []
+        assert open_needs == told.needs
+    sessions = [change.mark for change in said if change.event == "renewed"]
+    assert all(one != next_one for one, next_one in pairwise(sessions))
 
 
 def test_roles_that_are_gone_neither_recover_nor_are_remembered() -> None:

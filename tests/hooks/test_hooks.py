@@ -58,6 +58,7 @@ def test_a_command_is_told_of_a_new_session_once_it_can_be_read_and_of_nothing_e
     assert (first["umask"], first["leader"], first["stdin"]) == (0o077, True, "")
     assert first["descriptors"] <= 4
     assert {name: environ[name] for name in environ if name.startswith("ASSUMED_")} == {
+        "ASSUMED_CONFIG": str(place.config),
         "ASSUMED_EVENT": "renewed",
         "ASSUMED_PROFILE": "a",
         "ASSUMED_ROLE_ARN": ARN + "a",

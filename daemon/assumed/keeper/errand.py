@@ -59,7 +59,8 @@ def facts(desk: Desk, change: Change, now: Instant) -> dict[str, str]:
         "MESSAGE": change.message,
         "ADVICE": change.advice,
     }
-    return {f"ASSUMED_{name}": plain(text) for name, text in told.items()}
+    config = str(desk.watch.running.path)  # for a command that runs one of ours
+    return {"ASSUMED_CONFIG": config, **{f"ASSUMED_{name}": plain(text) for name, text in told.items()}}
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ off is told by the next start. After a boot, what still needs a person is told o
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 
@@ -20,6 +21,10 @@ from .desk import Desk
 from .errand import errand
 from .messages import Ran
 from .status import Known, last_error
+
+AHEAD = 20
+"""Changes that are made ready at a time: one command runs after the other, and a burst of a thousand renewals would
+make a thousand environments for each of them."""
 
 
 class Herald:
@@ -46,22 +51,23 @@ class Herald:
 
     def tick(self, now: Instant, is_ready: bool) -> None:
         """Offer what is to be told. Nothing is, until the first plan has been carried out."""
-        told = self._hooks(now)
-        if told is None or not is_ready:
+        if self._hooks(now) is None or not is_ready:
             return
         self._look(now)
-        common = self._common()
-        troubles = hooks.troubles(self._verdicts, common)
-        self._since = {
-            subject: old
-            if (old := self._since.get(subject)) is not None and old[0] == trouble.mark
-            else (trouble.mark, now.boot)
-            for subject, trouble in troubles.items()
-        }
-        since = {subject: at for subject, (_, at) in self._since.items()}
+        troubles = hooks.troubles(self._verdicts, self._common())
+        since = self._standing(troubles, now)
         ends = (since[subject] + trouble.stands for subject, trouble in troubles.items())
-        self.due_at = min((at for at in ends if now.boot < at < float("inf")), default=None)
+        self.due_at = min((at for at in ends if now.boot < at < math.inf), default=None)
+        told = self._told or Told()
         self._offer(hooks.due(told, self._verdicts, troubles, since, now.boot), now)
+
+    def _standing(self, troubles: Mapping[str, Trouble], now: Instant) -> dict[str, float]:
+        """Since when each trouble stands, by the boot clock; another mark is another trouble."""
+        before, self._since = self._since, {}
+        for subject, trouble in troubles.items():
+            mark, at = before.get(subject, ("", 0.0))
+            self._since[subject] = (trouble.mark, at if mark == trouble.mark else now.boot)
+        return {subject: at for subject, (_, at) in self._since.items()}
 
     def ran(self, message: Ran, now: Instant) -> None:
         """A command has ended: what it was to tell has been told, however it went."""
@@ -84,7 +90,7 @@ class Herald:
             code=outcome.code,
             message=outcome.message,
             output=outcome.output.strip(),
-            advice=f"run it by hand, as the daemon's user, or correct {done.hook} under [hooks]: {shlex.join(done.argv)}",
+            advice=f"run it by hand, or correct {done.hook} under [hooks]: {shlex.join(done.argv)}",
         )
 
     def close(self, now: Instant) -> None:
@@ -144,8 +150,9 @@ class Herald:
             gone = self._verdicts.keys() - desk.book.roles.keys()
         for profile in gone:
             del self._verdicts[profile]
-        if (first or gone) and self._told is not None:
-            self._told = hooks.pruned(self._told, self._verdicts)
+        told = self._told
+        if told is not None and (first or gone or told.failures or told.needs):
+            self._told = hooks.pruned(told, self._verdicts)
 
     def _verdict(self, profile: str, now: Instant) -> Verdict:
         desk = self._desk
@@ -195,7 +202,7 @@ class Herald:
         self._told = told
         if any(change.event != "renewed" for change in silent):
             self._tell(told, now)
-        loud = [(change, configured) for change in changes if change not in silent]
+        loud = [(change, configured) for change in changes if change not in silent][:AHEAD]
         if loud == self._offered:
             return
         self._offered = loud
