@@ -65,7 +65,10 @@ echo "$user:*:19000:0:99999:7:::" >> "$root/etc/shadow"
 mkdir "$root/home/$user" && mount --bind "$base/home" "$root/home/$user"
 mkdir -p "$root/var/lib/systemd/linger" && touch "$root/var/lib/systemd/linger/$user"
 for path in "$@"; do
-  [ "$(stat -c %d "$path")" = "$(stat -c %d /)" ] || { mkdir -p "$root$path"; mount --rbind -o ro "$path" "$root$path"; }
+  # Of another file system, or under one of those that are empty there (/tmp, /home).
+  if [ "$(stat -c %d "$path")" != "$(stat -c %d /)" ] || [ ! -e "$root$path" ]; then
+    mkdir -p "$root$path" && mount --rbind -o ro "$path" "$root$path"
+  fi
   while [ "$path" != / ]; do
     chmod o+x "$root$path" 2> /dev/null || true
     path=$(dirname "$path")
