@@ -51,7 +51,8 @@ def missing() -> str | None:
     lacks = [name for name in ("unshare", "nsenter", "setpriv", "systemctl", "dbus-daemon") if not shutil.which(name)]
     if lacks or not Path("/lib/systemd/systemd").exists():
         return f"not installed: {', '.join(lacks or ['systemd'])}"
-    if any(Path(path).resolve().is_relative_to(hidden) for path in (ROOT, sys.prefix) for hidden in ("/tmp", "/var/tmp")):
+    places = (ROOT.resolve(), Path(sys.prefix).resolve())
+    if any(place.is_relative_to(hidden) for place in places for hidden in ("/tmp", "/var/tmp")):
         return "the checkout lies where PrivateTmp= hides it from the service; clone it elsewhere"
     for package, file in NEEDED.items():
         if not list(Path("/").glob(file)):
