@@ -198,6 +198,7 @@ ROWS: list[tuple[str, str, Callable[[Figures], tuple[str, bool | None]]]] = [
     ("edit of the configuration to profile", "< 1.5 s", _reload),
     ("hardening of the system unit", "≤ 1.5", _exposure("assumed@.service", 1.5)),
     ("hardening of the user unit in its sandbox", "≤ 2.0", _exposure(SANDBOXED, 2.0)),
+    ("`service install`, empty home, to a fresh profile", "≤ 10 s", _woken("service.first_profile_seconds", 10.0)),
     ("`systemctl start` to READY, profile written", "≤ 10 s", _woken("systemd.start_seconds", 10.0)),
     ("`systemctl reload` to a new role's profile", "≤ 1 s", _woken("systemd.reload_seconds", 1.0)),
     ("hung past the watchdog, killed: to READY again", "≤ 10 s, no call", _restart),
