@@ -192,6 +192,40 @@ def test_a_reader_that_leaves_early_is_no_error(user: Home) -> None:
     assert (result.returncode, result.stderr) == (141, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [["status", "--json"], ["--help"], ["completion", "bash"]])
+def test_what_cannot_be_written_is_said_in_a_sentence(user: Home, arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "assumed", *arguments],
+            env=user.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    said = "assumed: what there is to say cannot be written: No space left on device\n"
+    assert (result.returncode, result.stderr) == (1, said)
+
+
+def test_a_hook_that_would_run_itself_again_is_refused(user: Home) -> None:
+    """after_renewal = "assumed refresh": 26 renewals in ten seconds, for ever."""
+    result = user.assumed("refresh", ASSUMED_EVENT="renewed")
+    assert result.returncode == 2
+    assert "after_renewal" in result.stderr
+
+
+def test_metrics_are_written_to_no_file_that_node_exporter_would_not_read(user: Home) -> None:
+    """`--textfile ~/.aws/credentials` would be the end of somebody's keys."""
+    user.add_source("AKIAFAKESOURCE00", "fake-secret-of-natan")
+    before = user.credentials.read_bytes()
+    result = user.assumed("metrics", "--textfile", str(user.credentials))
+    assert result.returncode == 2
+    assert "does not end in .prom" in result.stderr
+    assert user.credentials.read_bytes() == before
+
+
 def terminal_run(user: Home, *arguments: str, interrupt: bool = False, **more: str) -> tuple[int, str]:
     """Run a command on a terminal of its own; with `interrupt`, press Ctrl-C after its first output."""
     leader, follower = pty.openpty()

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.cli.watch import ENTER, LEAVE, TERMINATED
+from assumed.cli.watch import ENTER, LEAVE
 from world.daemon import Home, role
 
 IN_A_SESSION = (
@@ -39,13 +40,16 @@ def user(tmp_path: Path) -> Home:
 class Watching:
     """The command on a terminal of its own."""
 
-    def __init__(self, home: Home, columns: int = 80, lines: int = 24, **more: str) -> None:
+    def __init__(self, home: Home, columns: int = 80, lines: int = 24, begin_with: str = "", **more: str) -> None:
+        """`begin_with`: a shell instead."""
         self._leader, self._follower = pty.openpty()
         self.resize(columns, lines)
         self.modes = termios.tcgetattr(self._follower)
         self.output = ""
         self._process = subprocess.Popen(
-            [sys.executable, "-c", IN_A_SESSION, "status", "--watch"],
+            [sys.executable, "-c", IN_A_SESSION, "status", "--watch"]
+            if not begin_with
+            else [begin_with, "--norc", "-i"],
             env=home.environment(**{"TERM": "xterm", "LANG": "C.UTF-8", **more}),
             stdin=self._follower,
             stdout=self._follower,
@@ -110,8 +114,8 @@ def whole_frame(text: str) -> bool:
 
 @pytest.mark.parametrize(
     ("ending", "status"),
-    [("q", 0), ("\x03", 130), (signal.SIGTERM, TERMINATED)],
-    ids=["q", "ctrl-c", "SIGTERM"],
+    [("q", 0), ("\x03", 130), ("\x1c", 131), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["q", "ctrl-c", "ctrl-backslash", "SIGTERM", "SIGHUP"],
 )
 def test_whatever_ends_it_leaves_the_terminal_as_it_was(watching: Watching, ending: str | int, status: int) -> None:
     watching.until(lambda text: "my-role" in text)
@@ -149,5 +153,20 @@ def test_on_a_dumb_terminal_it_says_what_there_is_and_then_is_quiet(user: Home) 
         assert "\x1b" not in terminal.output
         assert terminal.output.isascii()  # Python would write UTF-8 in the C locale, too; the terminal may not show it
         assert terminal.output.count("PROFILE") == 1
+    finally:
+        terminal.close()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_a_watch_that_a_shell_has_stopped_can_be_killed(user: Home) -> None:
+    """Changing the terminal from the background would stop it once more (SIGTTOU), and the kill with it."""
+    terminal = Watching(user, begin_with="bash", PS1="$ ")
+    try:
+        terminal.type(f"{sys.executable} -m assumed status --watch\n".encode())
+        terminal.until(lambda text: "my-role" in text)
+        terminal.type(b"\x1a")
+        terminal.until(lambda text: "Stopped" in text)
+        terminal.type(b"kill %1; wait %1; echo ended with $?\n")
+        terminal.until(lambda text: "ended with 143" in text)
     finally:
         terminal.close()

@@ -24,6 +24,18 @@ def test_a_named_file_comes_first_whether_it_exists_or_not(tmp_path: Path, monke
     assert find(None, environ) == Path("/h/env.toml")
 
 
+def test_only_a_relative_name_needs_a_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job of days may outlive the directory that it was started in: its renewals must not end with it."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert find("/x/mine.toml", {}) == Path("/x/mine.toml")
+    assert find(None, {"HOME": "/h", "ASSUMED_CONFIG": "~/env.toml"}) == Path("/h/env.toml")
+    with pytest.raises(ConfigError, match=r"mine\.toml: is relative to the working directory, which has been removed"):
+        find("mine.toml", {})
+
+
 def test_a_named_file_in_another_users_home_is_refused() -> None:
     """Only a shell knows where that is, and it has expanded it by then."""
     with pytest.raises(ConfigError, match=re.escape("~bob/c.toml: starts with ~bob, another user's home")):

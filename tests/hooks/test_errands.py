@@ -107,6 +107,7 @@ def test_a_command_inherits_nothing_that_leads_to_credentials_or_to_the_service_
 
 def test_a_text_for_a_command_is_one_line_without_a_secret() -> None:
     assert plain("a\n b\x1b[2J AKIA1234567890123456") == "a b\\u001b[2J [key …3456]"
+    assert plain("a\u202eb\u200b") == "a b", "nor what turns the direction of writing"
     assert len(plain("x " * 4000)) == 1000
 
 

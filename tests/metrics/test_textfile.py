@@ -82,7 +82,7 @@ def test_everybody_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
     """node_exporter runs as another user. It is the one file of ours that is wider than 0600."""
     before = os.umask(0o077)
     try:
-        write_textfile(tmp_path / "assumed.prom", b"x 1\n")
+        write_textfile(tmp_path / "assumed.prom", text(facts()))
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "assumed.prom").stat().st_mode) == 0o644
@@ -143,6 +143,22 @@ def test_a_file_that_is_no_longer_asked_for_goes(desk: Desk, tmp_path: Path) -> 
     desk.wake_until(lambda: second.exists() and not first.exists(), "the move")
     desk.path = None
     desk.wake_until(lambda: not second.exists(), "the removal")
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_text("# HELP node_x\n"), os.mkfifo], ids=["file", "fifo"])
+def test_what_is_not_ours_is_neither_replaced_nor_removed(make: Any, desk: Desk, tmp_path: Path) -> None:
+    """Another program's file of that name, there from the beginning or put there meanwhile."""
+    desk.textfile.start()
+    file = tmp_path / "assumed.prom"
+    eventually(file.exists, 10)
+    file.unlink()
+    make(file)
+    before = file.stat()
+    desk.wake_until(lambda: desk.said, "it is refused")
+    assert desk.said[0][2]["message"] == f"{file} is another program's file"
+    desk.path = tmp_path / "other.prom"
+    desk.wake_until((tmp_path / "other.prom").exists, "the other one is written")
+    assert (file.stat().st_ino, file.stat().st_size) == (before.st_ino, before.st_size)
 
 
 def test_what_an_earlier_crash_has_left_is_swept(desk: Desk, tmp_path: Path) -> None:

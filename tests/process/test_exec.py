@@ -42,11 +42,11 @@ def one_role(aws_home: Home, sts: FakeSts) -> Home:
 class Running:
     """A command under `assumed exec`, whose output can be looked at while it runs."""
 
-    def __init__(self, home: Home, sts: FakeSts, *command: str, **more: str) -> None:
+    def __init__(self, home: Home, sts: FakeSts, *command: str, directory: Path | None = None, **more: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "assumed", "exec", "a", "--", *command],
             env=home.environment(AWS_ENDPOINT_URL_STS=sts.url, **more),
-            cwd=home.path,
+            cwd=directory or home.path,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -69,9 +69,9 @@ class Running:
 
 
 @contextmanager
-def running(home: Home, sts: FakeSts, *command: str, **more: str) -> Iterator[Running]:
+def running(home: Home, sts: FakeSts, *command: str, directory: Path | None = None, **more: str) -> Iterator[Running]:
     """Runs inside; its input ends with the block, and it with that."""
-    run = Running(home, sts, *command, **more)
+    run = Running(home, sts, *command, directory=directory, **more)
     try:
         yield run
         run.process.communicate(timeout=20)
@@ -101,6 +101,17 @@ def test_with_a_daemon_it_asks_sts_for_nothing_and_survives_its_death(
             run.until(2)
             daemon.start()
             run.until(3)
+    assert run.process.returncode == 0
+
+
+def test_a_working_directory_that_is_removed_ends_no_renewals(one_role: Home, sts: FakeSts, tmp_path: Path) -> None:
+    """Of a job of days, say; nobody asks for the directory but whoever reads a relative name."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with running(one_role, sts, sys.executable, "-c", SIGNER, directory=gone) as run:
+        run.until(1)
+        gone.rmdir()
+        run.until(3)
     assert run.process.returncode == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -16,6 +17,8 @@ import click
 from assumed.core.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
 
 OK, FAILING, USAGE, NOT_RUNNING, ANOTHER_INSTANCE = range(5)
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+"""Where our own files meet these, it is a FileRefused: here it is stdout that cannot be written."""
 NO_DAEMON = "the daemon is not running; start it with `assumed service install`, or in a terminal with `assumed run`"
 
 COMMANDS = {
@@ -178,13 +181,23 @@ def main(arguments: list[str]) -> int:
     except AssumedError as error:
         say(str(error))
         return FAILING
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _give_up_on_stdout()
+        say(f"what there is to say cannot be written: {error.strerror}")
+        return FAILING
     except (KeyboardInterrupt, click.Abort):
         return 128 + signal.SIGINT
     except ReaderGone:
-        # Nothing to say, also not when the interpreter flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_on_stdout()
         return 128 + signal.SIGPIPE
     return status if isinstance(status, int) else OK
+
+
+def _give_up_on_stdout() -> None:
+    """Nothing is written any more, also not when the interpreter flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(sentence: str) -> None:

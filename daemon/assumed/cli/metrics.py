@@ -35,6 +35,8 @@ def metrics(config_path: Path | None, textfile: Path | None) -> int:
     """
     from assumed.edge.exposition import text, write_textfile
 
+    if textfile is not None and textfile.suffix != ".prom":
+        raise click.UsageError(f"{textfile} does not end in .prom; node_exporter reads no other files")
     facts = _facts(locate(config_path))
     if textfile is None:
         click.echo(text(facts), nl=False)

@@ -109,4 +109,4 @@ def locate(config_path: Path | None) -> Place:
             return Place(path, state_dir(config.credentials_file), lambda: config)
     except ConfigError:
         pass  # whoever needs the configuration is told
-    return Place(path, state_dir(named_credentials_file(text, path or Path.cwd(), os.environ)), loaded)
+    return Place(path, state_dir(named_credentials_file(text, path or Path("/"), os.environ)), loaded)

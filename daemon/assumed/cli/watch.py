@@ -1,7 +1,7 @@
 """`assumed status --watch`: look again and again, on a screen of its own or in blocks of lines.
 
-Whatever ends it (q, Ctrl-C, SIGTERM, an error of ours), the terminal is as it was: its lines and their history, its
-cursor, its echo. So it is while it is stopped by Ctrl-Z.
+Whatever ends it (q, Ctrl-C, Ctrl-\\, a signal, an error of ours), the terminal is as it was: its lines and their
+history, its cursor, its echo. So it is while it is stopped by Ctrl-Z.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ PERIOD = 1.0
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 """The alternate screen without a cursor and without wrapping, and back (xterm's control sequences)."""
-TERMINATED = 128 + signal.SIGTERM
 
 # What makes a role worth printing again. Time left is not in it: that changes always.
 OF_ROLE = ("state", "issued_at", "expiration", "delivered", "enabled", "last_error")
@@ -144,14 +143,18 @@ def _terminal() -> Iterator[bool]:
     keys = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
     before: Any = termios.tcgetattr(keys) if keys is not None else None
 
+    def is_ours() -> bool:
+        """Who changes a terminal from the background is stopped by the system (SIGTTOU), `kill %1` or not."""
+        return keys is not None and os.tcgetpgrp(keys) == os.getpgrp()
+
     def enter() -> None:
-        if keys is not None:
+        if keys is not None and is_ours():
             tty.setcbreak(keys, termios.TCSANOW)
         _put(ENTER)
 
     def leave() -> None:
         _put(LEAVE)
-        if keys is not None:
+        if keys is not None and is_ours():
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(keys, termios.TCSANOW, before)
 
@@ -191,14 +194,15 @@ def _signals() -> Iterator[Callable[[float, bool], bool]]:
     outlet, inlet = os.pipe()
     os.set_blocking(inlet, False)
 
-    def end(_number: int, _frame: object) -> None:
-        raise SystemExit(TERMINATED)
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
 
     handlers = {
         signal.SIGWINCH: lambda *_: None,
         signal.SIGCONT: lambda *_: None,
         signal.SIGTERM: end,
         signal.SIGHUP: end,
+        signal.SIGQUIT: end,
     }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     wakeup = signal.set_wakeup_fd(inlet, warn_on_full_buffer=False)

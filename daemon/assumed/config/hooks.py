@@ -45,7 +45,7 @@ HOOK_KEYS: tuple[Key, ...] = (
         "integer",
         "10",
         "10",
-        "How long a command may take; then it is killed, with everything that it has started.",
+        "How long a command may take; then it is killed, with its process group.",
         unit="seconds",
         least=1,
         most=600,

@@ -39,9 +39,13 @@ def find(explicit: str | os.PathLike[str] | None, environ: Mapping[str, str]) ->
     named = os.fspath(explicit) if explicit else environ.get("ASSUMED_CONFIG")
     if named:
         try:
-            return resolve(named, Path.cwd(), environ)
+            # A job of days may outlive its working directory: only a relative name needs one.
+            return resolve(named, Path("/") if named.startswith(("/", "~")) else Path.cwd(), environ)
         except ValueError as error:
             raise ConfigError([f"{escape(named)}: {error}"]) from None
+        except FileNotFoundError:
+            gone = "is relative to the working directory, which has been removed; write the whole path"
+            raise ConfigError([f"{escape(named)}: {gone}"]) from None
     usual = _usual(environ)
     for path in usual:
         if os.path.lexists(path):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from stat import S_ISREG
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from assumed.core.errors import FileRefused
 from assumed.core.metrics import Family, families
 from assumed.core.samples import Facts
 from assumed.files import Temp, directory, explained
 
+BEGINNING = b"# HELP assumed_"
+"""Of every text of ours."""
 OWNER = "credentials_file"
 """A label of every series: two daemons of one machine (two users, two files) would else tell the same series, of which
 node_exporter passes on the first one (tried with 1.5: the other is dropped, and an error logged at each scrape)."""
@@ -60,12 +65,25 @@ def _histogram(family: Family, owner: str) -> Metric:
     return translated
 
 
+def is_ours(path: Path) -> bool:
+    """Whether `path` may be replaced or removed: a file of ours, an empty one, or none. Raises FileRefused."""
+    with explained("read", path):
+        try:
+            # Not waiting: it may be a FIFO.
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+                return S_ISREG(os.fstat(file.fileno()).st_mode) and file.read(len(BEGINNING)) in (BEGINNING, b"")
+        except FileNotFoundError:
+            return True
+
+
 def write_textfile(path: Path, data: bytes) -> None:
     """Replace `path` by `data` at once, so that node_exporter never reads half of it. Raises FileRefused.
 
     The one file of ours that is wider than 0600: node_exporter runs as another user. Names and times are in it, and
     no secret. Not flushed: after a crash of the machine it would be out of date anyway.
     """
+    if not is_ours(path):
+        raise FileRefused(f"{path} is another program's file", "Name another one, or remove it")
     with explained("write", path), directory(path.parent) as dir_fd, Temp(dir_fd, path.name) as temp:
         temp.write(data, mode=0o644, durable=False)
         temp.publish(durable=False)

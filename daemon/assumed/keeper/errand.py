@@ -70,4 +70,5 @@ def inherited(environ: Mapping[str, str]) -> dict[str, str]:
 
 def plain(text: str) -> str:
     """A text on which nobody can act, on one line: without credentials and control characters."""
-    return " ".join(logs.scrub(text).split())[:LONGEST]
+    # Not printable: also what turns the direction of writing, or takes no room.
+    return " ".join("".join(c if c.isprintable() else " " for c in logs.scrub(text)).split())[:LONGEST]

@@ -176,7 +176,14 @@ class Supply:
             self._wake.clear()
 
     def _look_after(self, profile: str) -> float:
-        pause = self._look(profile)[0]
+        """Look, whatever happens: the consumer may run for days yet, and nobody would begin this thread anew."""
+        try:
+            pause, problem = self._look(profile)
+        except Exception as error:  # noqa: BLE001 - said, and tried again
+            pause, problem = 1.0, f"a fault in assumed ({type(error).__name__}: {error}); it is tried again"
+        if problem != self._problems.get(profile, ""):
+            self._problems[profile] = problem
+            self._said(profile, problem)
         self._looked_at = time.monotonic()
         return pause
 
@@ -198,9 +205,6 @@ class Supply:
             pause, problem = 1.0, f"{failure}; {failure.advice}"
         except AssumedError as error:
             pause, problem = 1.0, str(error)
-        if problem != self._problems.get(profile, ""):
-            self._problems[profile] = problem
-            self._said(profile, problem)
         return pause, problem
 
     def _what_the_daemon_says(self, profile: str) -> str:

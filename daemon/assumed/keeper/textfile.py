@@ -89,8 +89,7 @@ class Textfile:
         """Write the file, and take away one that is no longer asked for: nobody would keep it fresh."""
         path = self._path()
         if self._written is not None and self._written != path:
-            with contextlib.suppress(OSError):
-                self._written.unlink()
+            self._remove(self._written)
             self._written = None
         if path is None:
             return
@@ -100,6 +99,14 @@ class Textfile:
         if self._problem and not problem:
             self._say("info", "metrics.written", path=str(path), message="the metrics can be written again")
         self._problem = problem
+
+    def _remove(self, path: Path) -> None:
+        """Not what another program has put there meanwhile."""
+        from assumed.edge.exposition import is_ours  # noqa: PLC0415 - imported already, by the first write
+
+        with contextlib.suppress(OSError, FileRefused):
+            if is_ours(path):
+                path.unlink()
 
     def _write(self, path: Path, facts: Callable[[], Facts]) -> tuple[str, str]:
         """Returns what stands in the way, and what to do about it; empty where nothing does."""
