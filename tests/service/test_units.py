@@ -152,6 +152,16 @@ def test_of_the_sandbox_the_directories_change() -> None:
     assert changed(shipped, rendered) == ["-ReadWritePaths=-%h/.aws", "+ReadWritePaths=-/home/alice/.aws"]
 
 
+@pytest.mark.parametrize("name", [texts.SANDBOX, texts.TEMPLATE])
+def test_a_socket_in_tmp_is_left_where_everybody_can_reach_it(name: str) -> None:
+    """A path of more than 100 bytes holds no socket; a private /tmp would be the service's alone."""
+    wanted = Wanted(("/usr/bin/assumed",), ("/long",), user="alice", shares_tmp=True)
+    shipped = texts.text_of(name)
+    text = units.sandbox(shipped, wanted) if name == texts.SANDBOX else units.unit(shipped, wanted, "edit")
+    said = unit_settings.settings([text])
+    assert (said["PrivateTmp"], said["ReadWritePaths"]) == (["no"], ["-/long -/tmp"])
+
+
 def test_a_key_that_stands_twice_is_not_guessed_at() -> None:
     with pytest.raises(ValueError, match="SystemCallFilter stands there 2 times"):
         units.with_setting(texts.text_of(texts.UNIT), "SystemCallFilter", "@default")

@@ -17,6 +17,7 @@ SHELL_PROGRAM = '"$HOME/.local/bin/assumed"'
 """The program in the shipped launchd agent, which a shell starts."""
 _VARIABLES = re.compile(r"(<key>EnvironmentVariables</key>\s*<dict>)(.*?)(\s*</dict>)", re.DOTALL)
 _VARIABLE = re.compile(r"<key>([^<]*)</key>\s*<string>([^<]*)</string>")
+TMP = "/tmp"  # noqa: S108 - as edge.control has it, whatever $TMPDIR says
 WRITTEN = """\
 # Written by `assumed service install`, which writes it anew; what you want otherwise belongs into a drop-in:
 #   {edit}
@@ -40,6 +41,8 @@ class Wanted:
     """Whether something that it starts may write code and run it (node, Java, .NET)."""
     user: str | None = None
     """The account of a system unit."""
+    shares_tmp: bool = False
+    """Whether its control socket lies in /tmp, where the commands of its user look for it."""
 
 
 def quoted(word: str) -> str:
@@ -85,13 +88,23 @@ def unit(text: str, wanted: Wanted, edit: str) -> str:
         text = with_setting(text, "MemoryDenyWriteExecute", "no")
     if wanted.user is not None:
         text = with_setting(text, "User", wanted.user.replace("%", "%%"))
-        text = with_setting(text, "ReadWritePaths", writable_list(wanted.writable))
+        text = _places(text, wanted)
     return WRITTEN.format(edit=edit) + text
 
 
 def sandbox(text: str, wanted: Wanted) -> str:
     """The shipped drop-in with the real directories. Raises Unspeakable."""
-    return with_setting(text, "ReadWritePaths", writable_list(wanted.writable))
+    return _places(text, wanted)
+
+
+def _places(text: str, wanted: Wanted) -> str:
+    """The unit with what it may write, and with everybody's /tmp where its socket lies there."""
+    if not wanted.shares_tmp:
+        return with_setting(text, "ReadWritePaths", writable_list(wanted.writable))
+    # A path of more than 100 bytes holds no socket, so the daemon listens in /tmp/assumed-UID-…: in a /tmp of its own
+    # nobody could reach it. Without PrivateTmp= it is ProtectSystem=strict that makes /tmp read-only.
+    text = with_setting(text, "PrivateTmp", "no")
+    return with_setting(text, "ReadWritePaths", writable_list([*wanted.writable, TMP]))
 
 
 def writable_list(directories: Iterable[str]) -> str:

@@ -123,9 +123,16 @@ def wish(choice: Choice, site: Site, config: Config, words: tuple[str, ...], *, 
     link = config.credentials_file
     needed = dict.fromkeys([os.path.dirname(os.path.realpath(link)), os.path.realpath(link.parent)])
     textfile = config.metrics_textfile
+    state = state_dir(link)
     writable = dict.fromkeys([*needed, *([os.path.realpath(textfile.parent)] if textfile else [])])
     return Wish(
-        wanted=Wanted(words, tuple(writable), compiles=bool(started), user=choice.user),
+        wanted=Wanted(
+            words,
+            tuple(writable),
+            compiles=bool(started),
+            user=choice.user,
+            shares_tmp=not socket_path(state).is_relative_to(state),
+        ),
         variables=_variables(choice, config, with_path=bool(started)),
         needed=tuple(needed),
         sandboxed=sandboxed,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assumed.core import carried, units
@@ -93,7 +93,7 @@ def plan(site: Site, wish: Wish, text_of: Callable[[str], str] = texts.text_of) 
 
 def _systemd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
     environment = str(site.environment) if wish.variables else None
-    wanted = Wanted(wish.wanted.program, wish.wanted.writable, environment, wish.wanted.compiles, wish.wanted.user)
+    wanted = replace(wish.wanted, environment_file=environment)
     edit = shlex.join([*site.systemctl, "edit", site.unit.removesuffix(".service")])
     mode = 0o644 if site.system else 0o600
     text = units.unit(text_of(texts.TEMPLATE if site.system else texts.UNIT), wanted, edit)
