@@ -31,6 +31,8 @@ ENDPOINT = "AWS_ENDPOINT_URL"
 CONFIG = "ASSUMED_CONFIG"
 
 _USER_INFO = re.compile(r"^((?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//)?.*@", re.DOTALL)
+_QUERY = re.compile(r"\?.+", re.DOTALL)
+"""A gateway's token may stand there."""
 _LINE = re.compile(
     r"""^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\n]*))""",
     re.MULTILINE | re.DOTALL,
@@ -52,9 +54,10 @@ def carried(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def shown(name: str, value: str) -> str:
-    """The value as anybody may see it: no password of a proxy or an endpoint, nothing that looks like a credential."""
+    """The value as anybody may see it: no password of a proxy or an endpoint, no query, nothing that looks like a credential."""
     if name in PROXIES or name.startswith(ENDPOINT):
         value = _USER_INFO.sub(lambda match: f"{match[1] or ''}[hidden]@", value)
+        value = _QUERY.sub("?[hidden]", value)
     return redacted(value)
 
 

@@ -59,23 +59,39 @@ def options(function: Callable[..., Any]) -> Callable[..., Any]:
     return config_option(system_options(function))
 
 
-def chosen(config_path: Path | None, system: bool, user: str | None, *, needs_root: bool = True) -> Any:
-    """The service that the options mean. Raises click.UsageError for a contradiction, AssumedError."""
+def chosen(
+    config_path: Path | None, system: bool, user: str | None, *, needs_root: bool = True, may_be_gone: bool = False
+) -> Any:
+    """The service that the options mean. Raises click.UsageError for a contradiction, AssumedError.
+
+    `may_be_gone`: whether an account that has been deleted will do, as long as there is a record of its service.
+    """
     import os
+    from dataclasses import replace
+
+    from assumed.edge.service.site import NoAccount
 
     from .facts import Choice
 
-    if system and user is None:
+    if system and not user:
         raise click.UsageError("--system needs --user NAME: the account whose roles are kept")
     if user is not None and not system:
         raise click.UsageError("--user NAME needs --system; without both, the service is your own")
     if system and needs_root and os.geteuid() != 0:
-        raise click.UsageError(f"a unit of the machine's systemd is root's to change; try: sudo {_typed()}")
-    return Choice(config_path, user)
+        raise click.UsageError(f"a unit of the machine's systemd is root's to change; try: {_by_root()}")
+    choice = Choice(config_path, user)
+    try:
+        _ = choice.account
+    except NoAccount as error:
+        choice = replace(choice, gone=True)
+        if user is None or not may_be_gone or not choice.site.record.exists():
+            raise click.UsageError(str(error)) from None
+    return choice
 
 
-def _typed() -> str:
-    import shlex
+def _by_root() -> str:
     import sys
 
-    return shlex.join(["assumed", *sys.argv[1:]])
+    from assumed.edge.service.program import typed
+
+    return typed(sys.argv[1:], as_root=True)

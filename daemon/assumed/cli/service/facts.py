@@ -14,18 +14,27 @@ from typing import Any
 
 from assumed.config import Config, find, host_facts, load, read
 from assumed.core import carried
-from assumed.core.errors import ConfigError, NotRunning
+from assumed.core.errors import AssumedError, ConfigError, NotRunning
 from assumed.core.units import Wanted
 from assumed.edge.control import ask, socket_path
+from assumed.edge.service.execute import acting_as
+from assumed.edge.service.found import taken_along
 from assumed.edge.service.manager import Manager
 from assumed.edge.service.plan import Wish
-from assumed.edge.service.program import program
-from assumed.edge.service.site import Account, Site, account_of, site_of
+from assumed.edge.service.program import program, run_as
+from assumed.edge.service.site import Account, Site, account_of, refuse_anothers, site_of
 from assumed.edge.store import state_dir
-from assumed.edge.surroundings import started_programs
+from assumed.edge.surroundings import Finding, started_programs
 
-SHELLS_OWN = ("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
-"""Of root's own session: they say nothing about another account."""
+SHELLS_OWN = (
+    *("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
+    *(*carried.PATHS, carried.CONFIG),
+)
+"""Of root's own session, and root's own files: they say nothing about another account."""
+
+
+NOBODY = 65534
+"""Who may do nothing: a deleted account's uid may be another's by now."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,14 @@ class Choice:
     platform: str = sys.platform
     units: Path | None = None
     """The directory of units that the manager reads, once it has been asked."""
+    gone: bool = False
+    """Whether the account has been deleted, and what is left of it is its service."""
 
     @cached_property
     def account(self) -> Account:
         """Whose roles are kept."""
+        if self.gone and self.user is not None:
+            return Account(self.user, NOBODY, NOBODY, Path("/nonexistent"))
         return account_of(self.user, os.environ)
 
     @cached_property
@@ -68,8 +81,19 @@ class Choice:
 
     def configuration(self) -> Config:
         """The configuration, valid. Raises ConfigError."""
-        path = find(self.config_path, self.environ)
-        return load(read(path), path, self.environ, host=host_facts())
+        path, text = self.text()
+        host = host_facts() if self.user is None else replace(host_facts(), user=self.user)
+        return load(text, path, self.environ, host=host)
+
+    def text(self) -> tuple[Path, str]:
+        """Where the configuration is, and what stands in it, as the account may read it. Raises ConfigError."""
+        with acting_as(self.account):
+            return self.place, read(self.place)
+
+    @property
+    def place(self) -> Path:
+        """Where the configuration is. Raises ConfigError where none is named and none is there."""
+        return find(self.config_path, self.environ)
 
     @property
     def names_its_configuration(self) -> bool:
@@ -78,53 +102,69 @@ class Choice:
 
     @property
     def usual_configuration(self) -> Path:
-        """Where the account's own configuration lies, if it has one."""
+        """Where the account's own configuration lies, if it has one. Raises AssumedError for another user's place."""
         named = self.environ.get("XDG_CONFIG_HOME", "")
+        if named.startswith("/"):
+            refuse_anothers(Path(named), "$XDG_CONFIG_HOME")
         base = Path(named) if named.startswith("/") else self.account.home / ".config"
         return base / "assumed" / "config.toml"
 
-    def status(self, config: Config) -> dict[str, Any] | None:
-        """The status document of the daemon that keeps this configuration's credentials file; None without one."""
+    def status(self, config: Path, credentials_file: Path) -> dict[str, Any] | None:
+        """The status document of the daemon that keeps this credentials file; None without one."""
         if self.account.uid == os.getuid():
             try:
-                return ask(socket_path(state_dir(config.credentials_file)), {"command": "status"})
+                return ask(socket_path(state_dir(credentials_file)), {"command": "status"})
             except NotRunning:
                 return None
         if os.geteuid() != 0:
             return None  # nobody but its user and root is answered
-        done = self.as_account(["status", "--json"], config, capture=True)
-        try:
-            document = json.loads(done.stdout)
-        except ValueError:
-            return None
+        document = _object(self.as_account(["status", "--json"], config, credentials_file).stdout)
         return document if document.get("daemon") else None
 
+    def check(self, config: Config) -> list[Finding]:
+        """What `assumed check` finds as the account. Raises AssumedError."""
+        done = self.as_account(["check", "--json"], config.path, config.credentials_file)
+        document = _object(done.stdout)
+        if "findings" not in document:
+            said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+            raise AssumedError(f"`assumed check` as {self.account.name} fails, and says: {said}")
+        return [Finding(**finding) for finding in document["findings"]]
+
     def as_account(
-        self, arguments: list[str], config: Config, *, capture: bool = False
+        self, arguments: list[str], config: Path, credentials_file: Path
     ) -> subprocess.CompletedProcess[str]:
         """One of our own commands as the account: root's own eyes are no measure of what it sees."""
-        return subprocess.run(
-            [*program(), *arguments, "--config", str(config.path)],
-            cwd="/",
-            env={**self.environ, "AWS_SHARED_CREDENTIALS_FILE": str(config.credentials_file)},
-            stdin=subprocess.DEVNULL,
-            capture_output=capture,
-            text=True,
-            check=False,
-            user=self.account.uid,
-            group=self.account.gid,
-            extra_groups=[],
-        )
+        more = {**carried.carried(self.environ), "AWS_SHARED_CREDENTIALS_FILE": str(credentials_file)}
+        return run_as(self.account, [*program(), *arguments, "--config", str(config)], more)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def wish(choice: Choice, site: Site, config: Config, words: tuple[str, ...], *, sandboxed: bool) -> Wish:
-    """The service for this configuration, started by these words."""
+    """The service for this configuration, started by these words. Raises AssumedError for what it cannot hold."""
+    before = taken_along(site)
+    with acting_as(choice.account):  # whose files are looked at
+        return _wish(choice, site, config, words, before, sandboxed=sandboxed)
+
+
+def _wish(
+    choice: Choice, site: Site, config: Config, words: tuple[str, ...], before: Mapping[str, str], *, sandboxed: bool
+) -> Wish:
     started = started_programs(config, choice.environ)
     link = config.credentials_file
     needed = dict.fromkeys([os.path.dirname(os.path.realpath(link)), os.path.realpath(link.parent)])
     textfile = config.metrics_textfile
     state = state_dir(link)
     writable = dict.fromkeys([*needed, *([os.path.realpath(textfile.parent)] if textfile else [])])
+    variables = _variables(choice, config, with_path=bool(started))
+    kept = _kept(choice, before, variables)
+    _refuse_unspeakable(site, {**variables, **kept})
     return Wish(
         wanted=Wanted(
             words,
@@ -133,7 +173,8 @@ def wish(choice: Choice, site: Site, config: Config, words: tuple[str, ...], *, 
             user=choice.user,
             shares_tmp=not socket_path(state).is_relative_to(state),
         ),
-        variables=_variables(choice, config, with_path=bool(started)),
+        variables=dict(sorted({**kept, **variables}.items())),
+        kept=tuple(kept),
         needed=tuple(needed),
         sandboxed=sandboxed,
         linger=site.manager == "systemd" and not site.system,
@@ -151,6 +192,27 @@ def _variables(choice: Choice, config: Config, *, with_path: bool) -> dict[str, 
     if _usual(choice) != config.path:
         variables[carried.CONFIG] = str(config.path)
     return variables
+
+
+def _kept(choice: Choice, before: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """What the last install has taken along, and this shell does not set: one by SSH has less than one at the screen.
+
+    A variable that is set to nothing takes it away.
+    """
+    own = SHELLS_OWN if choice.user is not None else ()
+    return {name: before[name] for name in before if name not in {*variables, *choice.environ, *own}}
+
+
+def _refuse_unspeakable(site: Site, variables: Mapping[str, str]) -> None:
+    for name, value in variables.items():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            without = site.command("install", setting=f"{name}=")
+            raise AssumedError(
+                f"${name} is not UTF-8, so it cannot be taken along in a service's file; correct it, or go without it: "
+                f"{without}"
+            ) from None
 
 
 def _usual(choice: Choice) -> Path | None:

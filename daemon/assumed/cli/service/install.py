@@ -14,12 +14,12 @@ import click
 from assumed import __version__
 from assumed.cli.app import FAILING, OK, USAGE, say
 from assumed.cli.health import is_enabled, is_healthy, is_served
-from assumed.cli.render import render
+from assumed.cli.render import printable, render
 from assumed.cli.terminal import terminal_of, write
 from assumed.core.errors import AlreadyRunning, AssumedError
 
 from . import chosen, options
-from .show import planned_for, show_plan
+from .show import planned_for, show_plan, tell_kept
 from .words import TICK, counted, tell, with_progress
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from assumed.edge.service.manager import Seen
     from assumed.edge.service.plan import Command, Plan
     from assumed.edge.service.record import Record
+    from assumed.edge.service.site import Site
 
     from .facts import Choice
 
 TRIED_SECONDS = 15.0
 """For the first renewals; the daemon says READY within 10 s whatever the network does."""
-ASK_THE_LOG = "what it said: assumed service logs -n 20"
 
 
 @click.command(name="install")
@@ -72,7 +72,7 @@ def install(choice: Choice, *, dry_run: bool = False) -> int:
     lingers = planned.lingering is None or choice.manager.lingers()
     if dry_run:
         return show_plan(planned, unconfined, lingers=lingers)
-    seen, document = choice.manager.seen(), choice.status(config)
+    seen, document = choice.manager.seen(), choice.status(config.path, config.credentials_file)
     _refuse_beside_another(document, seen.pid, planned)
     tell("ok", str(config.path), f"{counted(len(config.enabled()), 'role')} to keep, no mistake")
     if unconfined:
@@ -96,6 +96,7 @@ class _Installation:
         from assumed.edge.service.record import Record, read
 
         record = read(self.planned.site.record) or Record()
+        self._tell_another_configuration(record)
         record.version = __version__
         record.config, record.credentials_file = str(self.config.path), str(self.config.credentials_file)
         changed = self._write(record)
@@ -110,6 +111,13 @@ class _Installation:
             return
         self._start(changed=changed)
 
+    def _tell_another_configuration(self, record: Record) -> None:
+        """A shell without $ASSUMED_CONFIG, say, where the last install had one."""
+        if record.config and record.config != str(self.config.path):
+            message = f"takes the place of {record.config}, which the service has kept until now"
+            advice = f"if that is not meant: {self.planned.site.command('install', '--config', record.config)}"
+            tell("warning", str(self.config.path), message, advice)
+
     def _write(self, record: Record) -> bool:
         from assumed.edge.service import execute
 
@@ -119,8 +127,9 @@ class _Installation:
             self._keep(record)  # what was made before it failed is still ours to take away
         for path in changes.written:
             tell("ok", str(path), "is written")
-        if changes.written and self.planned.takes:
+        if self.planned.takes and self.planned.site.environment in changes.written:
             tell("ok", "taken along from this shell", ", ".join(self.planned.takes))
+        tell_kept(self.planned)
         for path in changes.removed:
             tell("ok", str(path), "is not needed any more, and removed")
         for path in changes.set_aside:
@@ -144,35 +153,41 @@ class _Installation:
     def _start(self, *, changed: bool) -> None:
         planned, seen = self.planned, self.seen
         # An agent that launchd has loaded is told to begin again, also when it has just ended.
-        known = seen.loaded if planned.site.manager == "launchd" else seen.running
+        # One that ends again and again would make a start wait for its next try: systemd.service(5), RestartSec=.
+        known = seen.loaded if planned.site.manager == "launchd" else seen.running or seen.loops
         commands = planned.start if not known else planned.replace if changed else planned.restart
         began = time.monotonic()
         try:
             with_progress(f"starting {planned.site.title}", lambda: _give(self.choice, commands))
         except AssumedError as error:
-            raise AssumedError(f"{error}\n  {ASK_THE_LOG}") from None
+            raise AssumedError(f"{error}\n  {_ask_the_log(planned.site)}") from None
         word = "started again" if seen.running else "started"
         tell("ok", planned.site.title, f"is {word} after {time.monotonic() - began:.1f} s")
 
 
 def _warn(choice: Choice, config: Config) -> None:
     """What will keep roles from working; the service is installed all the same, and tries again by itself."""
-    if choice.account.uid != os.getuid():
-        return  # `check` would judge root's eyes and hands
     from assumed.config.report import listed
+    from assumed.edge.service.execute import acting_as
     from assumed.edge.surroundings import inspect, started_programs
 
     from .findings import about, service_of
 
     service = service_of(choice)
-    findings = inspect(config, choice.environ, passed_keys=bool(service and service.passed_keys))
-    for finding in [*findings, *about([(choice, service)] if service else [], config, None)]:
+    if choice.account.uid == os.getuid():
+        findings = inspect(config, choice.environ, passed_keys=bool(service and service.passed_keys))
+        findings += about([(choice, service)] if service else [], config, None)
+    else:
+        findings = choice.check(config)
+    for finding in findings:
         if finding.severity == "error":
             tell(finding.severity, finding.subject, finding.message, finding.advice)
-    started = started_programs(config, choice.environ)
+    with acting_as(choice.account):
+        started = started_programs(config, choice.environ)
     if started and service is not None and service.writable is not None:
         message = f"may write only where the service may: {', '.join(map(str, service.writable))}"
-        advice = f"for another directory: systemctl --user edit {service.name}, with ReadWritePaths= under [Service]"
+        edit = " ".join([*choice.site.systemctl, "edit", service.name])
+        advice = f"for another directory: {edit}, with ReadWritePaths= under [Service]"
         tell("warning", listed(started, "and"), message, advice)
 
 
@@ -226,13 +241,15 @@ def _refuse_beside_another(document: dict[str, Any] | None, pid: int, planned: P
 def _first_look(choice: Choice, config: Config) -> int:
     """The roles' status as soon as each of them has been tried. Returns the exit status."""
     if choice.account.uid != os.getuid():
-        sys.stdout.flush()
-        return choice.as_account(["status"], config).returncode
+        done = choice.as_account(["status"], config.path, config.credentials_file)
+        write([printable(line) for line in done.stdout.splitlines()])
+        write([printable(line) for line in done.stderr.splitlines()], sys.stderr)
+        return done.returncode
     deadline = time.monotonic() + TRIED_SECONDS
 
     def tried() -> dict[str, Any] | None:
         while True:
-            document = choice.status(config)
+            document = choice.status(config.path, config.credentials_file)
             roles = [role for role in document["roles"] if is_enabled(role)] if document else []
             if (document and all(map(_is_tried, roles))) or time.monotonic() > deadline:
                 return document
@@ -240,9 +257,13 @@ def _first_look(choice: Choice, config: Config) -> int:
 
     document = with_progress("waiting for the first sessions", tried)
     if document is None:
-        raise AssumedError(f"the service does not answer\n  {ASK_THE_LOG}")
+        raise AssumedError(f"the service does not answer\n  {_ask_the_log(choice.site)}")
     write(["", *render(document, time.time(), terminal_of(sys.stdout))])
     return OK if is_healthy(document) else FAILING
+
+
+def _ask_the_log(site: Site) -> str:
+    return f"what it said: {site.command('logs', '-n', '20')}"
 
 
 def _is_tried(role: dict[str, Any]) -> bool:

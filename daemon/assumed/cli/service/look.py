@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,15 @@ from assumed.cli.app import FAILING, NOT_RUNNING, OK
 from assumed.cli.check import LONG_LINE, finding_lines, line
 from assumed.cli.render import in_words
 from assumed.cli.terminal import terminal_of, write
+from assumed.core.carried import CONFIG
 from assumed.core.errors import ConfigError
 
 from . import chosen, options
+from .words import counted
 
 if TYPE_CHECKING:
     from assumed.config import Config
+    from assumed.config.service import Installed
     from assumed.edge.surroundings import Finding
 
     from .facts import Choice
@@ -81,16 +84,21 @@ def show_status(choice: Choice, *, as_json: bool) -> int:
 
 def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
     """How the service stands, and what there is to say about it."""
+    from assumed.edge.service.execute import acting_as
+
     from .findings import about, service_of
 
     seen = choice.manager.seen()
     found = service_of(choice)
-    config: Config | None
+    choice = _of_the_service(choice, found)
+    findings: list[Finding] = []
+    config: Config | None = None
     try:
         config = choice.configuration()
-    except ConfigError:
-        config = None  # the daemon goes on with the last good one; `assumed check` says what is wrong
-    status = choice.status(config) if config is not None else None
+    except ConfigError as error:
+        findings += [_unusable(error)] if found else []
+    place = _credentials_file(choice, config)
+    status = choice.status(*place) if place is not None else None
     daemon = status["daemon"] if status and status["daemon"]["pid"] == seen.pid else {}
     document = {
         "unit": choice.site.unit,
@@ -106,9 +114,39 @@ def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
         "says": seen.said or None,
         "version": daemon.get("version"),
         "installed_version": __version__,
-        "config": daemon.get("config") or (str(config.path) if config else None),
+        "config": daemon.get("config") or (str(place[0]) if place else None),
     }
-    return document, about([(choice, found)], config, status) if found and config else []
+    if found and config:
+        with acting_as(choice.account):
+            findings += about([(choice, found)], config, status)
+    return document, findings
+
+
+def _of_the_service(choice: Choice, found: Installed | None) -> Choice:
+    """With the configuration that the service has been told, unless this command names one."""
+    told = ((found.variables if found else None) or {}).get(CONFIG)
+    return choice if choice.names_its_configuration or not told else replace(choice, config_path=Path(told))
+
+
+def _unusable(error: ConfigError) -> Finding:
+    """The daemon goes on with the last good configuration, until its next start."""
+    from assumed.edge.surroundings import Finding
+
+    advice = "assumed check says all of it; a running service goes on with the last good one"
+    return Finding("error", "the configuration", error.problems[0].splitlines()[0], advice)
+
+
+def _credentials_file(choice: Choice, config: Config | None) -> tuple[Path, Path] | None:
+    """The configuration, and whose profiles it is about: also where it cannot be used. None where that is not told."""
+    from assumed.config.places import named_credentials_file
+
+    if config is not None:
+        return config.path, config.credentials_file
+    try:
+        path, text = choice.text()
+        return path, named_credentials_file(text, path, choice.environ)
+    except ConfigError:
+        return None
 
 
 def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> None:
@@ -124,12 +162,18 @@ def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> 
         "enabled": _enabled(document),
         "running": _running(document),
         **said,
-        "version": document["version"] or document["installed_version"],
+        "version": document["version"] or _silent_version(document),
         "config": document["config"] or "cannot be used; see `assumed check`",
     }
     write([terminal.paint(document["unit"], "1"), *(f"  {name:<11}{value}" for name, value in rows.items())])
     for finding in findings:
         write(finding_lines(finding, terminal))
+
+
+def _silent_version(document: dict[str, Any]) -> str:
+    """A running one that does not answer may be an older one."""
+    here = str(document["installed_version"])
+    return f"{here} is installed; the running one does not answer" if document["running"] else here
 
 
 def _enabled(document: dict[str, Any]) -> str:
@@ -142,7 +186,11 @@ def _enabled(document: dict[str, Any]) -> str:
 
 def _running(document: dict[str, Any]) -> str:
     if not document["running"]:
-        return f"no ({document['says']})" if document["says"] else "no"
+        parts = [document["says"] or ""]
+        if document["restarts"]:
+            parts.append(f"{counted(document['restarts'], 'restart')} so far")
+        said = ", ".join(filter(None, parts))
+        return f"no ({said})" if said else "no"
     from datetime import datetime
 
     parts = [f"pid {document['pid']}"]
@@ -150,5 +198,7 @@ def _running(document: dict[str, Any]) -> str:
         began = datetime.fromisoformat(document["started_at"])
         parts.insert(0, f"since {began.astimezone():%Y-%m-%d %H:%M:%S} ({in_words(time.time() - began.timestamp())})")
     if document["restarts"]:
-        parts.append(f"started again {document['restarts']} times")
+        parts.append(
+            "started again once" if document["restarts"] == 1 else f"started again {document['restarts']} times"
+        )
     return ", ".join(["yes", *parts])

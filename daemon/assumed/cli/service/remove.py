@@ -36,7 +36,7 @@ def uninstall_command(config_path: Path | None, system: bool, user: str | None, 
       assumed service uninstall --purge
       sudo assumed service uninstall --system --user alice
     """
-    return uninstall(chosen(config_path, system, user), purge=purge)
+    return uninstall(chosen(config_path, system, user, may_be_gone=not purge), purge=purge)
 
 
 def uninstall(choice: Choice, *, purge: bool) -> int:
@@ -65,10 +65,12 @@ def uninstall(choice: Choice, *, purge: bool) -> int:
     if purge:
         _remove_example(choice)
     if record is not None:
-        gone = execute.remove_directories(record.directories, choice.account)
+        gone = execute.remove_directories(record.directories, choice.site)
         if gone:
             tell("ok", ", ".join(map(str, gone)), "made by install, empty now, and removed")
-    if not purge:
+    if choice.gone:
+        say(f"this machine has no account {choice.account.name} any more: nothing in its home has been touched")
+    elif not purge:
         say("the configuration and the kept profiles stay; --purge takes them, too")
     return OK
 
@@ -87,8 +89,12 @@ def _remove(choice: Choice, record: Record) -> None:
     planned, manager = removal(choice.site), choice.manager
     with_progress(f"stopping {choice.site.title}", lambda: [manager.tell(command) for command in planned.unregister])
     if manager.seen().running:
-        raise AssumedError(f"{choice.site.title} does not stop; nothing has been removed; see: assumed service logs")
-    for path in execute.remove_files(record.files):
+        logs = choice.site.command("logs")
+        raise AssumedError(f"{choice.site.title} does not stop; nothing has been removed; see: {logs}")
+    for name in record.files:
+        if not choice.site.is_own_file(Path(name)):
+            tell("warning", name, "stands in the record, but is no file that install writes, and is left alone")
+    for path in execute.remove_files(name for name in record.files if choice.site.is_own_file(Path(name))):
         tell("ok", str(path), "is removed")
     for command in planned.forget:
         manager.tell(command)
@@ -99,17 +105,22 @@ def _remove(choice: Choice, record: Record) -> None:
         else:
             message = f"still keeps services while not logged in ({refused})"
             tell("warning", choice.account.name, message, unlinger(choice.site).instead)
-    execute.remove_files({str(choice.site.record): ""})
+    execute.remove_files([str(choice.site.record)])
     tell("ok", choice.site.title, "is stopped and uninstalled")
 
 
 def _kept_files(choice: Choice, record: Record | None) -> tuple[Path, Path] | None:
-    """The configuration and the credentials file whose profiles are to go; None where nothing is known of them."""
+    """The configuration and the credentials file whose profiles are to go; None where nothing is known of them.
+
+    Raises ConfigError for one that was named and cannot be used, unless it is the service's own.
+    """
     try:
         config = choice.configuration()
     except ConfigError as error:
-        if record is not None:
+        if record is not None and (not choice.names_its_configuration or choice.place == Path(record.config)):
             return Path(record.config), Path(record.credentials_file)
+        if choice.names_its_configuration:
+            raise
         say(f"no profiles are removed, for it is not known which are kept: {error.problems[0].splitlines()[0]}")
         return None
     return config.path, config.credentials_file
@@ -135,8 +146,8 @@ def _remove_example(choice: Choice) -> None:
     usual = choice.usual_configuration
     with execute.acting_as(choice.account):
         if execute.text_at(usual) == texts.commented_configuration():
-            execute.remove_files({str(usual): ""})
-            execute.remove_directories([str(usual.parent)], choice.account)
+            execute.remove_files([str(usual)])
+            execute.remove_directories([str(usual.parent)], choice.site)
             tell("ok", str(usual), "was written by install, had nothing of yours, and is removed")
         elif usual.exists():
             tell("ok", str(usual), "has your roles in it, and stays")

@@ -13,6 +13,7 @@ from assumed.cli.terminal import write
 from assumed.core.errors import AssumedError
 
 from . import chosen, options
+from .words import tell
 
 if TYPE_CHECKING:
     from assumed.config import Config
@@ -38,6 +39,7 @@ def print_command(config_path: Path | None, system: bool, user: str | None) -> i
     planned = planned_for(choice, choice.configuration(), sandboxed=True)
     write(_shown_files(planned))
     _say_what_is_hidden(planned)
+    tell_kept(planned)
     return OK
 
 
@@ -57,16 +59,24 @@ def planned_for(choice: Choice, config: Config, *, sandboxed: bool) -> Plan:
 
 def show_plan(planned: Plan, unconfined: str, *, lingers: bool) -> int:
     """`--dry-run`: every directory, file and command, in their order."""
-    missing = [directory.path for directory in planned.directories if not directory.path.exists()]
-    write([f"# ---- {path} (directory, made 0700)" for path in missing] + [""] * bool(missing))
+    missing = [directory for directory in planned.directories if not directory.path.exists()]
+    write([f"# ---- {one.path} (directory, made {one.mode:04o})" for one in missing] + [""] * bool(missing))
     write(_shown_files(planned, _remark))
     commands = [*planned.register, *([planned.lingering] if planned.lingering and not lingers else []), *planned.start]
     write([_shown_command(command) for command in commands])
     if unconfined:
         say(f"the sandbox is left out: {unconfined}")
     _say_what_is_hidden(planned)
+    tell_kept(planned)
     say("nothing has been done (--dry-run)")
     return OK
+
+
+def tell_kept(planned: Plan) -> None:
+    """What the service has from the shell of an earlier install, and how to take it away."""
+    if planned.kept:
+        drop = planned.site.command("install", setting=f"{planned.kept[0]}=")
+        tell("ok", "kept from the last install", f"{', '.join(planned.kept)} (to drop one: {drop})")
 
 
 def _remark(file: File) -> str:

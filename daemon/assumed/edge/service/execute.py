@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from assumed.files import explained, write_atomic
 
 from .plan import Directory, File, Plan
 from .record import Record, digest
-from .site import Account
+from .site import Account, Site
 
 
 @dataclass(slots=True)
@@ -46,9 +46,10 @@ def write(plan: Plan, record: Record) -> Changes:
     for directory in plan.directories:
         make_directory(directory, plan.site.account, record)
     planned = {str(file.path) for file in plan.files}
-    for name in [name for name in record.files if name not in planned]:
+    for name in [name for name in record.files if name not in planned and plan.site.is_own_file(Path(name))]:
         # An earlier install has written what this one does without: the sandbox, say.
-        changes.removed += remove_files({name: record.files.pop(name)})
+        changes.removed += remove_files([name])
+        del record.files[name]
     for file in plan.files:
         if not differs(file):
             record.files[str(file.path)] = digest(file.text)
@@ -60,6 +61,7 @@ def write(plan: Plan, record: Record) -> Changes:
                 file.path.rename(aside)
             changes.set_aside.append(aside)
         _make(file.path.parent, 0o755 if file.mode & 0o044 else 0o700, record)
+        record.files.setdefault(str(file.path), digest(file.text))  # also where the next line fails
         write_atomic(file.path, file.text.encode("utf-8", "surrogateescape"))
         with explained("set the mode of", file.path):
             file.path.chmod(file.mode)
@@ -94,10 +96,10 @@ def write_for(account: Account, path: Path, text: str) -> None:
 def acting_as(account: Account) -> Iterator[None]:
     """What happens in somebody's home happens in his name: a link that he puts there leads root nowhere."""
     uid, gid, groups = os.geteuid(), os.getegid(), os.getgroups()
-    if account.uid == uid:
+    if account.uid == uid or uid != 0:  # who is not root has nothing that he could do to others
         yield
         return
-    os.setgroups([])
+    os.setgroups(account.groups)
     os.setegid(account.gid)
     os.seteuid(account.uid)
     try:
@@ -108,10 +110,10 @@ def acting_as(account: Account) -> Iterator[None]:
         os.setgroups(groups)
 
 
-def remove_files(files: dict[str, str]) -> list[Path]:
-    """Removes what a record names; returns what was there. Raises FileRefused."""
+def remove_files(names: Iterable[str]) -> list[Path]:
+    """Removes them; returns what was there. Raises FileRefused."""
     gone = []
-    for name in files:
+    for name in names:
         path = Path(name)
         with explained("remove", path):
             try:
@@ -122,14 +124,17 @@ def remove_files(files: dict[str, str]) -> list[Path]:
     return gone
 
 
-def remove_directories(names: list[str], account: Account) -> list[Path]:
-    """Removes those that are empty, the last made first; returns them."""
+def remove_directories(names: list[str], site: Site) -> list[Path]:
+    """Removes those that are empty, the last made first; returns them.
+
+    What was made for the account lies where that has said, and may be a link to anywhere by now.
+    """
     gone = []
-    for name in reversed(names):
-        theirs = Path(name).is_relative_to(account.home)
-        with acting_as(account) if theirs else contextlib.nullcontext(), contextlib.suppress(OSError):
-            Path(name).rmdir()  # one that is not empty, or gone already, is as it should be
-            gone.append(Path(name))
+    for path in map(Path, reversed(names)):
+        in_whose_name = contextlib.nullcontext() if site.is_own_directory(path) else acting_as(site.account)
+        with in_whose_name, contextlib.suppress(OSError):
+            path.rmdir()  # one that is not empty, or gone already, is as it should be
+            gone.append(path)
     return gone
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import plistlib
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
+from assumed.config.places import find
 from assumed.config.service import TEMPORARY, Installed
 from assumed.core import carried
+from assumed.core.errors import ConfigError
 from assumed.core.unit_settings import Settings, assignments, expanded, program, settings, words
 
 from .site import Site
@@ -34,6 +37,16 @@ def unit_file(site: Site) -> Path | None:
     return template if site.system and template.is_file() and wanted.is_symlink() else None
 
 
+def taken_along(site: Site) -> dict[str, str]:
+    """What the last install has taken along of its shell; empty where that cannot be read by us."""
+    if site.manager == "launchd":
+        agent = _agent(site)
+        variables = (agent.variables if agent else None) or {}
+    else:
+        variables = carried.read_environment_file(_text(site.environment) or "")
+    return {name: value for name, value in variables.items() if carried.is_carried(name)}
+
+
 def _unit(site: Site, manager_variables: Callable[[], Mapping[str, str]]) -> Installed | None:
     file = unit_file(site)
     if file is None:
@@ -47,12 +60,13 @@ def _unit(site: Site, manager_variables: Callable[[], Mapping[str, str]]) -> Ins
     started = said.get("ExecStart") or [""]
     command = program(started[-1], specifiers)
     confined = site.system or _is_on(said, "PrivateUsers")
+    variables = _variables(said, specifiers, manager_variables())
     return Installed(
         name=site.title,
         file=file,
         program=tuple(command),
         startable=bool(command) and os.access(command[0], os.X_OK),
-        variables=_variables(said, specifiers, manager_variables()),
+        variables=variables,
         writable=_writable(said, specifiers) if confined else None,
         hidden=_hidden(said, specifiers) if confined else (),
         may_compile=not _is_on(said, "MemoryDenyWriteExecute"),
@@ -61,8 +75,11 @@ def _unit(site: Site, manager_variables: Callable[[], Mapping[str, str]]) -> Ins
             for key in ("LoadCredential", "LoadCredentialEncrypted")
             for value in said.get(key, [])
         ),
+        config=_config(site, command, variables),
         again=site.again,
         restart=shlex.join([*(["sudo"] if site.system else []), *site.systemctl, "restart", site.unit]),
+        logs=site.command("logs", "-n", "20"),
+        drop=site.command("install", setting="NAME="),
     )
 
 
@@ -85,9 +102,24 @@ def _agent(site: Site) -> Installed | None:
         hidden=(),
         may_compile=True,
         passed_keys=False,
+        config=_config(site, words_, variables),
         again=site.again,
         restart=f"launchctl kickstart -k {site.unit}",
+        logs=site.command("logs", "-n", "20"),
+        drop=site.command("install", setting="NAME="),
     )
+
+
+def _config(site: Site, command: Sequence[str], variables: Mapping[str, str] | None) -> Path | None:
+    """The configuration that the service keeps, as `assumed run` looks for it; None where that cannot be told."""
+    options = [second for first, second in pairwise(command) if first == "--config"]
+    options += [word.removeprefix("--config=") for word in command if word.startswith("--config=")]
+    if variables is None and not options:
+        return None
+    try:
+        return find(options[-1] if options else None, {**(variables or {}), "HOME": str(site.account.home)})
+    except ConfigError:
+        return None
 
 
 def _drop_ins(site: Site, file: Path) -> list[Path]:

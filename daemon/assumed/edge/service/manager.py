@@ -20,6 +20,10 @@ SECONDS = 120.0
 """For a command of the manager: a start may wait for READY, a stop for the daemon's end."""
 SETTLE_SECONDS = 15.0
 """launchd keeps the label for some seconds after a bootout, and answers 5 (EIO) or 37 (in progress) until then."""
+SHOWN = (
+    *("LoadState", "UnitFileState", "ActiveState", "SubState", "MainPID", "StatusText", "Result", "NRestarts"),
+    *("ExecMainCode", "ExecMainStatus"),
+)
 BOOTED = Path("/run/systemd/system")
 """Is there where systemd runs (sd_booted(3))."""
 _NO_SESSION = "failed: 125:"
@@ -42,6 +46,8 @@ class Seen:
     said: str = ""
     """Its own words about itself, or how it ended."""
     restarts: int = 0
+    loops: bool = False
+    """Whether it ends again and again: the manager waits, and then starts it anew."""
 
 
 class Manager:
@@ -69,7 +75,7 @@ class Manager:
                 raise AssumedError(f"systemd cannot be asked: {why}")
             raise AssumedError(
                 f"no service manager of {site.account.name} answers ({why}); log in as that user (not by su or sudo), "
-                f"or let the machine's own run it: sudo assumed service install --system --user {site.account.name}"
+                f"or let the machine's own run it: {replace(site, system=True).again}"
             )
         read = done.stdout.partition("=")[2].split()
         theirs = [path for path in read if path.endswith("/systemd/user") and path.startswith(f"{site.account.home}/")]
@@ -156,14 +162,17 @@ class Manager:
             time.sleep(0.1)
 
     def _seen_by_systemd(self) -> Seen:
-        names = ("LoadState", "UnitFileState", "ActiveState", "MainPID", "StatusText", "Result", "NRestarts")
-        done = self.run([*self.site.systemctl, "show", self.site.unit, *(f"--property={name}" for name in names)])
+        done = self.run([*self.site.systemctl, "show", self.site.unit, f"--property={','.join(SHOWN)}"])
         said = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
         if done.returncode != 0 or said.get("LoadState") != "loaded":
             return Seen()
         state, result = said.get("ActiveState", ""), said.get("Result", "success")
-        running = state in {"active", "reloading", "activating"}
+        # Between two tries a unit is "activating", too: systemd.service(5), RestartSec=.
+        loops = said.get("SubState", "").startswith("auto-restart")
+        running = state in {"active", "reloading", "activating"} and not loops
         how = said.get("StatusText", "") if running else state if result == "success" else f"{state}: {result}"
+        if loops:
+            how = f"ends again and again ({_ended(said)})"
         return Seen(
             loaded=True,
             enabled=said.get("UnitFileState") == "enabled",
@@ -171,6 +180,7 @@ class Manager:
             pid=int(said.get("MainPID") or 0),
             said=how,
             restarts=int(said.get("NRestarts") or 0),
+            loops=loops,
         )
 
     def _seen_by_launchd(self) -> Seen:
@@ -178,6 +188,12 @@ class Manager:
         if done.returncode != 0:
             return Seen()
         return printed(done.stdout)
+
+
+def _ended(said: Mapping[str, str]) -> str:
+    """How the main process has ended (waitid(2): CLD_EXITED is 1, all other codes come with a signal's number)."""
+    number = said.get("ExecMainStatus", "")
+    return f"exit status {number}" if said.get("ExecMainCode") == "1" else f"signal {number}"
 
 
 def printed(text: str) -> Seen:

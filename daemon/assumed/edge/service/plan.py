@@ -56,6 +56,8 @@ class Wish:
     wanted: Wanted
     variables: Mapping[str, str] = field(repr=False)
     """What it takes along of the shell's environment."""
+    kept: tuple[str, ...] = ()
+    """Those of them that only the shell of the last install had set."""
     needed: tuple[str, ...] = ()
     """Directories of the account that have to be there: a sandbox cannot make them."""
     sandboxed: bool = True
@@ -71,7 +73,9 @@ class Plan:
     directories: tuple[Directory, ...]
     files: tuple[File, ...]
     takes: tuple[str, ...]
-    """Names of the variables that it takes along."""
+    """Names of the variables that it takes along from this shell."""
+    kept: tuple[str, ...]
+    """Of those that it still has from the last install."""
     register: tuple[Command, ...]
     """After the files are there: the manager reads them, and starts the service from now on by itself."""
     lingering: Command | None
@@ -120,7 +124,8 @@ def _systemd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
         site=site,
         directories=tuple(directories),
         files=tuple(files),
-        takes=tuple(wish.variables),
+        takes=tuple(name for name in wish.variables if name not in wish.kept),
+        kept=wish.kept,
         register=(
             Command((*ask, "daemon-reload"), "systemd reads the unit"),
             Command((*ask, "enable", site.unit), "it is started by itself from now on"),
@@ -150,7 +155,8 @@ def _launchd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
                 units.agent(shipped, wish.wanted, masked),
             ),
         ),
-        takes=tuple(wish.variables),
+        takes=tuple(name for name in wish.variables if name not in wish.kept),
+        kept=wish.kept,
         register=(Command(("launchctl", "enable", site.unit), "it is started at every login", instead="-"),),
         lingering=None,
         start=(bootstrap,),
@@ -163,7 +169,7 @@ def _launchd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
 
 def removal(site: Site) -> Plan:
     """What takes any service at this site away, apart from its files: those a record names."""
-    return Plan(site, (), (), (), (), None, (), (), (), _unregister(site), _forget(site))
+    return Plan(site, (), (), (), (), (), None, (), (), (), _unregister(site), _forget(site))
 
 
 def _unregister(site: Site) -> tuple[Command, ...]:

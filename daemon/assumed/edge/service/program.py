@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assumed.core.errors import AssumedError
 
-from .site import Account
+if TYPE_CHECKING:
+    from .site import Account
 
 SECONDS = 30.0
 _PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -50,31 +54,54 @@ def trial(words: Sequence[str], account: Account) -> str:
     Returns what it says of its version, nothing where we may not act as the account. Raises AssumedError with what
     stands in the way.
     """
-    ours = account.uid == os.getuid()
-    if not ours and os.geteuid() != 0:
+    if account.uid != os.getuid() and os.geteuid() != 0:
         return ""  # a dry run for somebody else: who will start it is not us
-    environ = {"HOME": str(account.home), "PATH": _PLAIN_PATH, "USER": account.name, "LOGNAME": account.name}
     command = " ".join([*words, "--version"])
-    try:
-        done = subprocess.run(
-            [*words, "--version"],
-            cwd="/",
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-            user=None if ours else account.uid,
-            group=None if ours else account.gid,
-            extra_groups=None if ours else [],
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise AssumedError(f"{account.name} cannot start {Path(words[0])}: {error}; {_HINT}") from None
+    done = run_as(account, [*words, "--version"], {})
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise AssumedError(f"`{command}` fails outside of this shell: {said}; {_HINT}")
     return done.stdout.strip()
+
+
+def run_as(account: Account, words: Sequence[str], more: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """A program of ours as that account, to its end. Raises AssumedError where it cannot be started.
+
+    It gets nothing of root's: not the environment (who has the same uid reads that of a process in /proc) but `more`,
+    no terminal, which takes input from whoever holds it (TIOCSTI), no directory, no group.
+    """
+    ours = account.uid == os.getuid()
+    environ = {"HOME": str(account.home), "PATH": _PLAIN_PATH, "USER": account.name, "LOGNAME": account.name}
+    if not ours and list(words[1:3]) == ["-m", "assumed"]:
+        words = [words[0], "-I", *words[1:]]  # its answer counts: no module of the account's own in it
+    try:
+        return subprocess.run(
+            words,
+            cwd="/",
+            env={**environ, **more},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
+            start_new_session=True,
+            user=None if ours else account.uid,
+            group=None if ours else account.gid,
+            extra_groups=None if ours else account.groups,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise AssumedError(f"{account.name} cannot start {Path(words[0])}: {error}; {_HINT}") from None
+
+
+def typed(arguments: Sequence[str], *, as_root: bool, setting: str = "") -> str:
+    """One of our commands as a person types it. `as_root`: by a path, where sudo's own PATH does not lead to it."""
+    words: tuple[str, ...] = ("assumed",)
+    with contextlib.suppress(AssumedError):  # of a cache: what stands there today is no command for tomorrow
+        if as_root and os.path.dirname(program()[0]) not in _PLAIN_PATH.split(os.pathsep):
+            words = program()
+    before = [*(["sudo"] if as_root and os.geteuid() != 0 else []), *([setting] if setting else [])]
+    return shlex.join([*before, *words, *arguments])
 
 
 _HINT = "install assumed where that account may read it (pipx, uv tool, a virtual environment), and run that one"

@@ -43,4 +43,4 @@ def read(path: Path) -> Record | None:
 
 def digest(text: str) -> str:
     """Tells whether a file still says what was written."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

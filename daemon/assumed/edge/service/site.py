@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from assumed.core.errors import AssumedError
 from assumed.core.units import escaped_instance
+
+from .program import typed
 
 NEITHER = (
     "this machine runs neither systemd nor launchd (a container?), so there is nothing to install a service into; "
@@ -26,6 +29,15 @@ class Account:
     uid: int
     gid: int
     home: Path
+
+    @property
+    def groups(self) -> list[int]:
+        """All of its groups: systemd gives them to what it starts as this account."""
+        return os.getgrouplist(self.name, self.gid)
+
+
+class NoAccount(AssumedError):
+    """This machine knows no account of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,9 @@ class Site:
 
     @property
     def environment(self) -> Path:
-        """The EnvironmentFile."""
+        """The file with the variables that it takes along: the agent itself, or the EnvironmentFile."""
+        if self.manager == "launchd":
+            return self.file
         return self.own / (f"service-{self.account.name}.env" if self.system else "service.env")
 
     @property
@@ -77,22 +91,62 @@ class Site:
     @property
     def again(self) -> str:
         """The command that a person types to install it anew."""
-        return (
-            f"sudo assumed service install --system --user {self.account.name}"
-            if self.system
-            else ("assumed service install")
-        )
+        return self.command("install")
+
+    def command(self, *words: str, setting: str = "") -> str:
+        """One of `assumed service`, as a person types it for this site; `setting`: `NAME=` before it."""
+        if not self.system:
+            return shlex.join([*([setting] if setting else []), "assumed", "service", *words])
+        return typed(["service", *words, "--system", "--user", self.account.name], as_root=True, setting=setting)
+
+    def is_own_file(self, path: Path) -> bool:
+        """Whether install may have written it here: a record that says otherwise is no reason to remove a file."""
+        if path in (self.file, self.environment):
+            return True
+        if self.system or self.manager == "launchd" or os.path.normpath(path) != str(path):
+            return False
+        # The manager may have read another directory of units in its user's home then.
+        places = (("systemd", "user", self.unit), ("systemd", "user", f"{self.unit}.d", "sandbox.conf"))
+        return path.is_relative_to(self.account.home) and any(path.parts[-len(tail) :] == tail for tail in places)
+
+    def is_own_directory(self, path: Path) -> bool:
+        """Whether it is a directory of this site's; all others are the account's own."""
+        return any(path == place or path in place.parents for place in (self.units, self.own))
 
 
 def account_of(name: str | None, environ: Mapping[str, str]) -> Account:
-    """The account of that name, or who we are (with `$HOME` as this shell has it). Raises AssumedError."""
+    """The account of that name, or who we are (with `$HOME` as this shell has it).
+
+    Raises NoAccount, and AssumedError where `$HOME` is somebody else's (`sudo -E`, `su -m`): what lies there leads
+    wherever its owner wants, also past what only root may write.
+    """
     try:
         found = pwd.getpwnam(name) if name is not None else pwd.getpwuid(os.getuid())
     except KeyError:
         who = name if name is not None else f"uid {os.getuid()}"
-        raise AssumedError(f"this machine has no account {who}; `getent passwd` lists them") from None
-    home = found.pw_dir if name is not None else environ.get("HOME") or found.pw_dir
-    return Account(found.pw_name, found.pw_uid, found.pw_gid, Path(home))
+        raise NoAccount(f"this machine has no account {who}; `getent passwd` lists them") from None
+    home = Path(found.pw_dir if name is not None else environ.get("HOME") or found.pw_dir)
+    if name is None:
+        refuse_anothers(home, "$HOME")
+    return Account(found.pw_name, found.pw_uid, found.pw_gid, home)
+
+
+def refuse_anothers(path: Path, what: str) -> None:
+    """Raises AssumedError where the path, or what there is of it, is neither ours nor root's."""
+    place = path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    owner = place.stat().st_uid
+    if owner in (0, os.getuid()):
+        return
+    try:
+        whose = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        whose = f"uid {owner}"
+    raise AssumedError(
+        f"{what} is {path}, which is {whose}'s: for a service of that account use --system --user {whose}, "
+        "for one of your own your own home (sudo -H)"
+    )
 
 
 def site_of(
