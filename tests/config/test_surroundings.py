@@ -432,31 +432,52 @@ from config.cases import HOST
 from assumed.config import load
 from assumed.edge.surroundings import inspect
 path = Path(sys.argv[1])
-print(*(f.message for f in inspect(load(path.read_text(), path, os.environ, host=HOST), os.environ)), sep="\\n")
+found = inspect(load(path.read_text(), path, os.environ, host=HOST), os.environ)
+print(*(text for f in found for text in (f.message, f.advice)), sep="\\n")
 """
+needs_mounts = pytest.mark.skipif(sys.platform != "linux", reason="bind mounts are Linux's")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="bind mounts are Linux's")
+def under_mounts(machine: Machine, script: str, *arguments: str) -> str:
+    """What is found in a mount namespace of its own, once this shell script has mounted something there."""
+    machine.config()
+    mount = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f'{script} && shift && "$@"', "-"]
+    environ = {**machine.environ, "PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[1])}
+    if subprocess.run([*mount, *arguments, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    command = [*mount, *arguments, sys.executable, "-c", BIND, str(machine.path)]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+
+
+@needs_mounts
 def test_a_file_that_is_mounted_by_itself_is_found(machine: Machine, home: Path) -> None:
-    """A real bind mount, in a mount namespace of its own, of a name with a space."""
+    """A real bind mount of a name with a space."""
     credentials = home / "my creds"
     machine.write(credentials, machine.credentials.read_text())
     machine.toml = f'credentials_file = "{credentials}"\n{machine.toml}'
-    machine.config()
-    mount = [
-        "unshare",
-        "--user",
-        "--map-root-user",
-        "--mount",
-        "sh",
-        "-c",
-        'mount --bind "$1" "$1" && shift && "$@"',
-        "-",
-    ]
-    command = [*mount, str(credentials), sys.executable, "-c", BIND, str(machine.path)]
-    environ = {**machine.environ, "PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[1])}
-    if subprocess.run([*mount, str(credentials), "true"], capture_output=True, check=False).returncode:
-        pytest.skip("no mount namespaces here")
-    told = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+    told = under_mounts(machine, 'mount --bind "$1" "$1"', str(credentials))
     assert "is mounted by itself, so it cannot be replaced" in told
     assert not any("mounted" in finding.message for finding in machine.findings())
+
+
+READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"'
+
+
+@needs_mounts
+def test_a_read_only_mount_is_not_mended_by_a_mode(machine: Machine) -> None:
+    """A container with `-v ~/.aws:/root/.aws:ro`: no chmod helps."""
+    machine.toml = f'metrics_textfile = "{machine.aws}/assumed.prom"\n{machine.toml}'
+    told = under_mounts(machine, READ_ONLY, str(machine.aws))
+    assert "lies on a file system that is mounted read-only, so no file in it can be replaced" in told
+    assert "cannot be written: its directory lies on a file system that is mounted read-only" in told
+    assert "mount it so that it can be written (in a container: without :ro)" in told
+    assert "chmod" not in told
+    assert "setfacl" not in told
+
+
+@needs_mounts
+def test_nor_can_a_directory_be_made_there(machine: Machine) -> None:
+    machine.toml = f'credentials_file = "{machine.aws}/new/credentials"\n{machine.toml}'
+    told = under_mounts(machine, READ_ONLY, str(machine.aws))
+    assert f"cannot be made, for {machine.aws} lies on a file system that is mounted read-only" in told
+    assert "mkdir" not in told

@@ -2,67 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from assumed.config import Config, HostFacts, load
-from assumed.config.service import service, version
-from assumed.edge.service import execute
+from assumed.config.service import version
 from assumed.edge.service.found import installed
-from assumed.edge.service.plan import plan
-from assumed.edge.service.record import Record
-from assumed.edge.service.site import Account, Site, site_of
-from assumed.edge.surroundings import Finding, started_programs
-from service.kit import PROXY, wish
+from service.kit import PROXY
+from service.mine import ARN, Service
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
-
-ARN = "arn:aws:iam::123456789012:role/MyApp"
-NOTHING: dict[str, str] = {}
-
-
-class Service:
-    """One of the user's own, as install leaves it on a site of this home."""
-
-    def __init__(self, home: Path, platform: str = "linux") -> None:
-        self.home = Home(home)
-        self.home.configure(role("my-role", ARN))
-        self.site: Site = site_of(Account("alice", os.getuid(), os.getgid(), home), platform=platform)
-        self.program = home / "bin" / "assumed"
-        self.program.parent.mkdir()
-        self.program.write_text("#!/bin/sh\n")
-        self.program.chmod(0o755)
-
-    def install(self, sandboxed: bool = True, compiles: bool = False, **variables: str) -> None:
-        """Writes its files."""
-        wished = wish(
-            str(self.program), home=self.home.path, sandboxed=sandboxed, compiles=compiles, variables=variables
-        )
-        execute.write(plan(self.site, wished), Record())
-        if self.site.manager == "systemd" and sandboxed:
-            self.drop_in("PrivateTmp=no", "yy-home.conf")  # where the tests' homes lie
-
-    def drop_in(self, text: str, name: str = "zz-mine.conf") -> None:
-        """Adds a person's own settings."""
-        directory = self.site.units / "assumed.service.d"
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_text(f"[Service]\n{text}\n")
-
-    @property
-    def config(self) -> Config:
-        path = self.home.config
-        return load(path.read_text(), path, {"HOME": str(self.home.path)}, host=HostFacts("alice", "host"))
-
-    def findings(self, **environ: str) -> list[Finding]:
-        """What there is to say about it in a shell with these variables."""
-        found = installed(self.site, dict)
-        assert found is not None
-        environ = {"HOME": str(self.home.path), **environ}
-        real = Path(os.path.realpath(self.config.credentials_file))
-        return list(service(found, self.config, environ, real, started_programs(self.config, environ)))
 
 
 @pytest.fixture
@@ -83,7 +33,7 @@ def test_what_is_not_installed_is_not_found(mine: Service) -> None:
     ("name", "here", "there", "message"),
     [
         ("AWS_CONFIG_FILE", "/srv/aws/config", None, "is /srv/aws/config here, not for the service"),
-        ("AWS_ENDPOINT_URL_STS", "http://a", "http://b", "is http://a here, but http://b for the service"),
+        ("AWS_ENDPOINT_URL_STS", "http://a", "http://b", "is http://a here, but http://b for it"),
         ("https_proxy", PROXY, None, "is http://[hidden]@proxy.example:3128 here, not for the service"),
     ],
 )
@@ -216,12 +166,12 @@ def test_a_unit_by_hand_is_read_like_one_of_ours(mine: Service) -> None:
 
 def test_an_agent_of_launchd_is_read_as_well(home: Path) -> None:
     mine = Service(home, "darwin")
-    mine.install(AWS_REGION="x")
-    assert mine.findings(AWS_REGION="x") == []
+    mine.install(AWS_ENDPOINT_URL_STS="x")
+    assert mine.findings(AWS_ENDPOINT_URL_STS="x") == []
     mine.program.unlink()
-    first, second = mine.findings(AWS_REGION="y")
+    first, second = mine.findings(AWS_ENDPOINT_URL_STS="y")
     assert first.message == f"starts {mine.program}, which is not there"
-    assert second.message == "is y here, but x for the service"
+    assert second.message == "is y here, but x for it"
 
 
 def test_an_old_daemon_is_said_with_both_ways_out(mine: Service) -> None:

@@ -39,9 +39,9 @@ def check(config_path: Path | None, as_json: bool) -> int:
     """Validate the configuration and its surroundings, without a request to AWS.
 
     Every problem at once: names that ~/.aws/config claims for itself, exported keys that outrank the kept
-    profile, modes, directories, the clock, a service that sees something else than this shell, an old daemon
-    after an upgrade. Exit status 2 when the configuration cannot be used, 1 when something will not work, 0
-    otherwise (warnings included).
+    profile, modes, directories, the clock, a service that does not run or sees something else than this shell,
+    an old daemon after an upgrade. Exit status 2 when the configuration cannot be used, 1 when something will
+    not work, 0 otherwise (warnings included).
 
     \b
     Examples:
@@ -57,11 +57,12 @@ def check(config_path: Path | None, as_json: bool) -> int:
         return USAGE
     from assumed.edge.surroundings import inspect
 
-    from .service.findings import about, services
+    from .service.findings import about, asleep, services
 
     status, installed = _status(config), services(config.path)
     passed = any(service.passed_keys for _, service in installed)
-    findings = [*inspect(config, os.environ, passed_keys=passed), *_clock(status), *about(installed, config, status)]
+    findings = [*inspect(config, os.environ, passed_keys=passed), *_clock(status)]
+    findings += [*asleep(installed), *about(installed, config, status)]
     if as_json:
         shown = [asdict(finding) for finding in findings]
         click.echo(json.dumps({"config": str(config.path), "problems": [], "findings": shown}, indent=2))

@@ -11,6 +11,8 @@ from .around import Finding
 
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
+READ_ONLY = "lies on a file system that is mounted read-only"
+REMOUNT = "mount it so that it can be written (in a container: without :ro), or name another credentials_file"
 _OURS = "run assumed as that user; it rewrites only its own files"
 
 
@@ -44,13 +46,17 @@ def credentials_file(path: Path, found: os.stat_result, uid: int, *, mounted: bo
         yield Finding("warning", subject, f"may be read by others ({_mode(found)})", f"chmod 600 {path}")
 
 
-def directory(path: Path, found: os.stat_result, uid: int, *, writable: bool) -> Iterator[Finding]:
+def directory(
+    path: Path, found: os.stat_result, uid: int, *, writable: bool, read_only: bool = False
+) -> Iterator[Finding]:
     """The directory of the credentials file: replacing a file is writing in its directory."""
     subject = str(path)
     if not stat.S_ISDIR(found.st_mode):
         yield Finding("error", subject, "is no directory", "name another credentials_file")
     elif found.st_uid != uid:
         yield Finding("error", subject, "belongs to another user", _OURS)
+    elif read_only:
+        yield Finding("error", subject, f"{READ_ONLY}, so no file in it can be replaced", REMOUNT)
     elif not writable:
         yield Finding("error", subject, "may not be written, so no file in it can be replaced", f"chmod u+wx {path}")
     elif found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,10 @@ from assumed.core import carried
 from .around import Finding, Profiles
 from .model import Config
 from .report import listed
+from .variables import Asked, differences, signing
 
+CALM = re.compile(r"|inactive|deactivating|not running, last exit code (?:0|\(never exited\)|unknown)")
+"""What a manager says of a service that somebody has stopped or not started, which is his business."""
 TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - as names, to compare with
 
 
@@ -35,31 +39,78 @@ class Installed:
     """Whether what it starts may write code and run it."""
     passed_keys: bool
     """Whether systemd passes it an AWS credentials file (`LoadCredential=aws-credentials:…`)."""
+    config: Path | None
+    """The configuration that it keeps; None where that cannot be told."""
     again: str
     """The command that installs it anew."""
     restart: str
     """The command that starts it again."""
+    logs: str
+    """The command that shows what it has said."""
+    drop: str
+    """The command that installs it without the variable NAME."""
 
 
-def service(
-    installed: Installed, config: Config, environ: Mapping[str, str], real: Path, compilers: list[str]
-) -> Iterator[Finding]:
-    """What in the service's files keeps it from what it works like here.
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a configuration asks of whoever keeps it, as it was looked up in this shell."""
 
-    `real`: the credentials file, links resolved; `compilers`: what of the configuration may compile, in words.
-    """
+    home: Path
+    """Of the account, links resolved."""
+    real: Path
+    """The credentials file, links resolved."""
+    socket: Path
+    """The daemon's control socket."""
+    asked: Asked
+    """Of its environment."""
+    compilers: tuple[str, ...] = ()
+    """What it starts that may compile, in words."""
+    only_here: Mapping[str, str] = field(default_factory=dict)
+    """Hook → the program that is found by this shell's $PATH and not by the service's."""
+
+
+def service(installed: Installed, config: Config, environ: Mapping[str, str], needs: Needs) -> Iterator[Finding]:
+    """What in the service's files keeps it from what it works like here."""
     if not installed.startable:
         message = f"starts {installed.program[0] if installed.program else 'nothing'}, which is not there"
         yield Finding("error", installed.name, message, installed.again)
-    yield from _environment(installed, config, environ)
+    if installed.config not in (None, config.path):
+        message = f"keeps the roles of {installed.config}, not those of {config.path}"
+        yield Finding("warning", installed.name, message, f"{installed.again}, with --config if it is another one")
+        return  # the rest is for whoever checks that configuration
+    yield from _environment(installed, environ, needs)
     yield from _keys(installed, config)
-    yield from _places(installed, config, real)
-    if compilers and not installed.may_compile:
+    yield from _places(installed, config, needs)
+    yield from too_wide(installed, needs.real, needs.home)
+    if needs.compilers and not installed.may_compile:
         message = (
             f"sets MemoryDenyWriteExecute=yes, under which programs of node, Java or .NET fail, and starts "
-            f"{listed(compilers, 'and')}"
+            f"{listed(needs.compilers, 'and')}"
         )
         yield Finding("warning", installed.name, message, f"{installed.again} (or set it to no in a drop-in)")
+    for hook, program in needs.only_here.items():
+        message = f"{program} is in $PATH here, not in that of {installed.name}"
+        advice = f"write the whole path of the program, or: {installed.again}, which takes $PATH along"
+        yield Finding("warning", f"hook {hook}", message, advice)
+
+
+def standing(installed: Installed, said: str, *, running: bool, loops: bool) -> Iterator[Finding]:
+    """A service that does not run, or ends `loops` again and again. `said`: the manager's own words about that."""
+    if running:
+        return
+    message = said if loops else "is installed and does not run" + f" ({said})" * bool(said)
+    if CALM.fullmatch(said):
+        yield Finding("warning", installed.name, message, installed.restart)
+    else:
+        yield Finding("error", installed.name, message, f"what it said: {installed.logs}")
+
+
+def too_wide(installed: Installed, real: Path, home: Path) -> Iterator[Finding]:
+    """Replacing a file is writing in its directory: one that lies in / or in the home itself opens all of that."""
+    if real.parent in (Path("/"), home) and installed.writable is not None and real.parent in installed.writable:
+        message = f"may write in all of {real.parent}, for the credentials file lies in it directly"
+        advice = f"name a credentials_file in a directory of its own, such as {home}/.aws/credentials"
+        yield Finding("warning", installed.name, message, advice)
 
 
 def version(installed: Installed, running: str, here: str) -> Iterator[Finding]:
@@ -69,20 +120,20 @@ def version(installed: Installed, running: str, here: str) -> Iterator[Finding]:
         yield Finding("warning", installed.name, message, f"{installed.restart}, or: {installed.again}")
 
 
-def _environment(installed: Installed, config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _environment(installed: Installed, environ: Mapping[str, str], needs: Needs) -> Iterator[Finding]:
     if installed.variables is None:
         return
-    for name, value in carried.carried(environ).items():
-        has = installed.variables.get(name)
-        if has == value:
+    there_alone = []
+    for one in differences(needs.asked, environ, installed.variables, needs.home):
+        if one.here is None:
+            there_alone.append(f"{one.name}={carried.shown(one.name, one.there or '')}")
             continue
-        here = carried.shown(name, value)
-        there = "not for the service" if has is None else f"but {carried.shown(name, has)} for the service"
-        yield Finding("warning", f"${name}", f"is {here} here, {there}", f"{installed.again} takes it along")
-    named = installed.variables.get(carried.CONFIG)
-    if named and Path(named) != config.path:
-        message = f"keeps the roles of {named}, not those of {config.path}"
-        yield Finding("warning", installed.name, message, f"{installed.again}, with --config if it is another one")
+        here = carried.shown(one.name, one.here)
+        there = "not for the service" if one.there is None else f"but {carried.shown(one.name, one.there)} for it"
+        yield Finding("warning", f"${one.name}", f"is {here} here, {there}", f"{installed.again} takes it along")
+    if there_alone:
+        message = f"has {listed(there_alone, 'and')}, which this shell has not"
+        yield Finding("warning", installed.name, message, f"to drop one: {installed.drop}")
 
 
 def _keys(installed: Installed, config: Config) -> Iterator[Finding]:
@@ -93,34 +144,34 @@ def _keys(installed: Installed, config: Config) -> Iterator[Finding]:
         yield Finding("error", installed.name, message, advice)
 
 
-def _places(installed: Installed, config: Config, real: Path) -> Iterator[Finding]:
+def _places(installed: Installed, config: Config, needs: Needs) -> Iterator[Finding]:
     for path in [config.path, *([Path(installed.program[0])] if installed.program else [])]:
         if any(path.is_relative_to(hidden) for hidden in installed.hidden):
             message = f"cannot see {path}: its unit hides that directory"
             yield Finding(
                 "error", installed.name, message, f"move it into your home directory, then: {installed.again}"
             )
-    written = {"the credentials file": real.parent}
+    elsewhere, here = "name a directory that is not temporary", f"{installed.again} (or name it in ReadWritePaths=)"
+    written = [("the credentials file", needs.real.parent, elsewhere, here)]
     if config.metrics_textfile is not None:
-        written["metrics_textfile"] = config.metrics_textfile.parent
-    for what, directory in written.items():
+        written.append(("metrics_textfile", config.metrics_textfile.parent, elsewhere, here))
+    if not needs.socket.is_relative_to(needs.real.parent):  # whose path would be too long for a socket
+        shared = f"{installed.again} (or in a drop-in: PrivateTmp=no and ReadWritePaths=/tmp)"
+        written.append(("the socket by which every command reaches it", needs.socket.parents[1], shared, shared))
+    for what, directory, if_hidden, if_closed in written:
         if any(directory.is_relative_to(hidden) for hidden in installed.hidden):
             message = f"writes {what} into a {directory} of its own, which nobody else sees"
-            yield Finding("error", installed.name, message, "name a directory that is not temporary")
+            yield Finding("error", installed.name, message, if_hidden)
         elif installed.writable is not None and not any(map(directory.is_relative_to, installed.writable)):
             message = f"may not write in {directory}, where {what} lies"
-            yield Finding("error", installed.name, message, f"{installed.again} (or name it in ReadWritePaths=)")
+            yield Finding("error", installed.name, message, if_closed)
 
 
 def compilers(config: Config, credentials: Profiles, aws_config: Profiles) -> list[str]:
     """What the daemon starts for this configuration that may compile at run time, in words."""
     found: dict[str, None] = {}
     for role in config.enabled():
-        name, seen = role.source_profile if role.parent is None else None, set[str]()
-        while name is not None and name not in seen:
-            seen.add(name)
-            values = {**aws_config.get(name, {}), **credentials.get(name, {})}
+        for name, values in signing(role.source_profile if role.parent is None else None, credentials, aws_config):
             if "credential_process" in values:
                 found[f"the credential_process of {name}"] = None
-            name = values.get("source_profile")
     return [*found, *(f"the hook {name}" for name in config.hooks.commands())]

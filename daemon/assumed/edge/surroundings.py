@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -17,14 +16,16 @@ from pathlib import Path
 from assumed.config import modes
 from assumed.config.around import Finding, Profiles, chosen_profile, claims, exported_keys, leaks, sources
 from assumed.config.model import Config
+from assumed.config.named import hooks, is_read_only, textfile
 from assumed.config.places import aws_config_file, default_credentials_file
 from assumed.config.service import compilers
+from assumed.config.variables import Asked, asked
 from assumed.core.errors import FileRefused
 from assumed.core.ini import Document, decode, scan
 from assumed.core.model import Instant, Role, Session
 from assumed.core.profiles import KeptProfile, merge
 
-__all__ = ["Finding", "collisions", "inspect", "started_programs"]
+__all__ = ["Finding", "asked_of_environment", "collisions", "inspect", "started_programs"]
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 _LARGEST = 64 << 20
@@ -52,8 +53,8 @@ def inspect(
         found += sources(config, credentials, aws_config, environ, passed_keys=passed_keys)
         found += chosen_profile(config, {*credentials, *aws_config}, environ)
     found += _token_files(config)
-    found += _hooks(config, environ)
-    found += _textfile(config)
+    found += hooks(config, environ)
+    found += textfile(config)
     found += _same_file(config, environ)
     found += exported_keys(config, environ, time.time() if now is None else now)
     return list(dict.fromkeys(found))
@@ -68,10 +69,20 @@ def collisions(config: Config, environ: Mapping[str, str]) -> list[Finding]:
 
 def started_programs(config: Config, environ: Mapping[str, str]) -> list[str]:
     """The programs of others that the daemon starts for this configuration (helpers of sources, hooks), in words."""
+    return compilers(config, *_aws_files(config, environ))
+
+
+def asked_of_environment(config: Config, environ: Mapping[str, str]) -> Asked:
+    """What the roles take from the environment, for neither they nor the AWS files say it."""
+    return asked(config, *_aws_files(config, environ))
+
+
+def _aws_files(config: Config, environ: Mapping[str, str]) -> tuple[Profiles, Profiles]:
+    """What the credentials file and the AWS configuration say, as far as they can be read."""
     broken: list[Finding] = []
     document = _scan(config.credentials_file, _read(Path(os.path.realpath(config.credentials_file)), broken), broken)
     credentials = {name: section.values() for name, section in document.sections.items()} if document else {}
-    return compilers(config, credentials, _aws_config(environ, broken))
+    return credentials, _aws_config(environ, broken)
 
 
 def _shown_config(environ: Mapping[str, str]) -> str:
@@ -152,7 +163,9 @@ def _credentials_file(path: Path, real: Path) -> Iterator[Finding]:
     if directory is None:
         yield from _missing_directory(real.parent)
         return
-    troubles = list(modes.directory(real.parent, directory, uid, writable=os.access(real.parent, os.W_OK | os.X_OK)))
+    writable = os.access(real.parent, os.W_OK | os.X_OK)
+    read_only = not writable and is_read_only(real.parent)
+    troubles = list(modes.directory(real.parent, directory, uid, writable=writable, read_only=read_only))
     if file is not None:
         mounted = file.st_dev != directory.st_dev or str(real) in _mount_points()
         troubles += modes.credentials_file(real, file, uid, mounted=mounted)
@@ -179,6 +192,9 @@ def _missing_directory(path: Path) -> Iterator[Finding]:
     above = next(parent for parent in path.parents if parent.exists())
     if os.access(above, os.W_OK | os.X_OK):
         yield Finding("ok", str(path), "does not exist yet; it will be made, 0700")
+    elif is_read_only(above):
+        message = f"does not exist, and cannot be made, for {above} {modes.READ_ONLY}"
+        yield Finding("error", str(path), message, modes.REMOUNT)
     else:
         message = f"does not exist, and cannot be made, for {above} may not be written"
         yield Finding("error", str(path), message, f"mkdir -p -m 700 {path}, or name another credentials_file")
@@ -231,32 +247,6 @@ def _token_files(config: Config) -> Iterator[Finding]:
             yield Finding("error", subject, "is empty or does not exist", advice)
         else:
             yield Finding("ok", subject, "can be read")
-
-
-def _textfile(config: Config) -> Iterator[Finding]:
-    """The metrics' directory: whoever asked for the file would else learn of it from the log alone."""
-    if config.metrics_textfile is None:
-        return
-    subject, directory = f"metrics_textfile {config.metrics_textfile}", config.metrics_textfile.parent
-    if not directory.is_dir():
-        advice = "name the directory that node_exporter reads (--collector.textfile.directory), or make this one"
-        yield Finding("warning", subject, "cannot be written: its directory does not exist", advice)
-    elif not os.access(directory, os.W_OK | os.X_OK):
-        advice = f"sudo setfacl -m u:$USER:rwx {shlex.quote(str(directory))}"
-        yield Finding("warning", subject, "cannot be written: you may not write in its directory", advice)
-    else:
-        yield Finding("ok", subject, "can be written")
-
-
-def _hooks(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether the commands of [hooks] are there. A warning at most: a disk may be mounted later."""
-    for name, (program, *_) in config.hooks.commands().items():
-        if shutil.which(program, path=environ.get("PATH", os.defpath)):
-            yield Finding("ok", f"hook {name}", f"runs {program}")
-        else:
-            where = "is not there, or not executable" if "/" in program else "is not in $PATH here"
-            advice = "write the whole path of a program; a script needs `chmod +x` and a first line that begins with #!"
-            yield Finding("warning", f"hook {name}", f"{program} {where}", advice)
 
 
 def _same_file(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:

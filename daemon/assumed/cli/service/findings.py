@@ -11,10 +11,13 @@ from assumed import __version__
 
 if TYPE_CHECKING:
     from assumed.config import Config
-    from assumed.config.service import Installed
+    from assumed.config.service import Installed, Needs
     from assumed.edge.surroundings import Finding
 
     from .facts import Choice
+
+MANAGERS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What systemd gives to a service that has no PATH of its own (systemd.exec(5), "Environment variables")."""
 
 
 def services(config_path: Path | None) -> list[tuple[Choice, Installed]]:
@@ -45,19 +48,49 @@ def service_of(choice: Choice) -> Installed | None:
 def about(services: Sequence[tuple[Choice, Installed]], config: Config, status: dict[str, Any] | None) -> list[Finding]:
     """What is to be said of these services, and of a daemon that is none of them."""
     from assumed.config.service import service, version
-    from assumed.edge.surroundings import started_programs
 
     found: list[Finding] = []
     for choice, installed in services:
-        real = Path(os.path.realpath(config.credentials_file))
-        found += service(installed, config, choice.environ, real, started_programs(config, choice.environ))
+        found += service(installed, config, choice.environ, needs(choice, installed, config))
     if status is None or not status.get("daemon"):
         return found
     running = str(status["daemon"]["version"])
-    if services:
-        found += version(services[0][1], running, __version__)
+    keeping = [installed for _, installed in services if installed.config in (None, config.path)]
+    if keeping:
+        found += version(keeping[0], running, __version__)
     elif running != __version__:
         found.append(_old_daemon(status["daemon"]))
+    return found
+
+
+def needs(choice: Choice, installed: Installed, config: Config) -> Needs:
+    """What this configuration needs of this service."""
+    from assumed.config.named import found_only_here
+    from assumed.config.service import Needs
+    from assumed.edge.control import socket_path
+    from assumed.edge.store import state_dir
+    from assumed.edge.surroundings import asked_of_environment, started_programs
+
+    here, there = choice.environ.get("PATH", os.defpath), installed.variables
+    return Needs(
+        home=Path(os.path.realpath(choice.account.home)),
+        real=Path(os.path.realpath(config.credentials_file)),
+        socket=socket_path(state_dir(config.credentials_file)),
+        asked=asked_of_environment(config, choice.environ),
+        compilers=tuple(started_programs(config, choice.environ)),
+        only_here={} if there is None else found_only_here(config, here, there.get("PATH") or MANAGERS_PATH),
+    )
+
+
+def asleep(services: Sequence[tuple[Choice, Installed]]) -> list[Finding]:
+    """Those of these services that do not run, by the word of their manager; silent where it does not know them."""
+    from assumed.config.service import standing
+
+    found: list[Finding] = []
+    for choice, installed in services:
+        seen = choice.manager.seen()
+        if seen.loaded:
+            found += standing(installed, seen.said, running=seen.running, loops=seen.loops)
     return found
 
 
