@@ -156,7 +156,7 @@ def _places(installed: Installed, config: Config, needs: Needs) -> Iterator[Find
     if config.metrics_textfile is not None:
         written.append(("metrics_textfile", config.metrics_textfile.parent, elsewhere, here))
     if not needs.socket.is_relative_to(needs.real.parent):  # whose path would be too long for a socket
-        shared = f"{installed.again} (or in a drop-in: PrivateTmp=no and ReadWritePaths=/tmp)"
+        shared = f"{installed.again} (by hand: PrivateTmp=no and ReadWritePaths=/tmp)"
         written.append(("the socket by which every command reaches it", needs.socket.parents[1], shared, shared))
     for what, directory, if_hidden, if_closed in written:
         if any(directory.is_relative_to(hidden) for hidden in installed.hidden):

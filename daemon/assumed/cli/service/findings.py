@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,18 @@ def services(config_path: Path | None) -> list[tuple[Choice, Installed]]:
                 found.append((choice, service))
     except AssumedError:
         pass  # this system has no (such) service manager
+    return found
+
+
+def others(choice: Choice) -> list[Finding]:
+    """What is installed beside this choice for the same person, and how to look at it."""
+    from assumed.edge.surroundings import Finding
+
+    found: list[Finding] = []
+    for other, installed in services(choice.config_path):
+        if other.site.unit != choice.site.unit:
+            words = ["assumed", "service", "status", *(["--system", "--user", other.user] if other.user else [])]
+            found.append(Finding("ok", installed.name, "is installed", shlex.join(words)))
     return found
 
 

@@ -150,10 +150,14 @@ def _credentials_file(choice: Choice, config: Config | None) -> tuple[Path, Path
 
 
 def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> None:
+    from .findings import others
+
     terminal = terminal_of(sys.stdout, elsewhere=LONG_LINE)
     if document["file"] is None:
         write(line("error", document["unit"], "is not installed", terminal))
         write([f"  {choice.site.again}"])
+        for other in others(choice):
+            write(finding_lines(other, terminal))
         return
     said = {"says": document["says"]} if document["running"] and document["says"] else {}
     rows = {
