@@ -70,6 +70,15 @@ def test_so_is_the_machines_own(shell: Shell) -> None:
     assert shell.machine.root(*root, "uninstall", "--system", "--user", USER).returncode == 0
 
 
+def test_a_credentials_file_in_the_home_itself_is_told_by_install_and_by_check(shell: Shell) -> None:
+    shell.home.credentials.rename(shell.home.path / "credentials")
+    shell.home.configure(role("my-role", ARN), defaults=f'credentials_file = "~/credentials"\n{DEFAULTS}')
+    shell.machine.hand_over()
+    wide = f"assumed.service: may write in all of /home/{USER}, for the credentials file lies in it directly"
+    assert f"! {wide}" in " ".join(shell.assumed("service", "install").split())
+    assert f"! {wide}" in " ".join(shell.assumed("check").split())
+
+
 def test_check_says_that_the_service_does_not_run(shell: Shell) -> None:
     shell.assumed("service", "install")
     assert "does not run" not in shell.assumed("check")

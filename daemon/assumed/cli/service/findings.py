@@ -85,14 +85,20 @@ def needs(choice: Choice, installed: Installed, config: Config) -> Needs:
     from assumed.edge.surroundings import asked_of_environment, started_programs
 
     here, there = choice.environ.get("PATH", os.defpath), installed.variables
+    real, home = real_places(choice, config)
     return Needs(
-        home=Path(os.path.realpath(choice.account.home)),
-        real=Path(os.path.realpath(config.credentials_file)),
+        home=home,
+        real=real,
         socket=socket_path(state_dir(config.credentials_file)),
         asked=asked_of_environment(config, choice.environ),
         compilers=tuple(started_programs(config, choice.environ)),
         only_here={} if there is None else found_only_here(config, here, there.get("PATH") or MANAGERS_PATH),
     )
+
+
+def real_places(choice: Choice, config: Config) -> tuple[Path, Path]:
+    """The credentials file and the account's home, links resolved."""
+    return Path(os.path.realpath(config.credentials_file)), Path(os.path.realpath(choice.account.home))
 
 
 def asleep(services: Sequence[tuple[Choice, Installed]]) -> list[Finding]:

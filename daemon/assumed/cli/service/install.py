@@ -168,10 +168,11 @@ class _Installation:
 def _warn(choice: Choice, config: Config) -> None:
     """What will keep roles from working; the service is installed all the same, and tries again by itself."""
     from assumed.config.report import listed
+    from assumed.config.service import too_wide
     from assumed.edge.service.execute import acting_as
     from assumed.edge.surroundings import inspect, started_programs
 
-    from .findings import about, service_of
+    from .findings import about, real_places, service_of
 
     service = service_of(choice)
     if choice.account.uid == os.getuid():
@@ -179,9 +180,9 @@ def _warn(choice: Choice, config: Config) -> None:
         findings += about([(choice, service)] if service else [], config, None)
     else:
         findings = choice.check(config)
-    for finding in findings:
-        if finding.severity == "error":
-            tell(finding.severity, finding.subject, finding.message, finding.advice)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    for finding in [*errors, *(too_wide(service, *real_places(choice, config)) if service is not None else [])]:
+        tell(finding.severity, finding.subject, finding.message, finding.advice)
     with acting_as(choice.account):
         started = started_programs(config, choice.environ)
     if started and service is not None and service.writable is not None:
