@@ -5,82 +5,23 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from units.machine import UID, USER, Machine, needs_machine
-from world.daemon import Home, role
+from service.shell import ASSUMED, Shell
+from units.machine import UID, USER, needs_machine
 from world.fake_sts import FakeSts
 from world.scores import Record
 from world.waiting import eventually
 
 pytestmark = needs_machine
 
-ASSUMED = str(Path(sys.executable).with_name("assumed"))
-ARN = "arn:aws:iam::123456789012:role/MyApp"
 PASSWORD = "hunter2-hunter2"
 PROXY = f"http://alice:{PASSWORD}@proxy.example:3128"
 KEPT = (".aws/credentials", ".aws/assumed")
-
-
-class Shell:
-    """Hers, with what leads to the STS of the test."""
-
-    def __init__(self, machine: Machine, sts: FakeSts) -> None:
-        self.machine = machine
-        self.home: Home = machine.home
-        self.exported = {"AWS_ENDPOINT_URL_STS": sts.url, "AWS_EC2_METADATA_DISABLED": "true"}
-
-    def type(self, *words: str, **exported: str) -> subprocess.CompletedProcess[str]:
-        """One command line, typed in her home directory."""
-        variables = [f"{name}={value}" for name, value in {**self.exported, **exported}.items()]
-        line = f"cd; exec {shlex.join(words)}"
-        return self.machine.alice("env", *variables, "sh", "-c", line)
-
-    def assumed(self, *arguments: str, status: int = 0, **exported: str) -> str:
-        """One of our commands that ends with `status`; what it says, all of it."""
-        done = self.type(ASSUMED, *arguments, **exported)
-        said = done.stdout + done.stderr
-        assert done.returncode == status, said
-        return said
-
-    def show(self, name: str) -> str:
-        return self.machine.alice(
-            "systemctl", "--user", "show", f"--property={name}", "--value", "assumed"
-        ).stdout.strip()
-
-    def tree(self, without: tuple[str, ...] = ()) -> dict[str, tuple[int, bytes | None]]:
-        """Her home directory: name → mode and contents."""
-        found = {}
-        for path in sorted(self.home.path.rglob("*")):
-            name = str(path.relative_to(self.home.path))
-            if not name.startswith(without) and not path.is_socket():
-                found[name] = (path.lstat().st_mode, path.read_bytes() if path.is_file() else None)
-        return found
-
-
-@pytest.fixture
-def sts() -> Iterator[FakeSts]:
-    with FakeSts() as sts:
-        yield sts
-
-
-@pytest.fixture
-def shell(tmp_path: Path, sts: FakeSts) -> Iterator[Shell]:
-    base = tmp_path / "machine"
-    base.mkdir()
-    with Machine(base) as machine:
-        shell = Shell(machine, sts)
-        shell.home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
-        shell.home.configure(role("my-role", ARN))
-        machine.hand_over()
-        yield shell
 
 
 @pytest.mark.proof
@@ -219,10 +160,10 @@ def test_an_upgrade_of_the_tool_is_a_restart(shell: Shell, sts: FakeSts) -> None
 def test_a_changed_environment_is_written_and_the_service_started_again(shell: Shell) -> None:
     shell.assumed("service", "install")
     pid = shell.show("MainPID")
-    assert "is eu-central-1 here, not for the service" in shell.assumed("check", AWS_REGION="eu-central-1")
-    assert "is started again" in shell.assumed("service", "install", AWS_REGION="eu-central-1")
+    assert "is x.example here, not for the service" in shell.assumed("check", NO_PROXY="x.example")
+    assert "is started again" in shell.assumed("service", "install", NO_PROXY="x.example")
     assert shell.show("MainPID") != pid
-    assert "for the service" not in shell.assumed("check", AWS_REGION="eu-central-1")
+    assert "for the service" not in shell.assumed("check", NO_PROXY="x.example")
 
 
 @pytest.mark.slow
@@ -402,7 +343,7 @@ def test_root_installs_it_for_alice_on_the_machines_own_systemd(shell: Shell, st
     before = shell.tree()
     variables = [f"{name}={value}" for name, value in shell.exported.items()]
     command = ["env", *variables, ASSUMED, "service"]
-    assert "sudo assumed service install --system" in shell.assumed(
+    assert f"sudo {ASSUMED} service install --system" in shell.assumed(
         "service", "install", "--system", "--user", USER, status=2
     )
     done = machine.root(*command, "install", "--system", "--user", USER)

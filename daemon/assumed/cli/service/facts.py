@@ -96,6 +96,11 @@ class Choice:
         return find(self.config_path, self.environ)
 
     @property
+    def may_judge(self) -> bool:
+        """Whether we see what the account sees: we are it, or root, who may act as it."""
+        return os.geteuid() in (0, self.account.uid)
+
+    @property
     def names_its_configuration(self) -> bool:
         """Whether the person has named one: then a missing one is a slip, not a beginning."""
         return self.config_path is not None or bool(self.environ.get("ASSUMED_CONFIG"))
@@ -173,7 +178,7 @@ def _wish(
             user=choice.user,
             shares_tmp=not socket_path(state).is_relative_to(state),
         ),
-        variables=dict(sorted({**kept, **variables}.items())),
+        variables=_in_order({**kept, **variables}),
         kept=tuple(kept),
         needed=tuple(needed),
         sandboxed=sandboxed,
@@ -201,6 +206,11 @@ def _kept(choice: Choice, before: Mapping[str, str], variables: Mapping[str, str
     """
     own = SHELLS_OWN if choice.user is not None else ()
     return {name: before[name] for name in before if name not in {*variables, *choice.environ, *own}}
+
+
+def _in_order(variables: Mapping[str, str]) -> dict[str, str]:
+    """The same from whichever shell: what is carried by name, then the rest."""
+    return dict(sorted(variables.items(), key=lambda pair: (not carried.is_carried(pair[0]), pair[0])))
 
 
 def _refuse_unspeakable(site: Site, variables: Mapping[str, str]) -> None:

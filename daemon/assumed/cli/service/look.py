@@ -14,7 +14,7 @@ import click
 from assumed import __version__
 from assumed.cli.app import FAILING, NOT_RUNNING, OK
 from assumed.cli.check import LONG_LINE, finding_lines, line
-from assumed.cli.render import in_words
+from assumed.cli.render import in_words, printable
 from assumed.cli.terminal import terminal_of, write
 from assumed.core.carried import CONFIG
 from assumed.core.errors import ConfigError
@@ -96,7 +96,7 @@ def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
     try:
         config = choice.configuration()
     except ConfigError as error:
-        findings += [_unusable(error)] if found else []
+        findings += [_unusable(error)] if found and choice.may_judge else []
     place = _credentials_file(choice, config)
     status = choice.status(*place) if place is not None else None
     daemon = status["daemon"] if status and status["daemon"]["pid"] == seen.pid else {}
@@ -169,7 +169,10 @@ def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> 
         "version": document["version"] or _silent_version(document),
         "config": document["config"] or "cannot be used; see `assumed check`",
     }
-    write([terminal.paint(document["unit"], "1"), *(f"  {name:<11}{value}" for name, value in rows.items())])
+    lines = (
+        f"  {name:<11}{printable(value)}" for name, value in rows.items()
+    )  # a daemon of another account's, perhaps
+    write([terminal.paint(document["unit"], "1"), *lines])
     for finding in findings:
         write(finding_lines(finding, terminal))
 

@@ -134,7 +134,7 @@ def account_of(name: str | None, environ: Mapping[str, str]) -> Account:
 def refuse_anothers(path: Path, what: str) -> None:
     """Raises AssumedError where the path, or what there is of it, is neither ours nor root's."""
     place = path
-    while not place.exists() and place != place.parent:
+    while not os.path.exists(place) and place != place.parent:  # noqa: PTH110 (Path.exists raises where we may not look)
         place = place.parent
     owner = place.stat().st_uid
     if owner in (0, os.getuid()):
