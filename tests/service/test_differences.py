@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from assumed.cli.service.facts import Choice
+from assumed.cli.service.findings import asleep
 from assumed.config.service import standing
 from assumed.edge.service.found import installed
 from assumed.edge.service.manager import Seen, printed
@@ -57,14 +59,14 @@ def test_a_stand_in_for_all_of_aws_is_no_matter_to_a_service_of_the_real_one(
     assert all(said in message for message in messages)
 
 
-@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
-def test_a_region_matters_to_roles_that_have_none(mine: Service, variable: str) -> None:
+def test_a_region_matters_to_roles_that_have_none(mine: Service) -> None:
+    """The one that botocore reads."""
     mine.install()
     mine.home.configure(role("my-role", ARN), role("child", f"{ARN}2", source_profile="my-role"), defaults=NO_REGION)
-    (finding,) = mine.findings(**{variable: "eu-west-1"})
-    assert (finding.severity, finding.subject) == ("warning", f"${variable}")
+    (finding,) = mine.findings(AWS_DEFAULT_REGION="eu-west-1", AWS_REGION="eu-west-1")
+    assert (finding.severity, finding.subject) == ("warning", "$AWS_DEFAULT_REGION")
     mine.home.aws_config.write_text("[default]\nregion = eu-central-1\n")
-    assert mine.findings(**{variable: "eu-west-1"}) == [], "of the source profile"
+    assert mine.findings(AWS_DEFAULT_REGION="eu-west-1") == [], "of the source profile"
 
 
 @pytest.mark.parametrize(
@@ -196,3 +198,18 @@ def test_a_service_that_does_not_run_is_said(mine: Service, seen: Seen, severity
     found = list(standing(service, seen.said, running=seen.running, loops=seen.loops))
     assert [finding.severity for finding in found] == ([severity] if severity else [])
     assert all(finding.message.startswith(message) for finding in found)
+
+
+def test_an_agent_that_has_been_taken_out_of_launchd_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`launchctl bootout` is how a person stops one: launchd then does not know it."""
+    mine = Service(home, "darwin")
+    mine.install()
+    (home / "launchd").mkdir()
+    (home / "bin" / "launchctl").symlink_to(Path(__file__).with_name("launchctl.py"))
+    monkeypatch.setenv("LAUNCHD", str(home / "launchd"))
+    monkeypatch.setenv("PATH", f"{home}/bin:{os.environ['PATH']}")
+    service = installed(mine.site, dict)
+    assert service is not None
+    (finding,) = asleep([(Choice(None, platform="darwin"), service)])
+    assert (finding.severity, finding.subject) == ("warning", "the launchd agent")
+    assert (finding.message, finding.advice) == ("is installed and does not run", "assumed service install")

@@ -100,7 +100,8 @@ def standing(installed: Installed, said: str, *, running: bool, loops: bool) -> 
         return
     message = said if loops else "is installed and does not run" + f" ({said})" * bool(said)
     if CALM.fullmatch(said):
-        yield Finding("warning", installed.name, message, installed.restart)
+        # launchd has forgotten what has been taken out (bootout), and says nothing of it
+        yield Finding("warning", installed.name, message, installed.restart if said else installed.again)
     else:
         yield Finding("error", installed.name, message, f"what it said: {installed.logs}")
 
@@ -124,7 +125,7 @@ def _environment(installed: Installed, environ: Mapping[str, str], needs: Needs)
     if installed.variables is None:
         return
     there_alone = []
-    for one in differences(needs.asked, environ, installed.variables, needs.home):
+    for one in differences(needs.asked, environ, installed.variables):
         if one.here is None:
             there_alone.append(f"{one.name}={carried.shown(one.name, one.there or '')}")
             continue

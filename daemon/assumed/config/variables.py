@@ -16,7 +16,6 @@ from .places import CREDENTIALS_FILE, aws_config_file, default_credentials_file
 
 CALLED = ("STS", "SSO", "SSO_OIDC", "SIGNIN")
 """Services of AWS that the daemon calls, by their names in `AWS_ENDPOINT_URL_…`: the others are for other programs."""
-REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 METADATA = "AWS_EC2_METADATA_"
 OF_THIS_MACHINE = ("localhost", "localhost.localstack.cloud", "::1")
 _FILE_OF = {"AWS_CONFIG_FILE": aws_config_file, "AWS_SHARED_CREDENTIALS_FILE": default_credentials_file}
@@ -69,10 +68,9 @@ def signing(name: str | None, credentials: Profiles, aws_config: Profiles) -> li
     return list(found.items())
 
 
-def differences(
-    asked: Asked, environ: Mapping[str, str], service: Mapping[str, str], home: Path
-) -> Iterable[Difference]:
-    """What bears on the roles and differs, by name. `home`: `~` in both."""
+def differences(asked: Asked, environ: Mapping[str, str], service: Mapping[str, str]) -> Iterable[Difference]:
+    """What bears on the roles and differs, by name. `~` is the shell's in both."""
+    home = environ.get("HOME", "/")
     here, there = carried.carried(environ), carried.carried(service)
     for name in sorted({*here, *there}):
         mine, its = here.get(name), there.get(name)
@@ -81,7 +79,9 @@ def differences(
 
 
 def _bears(name: str, asked: Asked) -> bool:
-    if name in REGIONS:
+    if name == "AWS_REGION":
+        return False  # botocore does not read it (configprovider.py): it is for other SDKs
+    if name == "AWS_DEFAULT_REGION":
         return asked.region
     if name.startswith(METADATA):
         return asked.metadata
@@ -91,7 +91,7 @@ def _bears(name: str, asked: Asked) -> bool:
     return of_service == name or of_service in CALLED
 
 
-def _same(name: str, here: str | None, there: str | None, home: Path) -> bool:
+def _same(name: str, here: str | None, there: str | None, home: str) -> bool:
     if here == there:
         return True
     if name in _FILE_OF:
@@ -101,9 +101,9 @@ def _same(name: str, here: str | None, there: str | None, home: Path) -> bool:
     return relative and there is not None and there.endswith("/" + posixpath.normpath(str(here)))
 
 
-def _file(name: str, value: str | None, home: Path) -> Path | str | None:
+def _file(name: str, value: str | None, home: str) -> Path | str | None:
     try:
-        return _FILE_OF[name]({"HOME": str(home), **({name: value} if value else {})})
+        return _FILE_OF[name]({"HOME": home, **({name: value} if value else {})})
     except ValueError:
         return value
 

@@ -102,13 +102,16 @@ def real_places(choice: Choice, config: Config) -> tuple[Path, Path]:
 
 
 def asleep(services: Sequence[tuple[Choice, Installed]]) -> list[Finding]:
-    """Those of these services that do not run, by the word of their manager; silent where it does not know them."""
+    """Those of these services that do not run, by the word of their manager.
+
+    Silent where systemd knows nothing of it, which may be a manager that does not answer (su, cron).
+    """
     from assumed.config.service import standing
 
     found: list[Finding] = []
     for choice, installed in services:
         seen = choice.manager.seen()
-        if seen.loaded:
+        if seen.loaded or choice.site.manager == "launchd":
             found += standing(installed, seen.said, running=seen.running, loops=seen.loops)
     return found
 
