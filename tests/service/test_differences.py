@@ -37,6 +37,7 @@ def test_the_shell_of_a_developer_is_no_matter(mine: Service) -> None:
         "AWS_CONFIG_FILE": "~/.aws/config",
         "AWS_SHARED_CREDENTIALS_FILE": str(mine.home.credentials),
         "AWS_CA_BUNDLE": "./certs/ca.pem",
+        "SSL_CERT_FILE": "/nix/var/certs.pem",
     }
     assert mine.findings(**shell) == []
 
@@ -85,6 +86,15 @@ def test_ec2s_metadata_matter_to_those_who_ask_for_them(
     mine.home.aws_config.write_text(f"[default]\n{aws_config}\n")
     found = mine.findings(AWS_EC2_METADATA_SERVICE_ENDPOINT="http://169.254.169.254")
     assert [finding.subject for finding in found] == ["$AWS_EC2_METADATA_SERVICE_ENDPOINT"] * matters
+
+
+def test_what_botocore_does_not_read_matters_to_helpers_alone(mine: Service) -> None:
+    """A helper of Go takes its certificates from there."""
+    mine.install(compiles=True)
+    assert mine.findings(SSL_CERT_FILE="/srv/ca.pem") == []
+    mine.home.credentials.write_text("[default]\ncredential_process = /usr/bin/helper\n")
+    (finding,) = mine.findings(SSL_CERT_FILE="/srv/ca.pem")
+    assert finding.subject == "$SSL_CERT_FILE"
 
 
 def test_where_the_configuration_names_the_file_the_shells_may_be_exported(mine: Service) -> None:

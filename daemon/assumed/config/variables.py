@@ -17,6 +17,8 @@ from .places import CREDENTIALS_FILE, aws_config_file, default_credentials_file
 CALLED = ("STS", "SSO", "SSO_OIDC", "SIGNIN")
 """Services of AWS that the daemon calls, by their names in `AWS_ENDPOINT_URL_…`: the others are for other programs."""
 METADATA = "AWS_EC2_METADATA_"
+OF_HELPERS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "ALL_PROXY", "all_proxy")
+"""Not read by botocore (endpoint.py, httpsession.py), but by what is started: a credential_process, a hook."""
 OF_THIS_MACHINE = ("localhost", "localhost.localstack.cloud", "::1")
 _FILE_OF = {"AWS_CONFIG_FILE": aws_config_file, "AWS_SHARED_CREDENTIALS_FILE": default_credentials_file}
 
@@ -30,6 +32,8 @@ class Asked:
     """Whether a source asks EC2's metadata service."""
     credentials_file: bool
     """Whether the configuration leaves it to AWS_SHARED_CREDENTIALS_FILE."""
+    helpers: bool
+    """Whether programs of others are started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Difference:
 def asked(config: Config, credentials: Profiles, aws_config: Profiles) -> Asked:
     """What the enabled roles need of their environment."""
     region = metadata = False
+    helpers = bool(config.hooks.commands())
     for role in config.enabled():
         root = role
         while root.parent is not None and (parent := config.role(root.parent)) is not None:
@@ -56,7 +61,8 @@ def asked(config: Config, credentials: Profiles, aws_config: Profiles) -> Asked:
             root.credential_source,
             *(values.get("credential_source") for _, values in sources),
         )
-    return Asked(region, metadata, CREDENTIALS_FILE.search(config.text) is None)
+        helpers |= any("credential_process" in values for _, values in sources)
+    return Asked(region, metadata, CREDENTIALS_FILE.search(config.text) is None, helpers)
 
 
 def signing(name: str | None, credentials: Profiles, aws_config: Profiles) -> list[tuple[str, dict[str, str]]]:
@@ -85,6 +91,8 @@ def _bears(name: str, asked: Asked) -> bool:
         return asked.region
     if name.startswith(METADATA):
         return asked.metadata
+    if name in OF_HELPERS:
+        return asked.helpers
     if name == "AWS_SHARED_CREDENTIALS_FILE":
         return asked.credentials_file
     of_service = name.removeprefix(f"{carried.ENDPOINT}_")
