@@ -44,6 +44,8 @@ def test_what_is_set_to_nothing_is_not_set() -> None:
         ("ALL_PROXY", "bob:s3cret@proxy:3128", "[hidden]@proxy:3128"),
         ("ALL_PROXY", "socks5h://bob:s3cret@proxy", "socks5h://[hidden]@proxy"),
         ("AWS_ENDPOINT_URL_STS", "https://u:p@sts.example/", "https://[hidden]@sts.example/"),
+        ("AWS_ENDPOINT_URL", "https://aws.example/x?token=s3cret&a=b", "https://aws.example/x?[hidden]"),
+        ("HTTPS_PROXY", "http://bob:s3c?ret@proxy:3128", "http://[hidden]@proxy:3128"),
         ("HTTP_PROXY", "http://proxy:3128", "http://proxy:3128"),
         ("AWS_CONFIG_FILE", "/home/a@b/config", "/home/a@b/config"),
         ("AWS_REGION", "eu-central-1", "eu-central-1"),

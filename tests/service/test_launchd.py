@@ -173,6 +173,16 @@ def test_an_installed_agent_is_left_alone_or_brought_up_to_date(mac: Mac) -> Non
     assert mac.calls() == [f"enable gui/{UID}/assumed", f"bootout gui/{UID}/assumed", *[bootstrap] * 3]
     assert mac.agent()["EnvironmentVariables"]["AWS_REGION"] == "eu-central-1"
 
+    before = mac.agent()
+    mac.environ = {name: value for name, value in mac.environ.items() if name not in ("AWS_REGION", "https_proxy")}
+    result = mac.service("install")  # from a shell that has less
+    assert "kept from the last install: AWS_REGION, https_proxy" in " ".join(result.stderr.split())
+    assert "nothing had to be changed" in result.stderr
+    assert (mac.agent(), mac.calls()) == (before, [])
+    mac.environ["AWS_REGION"] = ""
+    assert mac.service("install").returncode == 0
+    assert "AWS_REGION" not in mac.agent()["EnvironmentVariables"]
+
 
 @pytest.mark.parametrize(
     ("text", "running", "pid", "said"),

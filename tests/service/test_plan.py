@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from assumed.core.errors import AssumedError
+from assumed.cli.service.look import _running
+from assumed.core.errors import AssumedError, FileRefused
+from assumed.edge.service import execute
 from assumed.edge.service.plan import Command, plan, removal, unlinger
+from assumed.edge.service.record import Record, digest
+from assumed.edge.service.site import Account, site_of
 from service.kit import HOME, PROXY, site, wish
 
 USER_UNITS = HOME / ".config" / "systemd" / "user"
@@ -122,3 +128,51 @@ def test_where_there_is_no_service_manager_the_alternative_is_said() -> None:
 def test_launchd_has_no_unit_of_the_machine() -> None:
     with pytest.raises(AssumedError, match="--system is for systemd"):
         site("darwin", system=True)
+
+
+@pytest.mark.parametrize(("system", "platform"), [(False, "linux"), (True, "linux"), (False, "darwin")])
+def test_every_file_of_a_plan_is_one_that_uninstall_may_remove(system: bool, platform: str) -> None:
+    place = site(platform, system=system)
+    user = "alice" if system else None
+    for file in plan(place, wish(user=user, variables={"AWS_REGION": "x"})).files:
+        assert place.is_own_file(file.path)
+
+
+@pytest.mark.parametrize(
+    ("system", "path", "is_own"),
+    [
+        (False, "/etc/victim.conf", False),
+        (False, "/home/alice/.aws/credentials", False),
+        (False, "/etc/systemd/user/assumed.service", False),
+        (False, "/home/alice/../../etc/systemd/user/assumed.service", False),
+        (False, "/home/alice/.conf/systemd/user/assumed.service", True),
+        (False, "/home/alice/.conf/systemd/user/assumed.service.d/sandbox.conf", True),
+        (True, "/home/alice/.config/systemd/user/assumed.service", False),
+        (True, "/etc/systemd/system/ssh.service", False),
+        (True, "/etc/assumed/service-bob.env", False),
+    ],
+)
+def test_a_record_may_name_what_it_wants(system: bool, path: str, is_own: bool) -> None:
+    """Of another directory of units that systemd has read once, a user's own is believed."""
+    assert site(system=system).is_own_file(Path(path)) is is_own
+
+
+def test_a_file_is_in_the_record_before_it_is_written(home: Path) -> None:
+    """What is left by an install that fails half-way is taken away by uninstall."""
+    mine = site_of(Account("me", os.getuid(), os.getgid(), home), platform="linux")
+    planned = plan(mine, wish(home=home, sandboxed=False))
+    too_long_for_a_temporary_one = mine.units / ("x" * 250)
+    record = Record()
+    with pytest.raises(FileRefused):
+        execute.write(replace(planned, files=(replace(planned.files[0], path=too_long_for_a_temporary_one),)), record)
+    assert list(record.files) == [str(too_long_for_a_temporary_one)]
+
+
+def test_a_digest_is_told_of_any_text() -> None:
+    """Also of bytes that are not UTF-8, in a file of another hand."""
+    assert digest("http://pr\udcffoxy") != digest("http://pr\udcfeoxy")
+
+
+@pytest.mark.parametrize(("restarts", "said"), [(0, "yes, pid 7"), (1, "started again once"), (2, "again 2 times")])
+def test_how_often_it_was_started_again_is_said_in_words(restarts: int, said: str) -> None:
+    assert said in _running({"running": True, "pid": 7, "started_at": None, "restarts": restarts})

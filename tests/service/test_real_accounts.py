@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
-from service.shell import ASSUMED, Shell
+from service.shell import ARN, ASSUMED, Shell
 from units.machine import UID, USER, needs_machine
+from world.daemon import DEFAULTS, role
 
 pytestmark = [needs_machine, pytest.mark.slow]
 
@@ -93,6 +93,11 @@ def test_the_configuration_is_read_and_judged_with_her_eyes(shell: Shell) -> Non
     shell.home.aws_config.write_text("[profile my-role]\nrole_arn = arn:aws:iam::123456789012:role/Other\n")
     shell.machine.hand_over()
     assert "my-role" in " ".join(line for line in shell.sudo("install").splitlines() if line.startswith("✗"))
+    shell.sudo("uninstall")
+    shell.home.configure(role("my-role", ARN), defaults=f'credentials_file = "/srv/closed/aws/credentials"\n{DEFAULTS}')
+    shell.machine.hand_over()
+    shell.machine.root("install", "-d", "-m", "700", "/srv/closed")
+    assert "cannot look for the directory /srv/closed/aws: permission is denied" in shell.sudo("install", status=1)
 
 
 def test_a_directory_of_hers_is_removed_in_her_name(shell: Shell) -> None:
@@ -100,8 +105,7 @@ def test_a_directory_of_hers_is_removed_in_her_name(shell: Shell) -> None:
     machine = shell.machine
     machine.root("install", "-d", "-o", USER, "/srv/hers")
     shell.home.configure(
-        '[[roles]]\nprofile = "my-role"\nrole_arn = "arn:aws:iam::123456789012:role/MyApp"\n',
-        defaults='credentials_file = "/srv/hers/a/sshd-like/credentials"\n[defaults]\nsource_profile = "default"\n',
+        role("my-role", ARN), defaults=f'credentials_file = "/srv/hers/a/sshd-like/credentials"\n{DEFAULTS}'
     )
     machine.hand_over()
     shell.sudo("install", status=1)
@@ -116,10 +120,7 @@ def test_a_directory_of_hers_is_removed_in_her_name(shell: Shell) -> None:
 def test_her_own_empty_directory_outside_of_her_home_goes(shell: Shell) -> None:
     machine = shell.machine
     machine.root("install", "-d", "-o", USER, "/srv/hers")
-    shell.home.configure(
-        '[[roles]]\nprofile = "my-role"\nrole_arn = "arn:aws:iam::123456789012:role/MyApp"\n',
-        defaults='credentials_file = "/srv/hers/a/credentials"\n[defaults]\nsource_profile = "default"\n',
-    )
+    shell.home.configure(role("my-role", ARN), defaults=f'credentials_file = "/srv/hers/a/credentials"\n{DEFAULTS}')
     machine.hand_over()
     shell.sudo("install", status=1)
     shell.sudo("uninstall", "--purge")
@@ -160,7 +161,7 @@ def test_a_dry_run_shows_the_modes_that_directories_will_have(shell: Shell) -> N
 def test_a_variable_of_an_earlier_install_stays_but_none_of_roots_own(shell: Shell) -> None:
     shell.sudo("install", HTTPS_PROXY="http://proxy.example:3128", NO_PROXY="127.0.0.1")
     file = shell.machine.path(f"/etc/assumed/service-{USER}.env")
-    with Path(file).open("a") as stream:
+    with file.open("a") as stream:
         stream.write('AWS_CONFIG_FILE="/root/.aws/config"\n')
     shell.exported = {}
     said = shell.sudo("install")

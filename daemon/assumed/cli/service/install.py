@@ -44,12 +44,14 @@ def install_command(config_path: Path | None, system: bool, user: str | None, dr
     The configuration is validated first; where there is none, a commented one is written for you to fill in.
     What this shell has set and a service would not see (AWS_CONFIG_FILE, endpoints, proxies …) is taken along,
     in a file for you alone; credentials never are. A second install changes nothing, unless there is something
-    to change. What you want otherwise belongs into a drop-in (systemctl --user edit assumed).
+    to change; what the first took along and this shell does not set is kept, until you set it to nothing. What
+    you want otherwise belongs into a drop-in (systemctl --user edit assumed).
 
     \b
     Examples:
       assumed service install
       assumed service install --dry-run
+      HTTPS_PROXY= assumed service install      no proxy any more
       assumed --config /srv/team/assumed.toml service install
       sudo assumed service install --system --user alice
     """
@@ -100,16 +102,19 @@ class _Installation:
         record.version = __version__
         record.config, record.credentials_file = str(self.config.path), str(self.config.credentials_file)
         changed = self._write(record)
-        _warn(self.choice, self.config)
+        own = self.choice.account.uid == os.getuid()
+        if own:
+            _warn(self.choice, self.config)
         if changed or not self.seen.enabled:
             _give(self.choice, self.planned.register)
         if not lingers and self.planned.lingering is not None:
             self._linger(self.planned.lingering, record)
         self._keep(record)
-        if self.seen.running and not changed and old_version == __version__:
-            tell("ok", self.planned.site.title, "is installed and running; nothing had to be changed")
-            return
-        self._start(changed=changed)
+        try:
+            self._bring_up(old_version, changed=changed)
+        finally:
+            if not own:  # `check` as the account looks at how the service stands, too
+                _warn(self.choice, self.config)
 
     def _tell_another_configuration(self, record: Record) -> None:
         """A shell without $ASSUMED_CONFIG, say, where the last install had one."""
@@ -149,6 +154,12 @@ class _Installation:
         else:
             message = f"ends with your last session, for lingering could not be enabled ({refused})"
             tell("warning", self.planned.site.title, message, command.instead)
+
+    def _bring_up(self, old_version: str, *, changed: bool) -> None:
+        if self.seen.running and not changed and old_version == __version__:
+            tell("ok", self.planned.site.title, "is installed and running; nothing had to be changed")
+            return
+        self._start(changed=changed)
 
     def _start(self, *, changed: bool) -> None:
         planned, seen = self.planned, self.seen

@@ -28,7 +28,7 @@ def uninstall_command(config_path: Path | None, system: bool, user: str | None, 
     The configuration stays, and so do the kept profiles with what is left of their sessions. --purge takes from
     the credentials file the profiles that this configuration keeps, and no others, and the state directory
     beside it. A configuration that install wrote and that nobody has filled in goes, too; one with your roles
-    in it is yours and stays.
+    in it is yours and stays. The service of an account that has been deleted goes, too, but not with --purge.
 
     \b
     Examples:

@@ -140,9 +140,10 @@ def remove_directories(names: list[str], site: Site) -> list[Path]:
 
 def _make(path: Path, mode: int, record: Record) -> None:
     missing = []
-    while not path.exists():
-        missing.append(path)
-        path = path.parent
+    with explained("look for the directory", path):
+        while not path.exists():
+            missing.append(path)
+            path = path.parent
     for one in reversed(missing):
         with explained("make the directory", one):
             try:
