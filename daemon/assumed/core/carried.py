@@ -54,7 +54,7 @@ def carried(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def shown(name: str, value: str) -> str:
-    """The value as anybody may see it: no password of a proxy or an endpoint, no query, nothing that looks like a credential."""
+    """The value as anybody may see it: no password of a proxy or an endpoint, no query, nothing like a credential."""
     if name in PROXIES or name.startswith(ENDPOINT):
         value = _USER_INFO.sub(lambda match: f"{match[1] or ''}[hidden]@", value)
         value = _QUERY.sub("?[hidden]", value)
