@@ -177,7 +177,7 @@ ROLE_KEYS: tuple[Key, ...] = (
         "region",
         "string",
         '"us-west-2"',
-        "where botocore would look: AWS_REGION, the source profile's region",
+        "where botocore would look: AWS_DEFAULT_REGION, the source profile's region",
         "Picks STS's regional endpoint, and is written to the kept profile unless ~/.aws/config sets one for it.",
         shape=r"[a-z]+(-[a-z]+)+-[0-9]+|aws-global",
     ),
