@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from .figures import Figures, NotMeasured
 
 MILLION = 1_000_000
-SANDBOXED = "assumed.service with assumed.service.d/sandbox.conf"
+SANDBOXED = "assumed.service with assumed.service.d/10-sandbox.conf"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Service:
         if self.site.manager == "systemd" and sandboxed:
             self.drop_in("PrivateTmp=no", "yy-home.conf")  # where the tests' homes lie
 
-    def drop_in(self, text: str, name: str = "zz-mine.conf") -> None:
+    def drop_in(self, text: str, name: str = "override.conf") -> None:
         """Adds a person's own settings."""
         directory = self.site.units / "assumed.service.d"
         directory.mkdir(parents=True, exist_ok=True)

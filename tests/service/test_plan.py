@@ -28,7 +28,7 @@ def test_a_user_unit_has_the_sandbox_beside_it() -> None:
     planned = plan(site(), wish())
     assert [(file.path, file.mode) for file in planned.files] == [
         (USER_UNITS / "assumed.service", 0o600),
-        (USER_UNITS / "assumed.service.d" / "sandbox.conf", 0o600),
+        (USER_UNITS / "assumed.service.d" / "10-sandbox.conf", 0o600),
     ]
     assert HOME / ".aws" in [directory.path for directory in planned.directories]
 
@@ -146,7 +146,7 @@ def test_every_file_of_a_plan_is_one_that_uninstall_may_remove(system: bool, pla
         (False, "/etc/systemd/user/assumed.service", False),
         (False, "/home/alice/../../etc/systemd/user/assumed.service", False),
         (False, "/home/alice/.conf/systemd/user/assumed.service", True),
-        (False, "/home/alice/.conf/systemd/user/assumed.service.d/sandbox.conf", True),
+        (False, "/home/alice/.conf/systemd/user/assumed.service.d/10-sandbox.conf", True),
         (True, "/home/alice/.config/systemd/user/assumed.service", False),
         (True, "/etc/systemd/system/ssh.service", False),
         (True, "/etc/assumed/service-bob.env", False),

@@ -34,9 +34,9 @@ def test_a_second_install_from_a_poorer_shell_keeps_what_the_first_took_along(sh
 
 def test_what_is_taken_along_is_said_when_it_is_written(shell: Shell) -> None:
     shell.assumed("service", "install")
-    (shell.home.path / ".config/systemd/user/assumed.service.d/sandbox.conf").unlink()
+    (shell.home.path / ".config/systemd/user/assumed.service.d/10-sandbox.conf").unlink()
     said = shell.assumed("service", "install")
-    assert "sandbox.conf: is written" in " ".join(said.split())
+    assert "10-sandbox.conf: is written" in " ".join(said.split())
     assert "taken along" not in said
 
 

@@ -28,7 +28,7 @@ def with_a_long_path(shell: Shell) -> None:
 
 
 def drop_in(shell: Shell, *settings: str) -> None:
-    path = shell.home.path / ".config/systemd/user/assumed.service.d/zz-mine.conf"
+    path = shell.home.path / ".config/systemd/user/assumed.service.d/override.conf"
     path.write_text("\n".join(["[Service]", *settings, ""]))
     shell.machine.hand_over()
     shell.machine.alice("systemctl", "--user", "daemon-reload")

@@ -81,7 +81,7 @@ def test_a_dry_run_shows_all_of_it_and_does_nothing(shell: Shell) -> None:
     said = shell.assumed("service", "install", "--dry-run", HTTPS_PROXY=PROXY)
     for shown in (
         "# ---- /home/alice/.config/systemd/user/assumed.service (mode 0600)",
-        "# ---- /home/alice/.config/systemd/user/assumed.service.d/sandbox.conf (mode 0600)",
+        "# ---- /home/alice/.config/systemd/user/assumed.service.d/10-sandbox.conf (mode 0600)",
         "ReadWritePaths=-/home/alice/.aws",
         'HTTPS_PROXY="http://[hidden]@proxy.example:3128"',
         "$ systemctl --user enable assumed.service",
@@ -255,7 +255,7 @@ def test_where_the_sandbox_cannot_be_built_the_service_runs_without_it(shell: Sh
     systemd_run.write_text(CANNOT)
     systemd_run.chmod(0o755)
     shell.machine.hand_over()
-    drop_in = shell.home.path / ".config/systemd/user/assumed.service.d/sandbox.conf"
+    drop_in = shell.home.path / ".config/systemd/user/assumed.service.d/10-sandbox.conf"
     shell.assumed("service", "install")
     assert drop_in.exists()
     said = shell.assumed("service", "install", PATH=f"/home/{USER}/bin:/usr/bin:/bin")

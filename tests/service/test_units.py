@@ -92,7 +92,7 @@ def test_systemd_itself_finds_the_program_and_the_directories(directory: str, tm
         program.chmod(0o755 if present else 0o644)
         unit = tmp_path / "assumed.service"
         unit.write_text(units.unit(texts.text_of(texts.UNIT), wanted, "edit"))
-        drop_in = tmp_path / "assumed.service.d" / "sandbox.conf"
+        drop_in = tmp_path / "assumed.service.d" / "10-sandbox.conf"
         drop_in.parent.mkdir(exist_ok=True)
         drop_in.write_text(units.sandbox(texts.text_of(texts.SANDBOX), wanted))
         done = subprocess.run(

@@ -176,7 +176,7 @@ class Service:
         text = re.sub(r"^ExecStart=.*", lambda _: f"ExecStart={' '.join(PROGRAM)} run", text, flags=re.MULTILINE)
         (directory / self.unit).write_text(text, encoding="utf-8")
         if self.sandbox:
-            shutil.copy(UNITS / f"{self.unit}.d" / "sandbox.conf", drop_ins)
+            shutil.copy(UNITS / f"{self.unit}.d" / "10-sandbox.conf", drop_ins)
         (drop_ins / "test.conf").write_text("\n".join(["[Service]", *settings, ""]), encoding="utf-8")
         machine.hand_over()
         self.manager("daemon-reload")

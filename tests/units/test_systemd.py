@@ -18,7 +18,7 @@ SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(SYSTEMD_ANALYZE is None, reason="systemd-analyze is not installed")
 
 MANAGER = {"assumed.service": "--user", "assumed@.service": "--system"}
-SANDBOX = "assumed.service.d/sandbox.conf"
+SANDBOX = "assumed.service.d/10-sandbox.conf"
 WORST_SCORE = {"assumed.service": 6.4, f"assumed.service with {SANDBOX}": 2.0, "assumed@.service": 1.5}
 """Of `systemd-analyze security`; lower is better. A user unit is scored as if root ran it."""
 

@@ -232,7 +232,7 @@ def _why_no_sandbox(choice: Choice, planned: Plan, config: Config) -> str:
     from assumed.config.service import TEMPORARY
     from assumed.edge.service.program import program
 
-    drop_ins = [file for file in planned.files if file.path.name == "sandbox.conf"]
+    drop_ins = [file for file in planned.files if file.path.name == "10-sandbox.conf"]
     if not drop_ins:
         return ""
     for path in (config.path, config.credentials_file):

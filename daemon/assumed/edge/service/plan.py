@@ -105,7 +105,7 @@ def _systemd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
     directories = [*(Directory(Path(path)) for path in wish.needed), _of_site(site, site.units)]
     if wish.sandboxed and not site.system:
         drop_in = units.sandbox(text_of(texts.SANDBOX), wanted)
-        path = site.units / f"{site.unit}.d" / "sandbox.conf"
+        path = site.units / f"{site.unit}.d" / "10-sandbox.conf"
         directories.append(Directory(path.parent))
         files.append(File(path, drop_in, drop_in))
     if wish.variables:

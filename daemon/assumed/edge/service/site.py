@@ -106,7 +106,7 @@ class Site:
         if self.system or self.manager == "launchd" or os.path.normpath(path) != str(path):
             return False
         # The manager may have read another directory of units in its user's home then.
-        places = (("systemd", "user", self.unit), ("systemd", "user", f"{self.unit}.d", "sandbox.conf"))
+        places = (("systemd", "user", self.unit), ("systemd", "user", f"{self.unit}.d", "10-sandbox.conf"))
         return path.is_relative_to(self.account.home) and any(path.parts[-len(tail) :] == tail for tail in places)
 
     def is_own_directory(self, path: Path) -> bool:

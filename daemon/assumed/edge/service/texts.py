@@ -9,7 +9,7 @@ import assumed
 UNIT, TEMPLATE, SANDBOX, AGENT, EXAMPLE = (
     "systemd/assumed.service",
     "systemd/assumed@.service",
-    "systemd/assumed.service.d/sandbox.conf",
+    "systemd/assumed.service.d/10-sandbox.conf",
     "launchd/assumed.plist",
     "config.example.toml",
 )
