@@ -49,7 +49,7 @@ class Service:
             wished = replace(wished, wanted=replace(wished.wanted, writable=(str(credentials),)))
         execute.write(plan(self.site, wished), Record())
         if self.site.manager == "systemd" and sandboxed:
-            self.drop_in("PrivateTmp=no", "yy-home.conf")  # where the tests' homes lie
+            self.drop_in("PrivateTmp=no", "20-home.conf")  # where the tests' homes lie
 
     def drop_in(self, text: str, name: str = "override.conf") -> None:
         """Adds a person's own settings."""
