@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # More than there are cores: the tests of real processes mostly wait for sessions to end.
-WORKERS ?= 8
+WORKERS ?= 6
 
 .PHONY: demo test check bench proof interop manual format clean
 

@@ -166,7 +166,9 @@ def test_a_watch_that_a_shell_has_stopped_can_be_killed(user: Home) -> None:
         terminal.until(lambda text: "my-role" in text)
         terminal.type(b"\x1a")
         terminal.until(lambda text: "Stopped" in text)
-        terminal.type(b"kill %1; wait %1; echo ended with $?\n")
-        terminal.until(lambda text: "ended with 143" in text)
+        # Not `wait`: to a shell that has not yet seen it go on, it is still stopped.
+        gone = b'kill %1; while kill -0 $(jobs -p); do sleep 0.1; done; echo it is "gone"\n'
+        terminal.type(gone)
+        terminal.until(lambda text: "it is gone" in text)
     finally:
         terminal.close()

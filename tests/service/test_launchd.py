@@ -102,6 +102,7 @@ KEYS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @needs_proc
 def test_an_agent_is_installed_and_removed_without_a_trace(mac: Mac) -> None:
     before = mac.files()
