@@ -18,6 +18,7 @@ from fault.traced import Call
 BLOCK = 128
 """Bytes. Smaller than any disk's, for the files here are small, too."""
 _CHANGE_NOTHING = {
+    *("set_robust_list", "rseq"),  # of a thread that begins meanwhile
     *(
         "newfstatat",
         "fstat",
