@@ -115,6 +115,20 @@ def test_a_working_directory_that_is_removed_ends_no_renewals(one_role: Home, st
     assert run.process.returncode == 0
 
 
+@pytest.mark.slow
+def test_messages_that_nobody_reads_end_no_renewals(one_role: Home, sts: FakeSts) -> None:
+    """`assumed exec … 2>&1 | head`, or a log on a full disk: what is said when a session has ended goes nowhere."""
+    with running(one_role, sts, "cat") as run:
+        assert run.process.stderr is not None
+        run.process.stderr.close()
+        run.process.stderr = None
+        sts.wait_for_calls(1, outcome="ok")
+        sts.rule("*", error="AccessDenied")
+        sts.wait_for_calls(2, outcome="AccessDenied", within=20)  # the second one after the session's end
+        sts.rule("*", session_seconds=6)
+        sts.wait_for_calls(2, outcome="ok", within=30)
+
+
 def test_inside_the_role_is_the_only_one_there_is(one_role: Home, sts: FakeSts) -> None:
     """A `[default]` with keys, and variables of another login, win over an endpoint in every SDK."""
     show = (

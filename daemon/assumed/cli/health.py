@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from assumed.core.renewal import is_late
+
 Role = dict[str, Any]
 Document = dict[str, Any]
-
-LEAST_LEFT = 900.0
-"""Seconds: below 15 minutes botocore starts to renew for itself, and below 10 it fails."""
-LEAST_SHARE = 0.25
-"""Share of the life; for sessions so short that 15 minutes would be most of them."""
-
 
 LONGEST_BEAT = 100.0
 """Seconds: three heartbeats and a write that waits 45 s for its lock. A daemon that answers and has had none for longer
@@ -29,7 +25,7 @@ def trouble(role: Role) -> str | None:
         return "has expired"
     if not role["delivered"]:
         return "has no session in the credentials file"
-    if role["state"] == "failing" and (left is None or left < min(LEAST_LEFT, LEAST_SHARE * (life or 0.0))):
+    if role["state"] == "failing" and (left is None or is_late(left, life or 0.0)):
         return "is failing, and little of its session is left"
     return None
 

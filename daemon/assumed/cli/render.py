@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from assumed.core.renewal import IN_FLIGHT
+
 from .health import Document, Role, explanation, is_enabled, stuck, trouble
 
 BAR_CELLS = 10
@@ -25,7 +27,6 @@ STATE_COLOURS = {
     "expired": "31",
     "needs_login": "35",
 }
-IN_FLIGHT = "a renewal is in flight"
 
 
 @dataclass(frozen=True, slots=True)

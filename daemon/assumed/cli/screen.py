@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from assumed.core.renewal import IN_FLIGHT
+
 from .health import Document, Role, is_enabled, trouble
 from .render import (
     BAR_CELLS,
     GAP,
-    IN_FLIGHT,
     STATE_COLOURS,
     Terminal,
     about,

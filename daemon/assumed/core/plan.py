@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from .model import Decision, Failure, FailureKind, Instant, Role, Session
-from .renewal import retry_delay, spread, when_failing, when_healthy
+from .renewal import IN_FLIGHT, retry_delay, spread, when_failing, when_healthy
 
 DOMAIN_WIDE = frozenset({FailureKind.UNREACHABLE, FailureKind.SOURCE_DEAD, FailureKind.NEEDS_LOGIN, FailureKind.CLOCK})
 """Failures that are the source's or the network's, never one role's: one is enough to hold the others."""
@@ -83,7 +83,7 @@ def decide(view: View, profile: str) -> Decision:
     """When `profile` is due and why. `due_in` is infinite while it waits for an event rather than for time."""
     role, state = view.roles[profile], view.states[profile]
     if state.in_flight:
-        return Decision("renewing", "a renewal is in flight", NEVER)
+        return Decision("renewing", IN_FLIGHT, NEVER)
     if state.withdrawing:
         return Decision("withdrawing", "the old session has to leave the credentials file first", NEVER)
     blocked = _blocked_by_parent(view, role)

@@ -43,6 +43,10 @@ BACKOFF: dict[FailureKind, Backoff] = {
 PASSING = frozenset({FailureKind.TRANSIENT, FailureKind.UNREACHABLE, FailureKind.THROTTLED, FailureKind.CLOCK})
 
 LATE_SECONDS, LATE_SHARE = 900.0, 0.25
+"""Below 15 minutes botocore starts to renew for itself, and below 10 it fails; the share is for sessions so short that
+15 minutes would be most of them."""
+IN_FLIGHT = "a renewal is in flight"
+"""What a role waits for then, in words; `assumed status` shows it as a renewal now."""
 
 JITTER = 0.10
 SHORT_SESSION_SHARE = 0.05

@@ -49,9 +49,9 @@ class Herald:
         """Recall what has been told; where nothing has, the sessions from before the start are no news."""
         self._hooks(now)
 
-    def tick(self, now: Instant, is_ready: bool) -> None:
-        """Offer what is to be told. Nothing is, until the first plan has been carried out."""
-        if self._hooks(now) is None or not is_ready:
+    def tick(self, now: Instant) -> None:
+        """Offer what is to be told."""
+        if self._hooks(now) is None:
             return
         self._look(now)
         troubles = hooks.troubles(self._verdicts, self._common())

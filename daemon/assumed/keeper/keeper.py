@@ -113,7 +113,7 @@ class Keeper:
             self._write()
         self.renewals.plan(desk.ports.now())
         self._mind_readiness(now)
-        self.herald.tick(desk.ports.now(), self.is_ready)
+        self.herald.tick(desk.ports.now())
         if beat:
             # After the work, not before it: a watchdog that is fed by a timer proves nothing.
             self._beat_at = now.boot + self._beat

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -183,7 +183,8 @@ class Supply:
             pause, problem = 1.0, f"a fault in assumed ({type(error).__name__}: {error}); it is tried again"
         if problem != self._problems.get(profile, ""):
             self._problems[profile] = problem
-            self._said(profile, problem)
+            with suppress(OSError):  # whoever read our messages has gone (`2>&1 | head`), or the disk with them is full
+                self._said(profile, problem)
         self._looked_at = time.monotonic()
         return pause
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from .facts import Choice
 
-MANAGERS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""What systemd gives to a service that has no PATH of its own (systemd.exec(5), "Environment variables")."""
-
 
 def services(config_path: Path | None) -> list[tuple[Choice, Installed]]:
     """Our own service, and the machine's for our account, as far as they are installed."""
@@ -81,6 +78,7 @@ def needs(choice: Choice, installed: Installed, config: Config) -> Needs:
     from assumed.config.named import found_only_here
     from assumed.config.service import Needs
     from assumed.edge.control import socket_path
+    from assumed.edge.service.program import PLAIN_PATH
     from assumed.edge.store import state_dir
     from assumed.edge.surroundings import asked_of_environment, started_programs
 
@@ -92,7 +90,7 @@ def needs(choice: Choice, installed: Installed, config: Config) -> Needs:
         socket=socket_path(state_dir(config.credentials_file)),
         asked=asked_of_environment(config, choice.environ),
         compilers=tuple(started_programs(config, choice.environ)),
-        only_here={} if there is None else found_only_here(config, here, there.get("PATH") or MANAGERS_PATH),
+        only_here={} if there is None else found_only_here(config, here, there.get("PATH") or PLAIN_PATH),
     )
 
 

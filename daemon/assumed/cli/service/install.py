@@ -231,8 +231,9 @@ def _why_no_sandbox(choice: Choice, planned: Plan, config: Config) -> str:
     """Why the service cannot live in the sandbox; "" where it can, and where none is asked for."""
     from assumed.config.service import TEMPORARY
     from assumed.edge.service.program import program
+    from assumed.edge.service.texts import DROP_IN
 
-    drop_ins = [file for file in planned.files if file.path.name == "10-sandbox.conf"]
+    drop_ins = [file for file in planned.files if file.path.name == DROP_IN]
     if not drop_ins:
         return ""
     for path in (config.path, config.credentials_file):

@@ -129,7 +129,7 @@ class Manager:
             passing = command.words[:2] == ("launchctl", "bootstrap") and _NO_SESSION not in done.stderr
             if not passing or time.monotonic() > settle:
                 why = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[0]
-                if command.instead:
+                if command.instead or command.optional:
                     return why
                 hint = f"; {_LOG_IN}" if _NO_SESSION in done.stderr else ""
                 raise AssumedError(f"`{command}` fails: {why}{hint}")

@@ -44,6 +44,8 @@ class Command:
     why: str
     instead: str = ""
     """What a person can type where it is refused; then its failing is not the service's."""
+    optional: bool = False
+    """Whether a refusal says only that there was nothing to do."""
 
     def __str__(self) -> str:
         return shlex.join(self.words)
@@ -105,7 +107,7 @@ def _systemd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
     directories = [*(Directory(Path(path)) for path in wish.needed), _of_site(site, site.units)]
     if wish.sandboxed and not site.system:
         drop_in = units.sandbox(text_of(texts.SANDBOX), wanted)
-        path = site.units / f"{site.unit}.d" / "10-sandbox.conf"
+        path = site.units / f"{site.unit}.d" / texts.DROP_IN
         directories.append(Directory(path.parent))
         files.append(File(path, drop_in, drop_in))
     if wish.variables:
@@ -157,7 +159,7 @@ def _launchd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
         ),
         takes=tuple(name for name in wish.variables if name not in wish.kept),
         kept=wish.kept,
-        register=(Command(("launchctl", "enable", site.unit), "it is started at every login", instead="-"),),
+        register=(Command(("launchctl", "enable", site.unit), "it is started at every login", optional=True),),
         lingering=None,
         start=(bootstrap,),
         restart=(Command(("launchctl", "kickstart", "-k", site.unit), "the running one is another"),),
@@ -174,9 +176,9 @@ def removal(site: Site) -> Plan:
 
 def _unregister(site: Site) -> tuple[Command, ...]:
     if site.manager == "launchd":
-        return (Command(("launchctl", "bootout", site.unit), "it ends", instead="-"),)
+        return (Command(("launchctl", "bootout", site.unit), "it ends", optional=True),)
     return (
-        Command((*site.systemctl, "disable", "--now", site.unit), "it ends, and is not started any more", instead="-"),
+        Command((*site.systemctl, "disable", "--now", site.unit), "it ends, and is started no more", optional=True),
     )
 
 
@@ -185,7 +187,7 @@ def _forget(site: Site) -> tuple[Command, ...]:
         return ()
     return (
         Command((*site.systemctl, "daemon-reload"), "systemd forgets the unit"),
-        Command((*site.systemctl, "reset-failed", site.unit), "and how it ended", instead="-"),
+        Command((*site.systemctl, "reset-failed", site.unit), "and how it ended", optional=True),
     )
 
 

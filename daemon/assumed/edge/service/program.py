@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .site import Account
 
 SECONDS = 30.0
-_PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What systemd gives to a service that has no PATH of its own (systemd.exec(5), "Environment variables")."""
 
 
 def program(argv0: str | None = None, executable: str | None = None, path: str | None = None) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def run_as(account: Account, words: Sequence[str], more: Mapping[str, str]) -> s
     no terminal, which takes input from whoever holds it (TIOCSTI), no directory, no group.
     """
     ours = account.uid == os.getuid()
-    environ = {"HOME": str(account.home), "PATH": _PLAIN_PATH, "USER": account.name, "LOGNAME": account.name}
+    environ = {"HOME": str(account.home), "PATH": PLAIN_PATH, "USER": account.name, "LOGNAME": account.name}
     if not ours and list(words[1:3]) == ["-m", "assumed"]:
         words = [words[0], "-I", *words[1:]]  # its answer counts: no module of the account's own in it
     try:
@@ -98,7 +99,7 @@ def typed(arguments: Sequence[str], *, as_root: bool, setting: str = "") -> str:
     """One of our commands as a person types it. `as_root`: by a path, where sudo's own PATH does not lead to it."""
     words: tuple[str, ...] = ("assumed",)
     with contextlib.suppress(AssumedError):  # of a cache: what stands there today is no command for tomorrow
-        if as_root and os.path.dirname(program()[0]) not in _PLAIN_PATH.split(os.pathsep):
+        if as_root and os.path.dirname(program()[0]) not in PLAIN_PATH.split(os.pathsep):
             words = program()
     before = [*(["sudo"] if as_root and os.geteuid() != 0 else []), *([setting] if setting else [])]
     return shlex.join([*before, *words, *arguments])

@@ -14,6 +14,7 @@ from assumed.core.errors import AssumedError
 from assumed.core.units import escaped_instance
 
 from .program import typed
+from .texts import DROP_IN
 
 NEITHER = (
     "this machine runs neither systemd nor launchd (a container?), so there is nothing to install a service into; "
@@ -106,7 +107,7 @@ class Site:
         if self.system or self.manager == "launchd" or os.path.normpath(path) != str(path):
             return False
         # The manager may have read another directory of units in its user's home then.
-        places = (("systemd", "user", self.unit), ("systemd", "user", f"{self.unit}.d", "10-sandbox.conf"))
+        places = (("systemd", "user", self.unit), ("systemd", "user", f"{self.unit}.d", DROP_IN))
         return path.is_relative_to(self.account.home) and any(path.parts[-len(tail) :] == tail for tail in places)
 
     def is_own_directory(self, path: Path) -> bool:

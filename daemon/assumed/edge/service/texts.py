@@ -13,6 +13,7 @@ UNIT, TEMPLATE, SANDBOX, AGENT, EXAMPLE = (
     "launchd/assumed.plist",
     "config.example.toml",
 )
+DROP_IN = Path(SANDBOX).name
 SCHEMA = "config/schema.json"
 
 _FIRST = """\
