@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from assumed.core.errors import NotRunning
 from process.kit import arn
+from world.control import NotRunning
 from world.daemon import DEFAULTS, Daemon, Home, role
 from world.fake_sts import SOURCE_KEY, FakeSts
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.errors import NotRunning
 from metrics.kit import Exposition, into, scrape
 from process.kit import arn, key_of
 from process.shim import Clocks, compiled
+from world.control import NotRunning
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually

@@ -21,14 +21,20 @@ from typing import Any, Self
 
 from botocore.configloader import raw_config_parse
 
-from assumed.core.errors import NotRunning
-from assumed.edge.control import ask, socket_path
-from assumed.edge.store import state_dir
-
+from .control import NotRunning, ask, state_of
 from .waiting import eventually
 
-START_SECONDS = 20.0
-STOP_SECONDS = 20.0
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+
+
+def python() -> str:
+    """The interpreter that runs `assumed`. ASSUMED_PYTHON names another one: of an older version, say."""
+    return PYTHON or sys.executable
+
+
+PYTHON = os.environ.get("ASSUMED_PYTHON", "")
+"""Read at once: the tests' own environment has no ASSUMED_ variables."""
 
 
 def role(profile: str, role_arn: str, **keys: Any) -> str:
@@ -60,7 +66,7 @@ class Home:
 
     @property
     def state(self) -> Path:
-        return state_dir(self.credentials)
+        return state_of(self.credentials)
 
     def add_source(self, access_key_id: str, secret: str, profile: str = "default") -> None:
         """Appends a section of long-term keys, as `aws configure` does."""
@@ -88,7 +94,7 @@ class Home:
     def assumed(self, *arguments: str, within: float = 30.0, **more: str) -> subprocess.CompletedProcess[str]:
         """Runs one `assumed` command in this home."""
         return subprocess.run(
-            [sys.executable, "-m", "assumed", *arguments],
+            [python(), "-m", "assumed", *arguments],
             env=self.environment(**more),
             cwd=self.path,
             stdin=subprocess.DEVNULL,
@@ -139,7 +145,7 @@ class Daemon:
         """Starts it, and waits until it answers on its control socket (unless told not to)."""
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [*self._under, sys.executable, "-m", "assumed", "run", "--config", str(self.home.config)],
+                [*self._under, python(), "-m", "assumed", "run", "--config", str(self.home.config)],
                 env=self.home.environment(**{"ASSUMED_LOG_FORMAT": "json", **self._environment}),
                 cwd=self.home.path,
                 stdin=subprocess.DEVNULL,
@@ -153,7 +159,7 @@ class Daemon:
 
     def ask(self, command: str, **more: Any) -> dict[str, Any]:
         """One request on the control socket. Raises NotRunning."""
-        return dict(ask(socket_path(self.home.state), {"command": command, **more}))
+        return ask(self.home.state, {"command": command, **more})
 
     def status(self) -> dict[str, Any]:
         """The status document."""

@@ -36,6 +36,10 @@ class Behaviour:
     """Life of issued sessions, whatever was asked for: seconds-long ones, or longer than asked."""
     clock_offset: float = 0.0
     """The server's clock minus ours: moves Date, Expiration and the check of signatures."""
+    principal: str | None = None
+    """The ARN in the answer, whatever role was asked for; empty: the answer names nobody."""
+    expiration: str | None = None
+    """The `Expiration` in the answer, word for word."""
     external_id: str | None = None
     """AssumeRole needs exactly this one."""
     mfa: bool = False
@@ -176,7 +180,11 @@ class Authority:
         account = (str(call.role_arn).split(":") + [""] * 5)[4] or ACCOUNT
         arn = f"arn:aws:sts::{account}:assumed-role/{str(call.role_arn).rpartition('/')[2]}/{call.session_name}"
         content, call.issued = self._issue(arn, how.session_seconds or call.duration or 3600, now, coded)
-        who = element("Arn", arn) + element("AssumedRoleId", f"AROA0:{call.session_name}")
+        if how.expiration is not None:
+            content = re.sub("<Expiration>.*</Expiration>", element("Expiration", how.expiration), content)
+        if how.principal == "":
+            return answer(call.action, content)
+        who = element("Arn", how.principal or arn) + element("AssumedRoleId", f"AROA0:{call.session_name}")
         return answer(call.action, f"{content}<AssumedRoleUser>{who}</AssumedRoleUser>")
 
     def _session_token(self, call: Call, caller: Key, how: Behaviour, now: float) -> bytes:

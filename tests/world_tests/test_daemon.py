@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.errors import NotRunning
+from world.control import NotRunning
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually

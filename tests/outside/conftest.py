@@ -1,0 +1,33 @@
+"""One STS and one home for each test. Nothing here, or in the tests beside it, imports anything of `assumed`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from world.daemon import Daemon, Home
+from world.fake_sts import FakeSts
+
+
+@pytest.fixture
+def sts() -> Iterator[FakeSts]:
+    """A fake STS whose sessions live for an hour."""
+    with FakeSts() as sts:
+        yield sts
+
+
+@pytest.fixture
+def aws_home(tmp_path_factory: pytest.TempPathFactory, sts: FakeSts) -> Home:
+    """A home whose `default` profile holds the fake STS's long-term key. Its path is short: sockets want that."""
+    home = Home(tmp_path_factory.mktemp("h"))
+    home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
+    return home
+
+
+@pytest.fixture
+def daemon(aws_home: Home, sts: FakeSts) -> Iterator[Daemon]:
+    """The daemon of that home, not started yet; at the end it must obey SIGTERM if it still runs."""
+    daemon = Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url)
+    yield daemon
+    daemon.stop()
