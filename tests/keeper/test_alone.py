@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from assumed.core.errors import FileRefused, NotKept, RenewalFailed
+from assumed.edge.aws import sts as sts_module
 from assumed.edge.store import Store, state_dir
-from assumed.keeper import alone as module
 from assumed.keeper.alone import Alone
 from assumed.keeper.start import usable_config
 from world.daemon import Home, role
@@ -75,7 +75,7 @@ def test_a_fault_of_ours_is_a_failed_renewal_and_not_the_end(
         raise LookupError("unforeseen")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "assume", broken)
+        patch.setattr(sts_module, "assume", broken)
         with pytest.raises(RenewalFailed, match="a fault in assumed"):
             kept.renew_what_is_due()
     kept._book.forgive(["a"])  # its backoff is over

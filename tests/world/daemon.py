@@ -40,7 +40,14 @@ PYTHON = os.environ.get("ASSUMED_PYTHON", "")
 def role(profile: str, role_arn: str, **keys: Any) -> str:
     """One `[[roles]]` entry as TOML."""
     values = {"profile": profile, "role_arn": role_arn, **keys}
-    return "\n".join(["[[roles]]", *(f"{name} = {json.dumps(value)}" for name, value in values.items()), ""])
+    return "\n".join(["[[roles]]", *(f"{name} = {_toml(value)}" for name, value in values.items()), ""])
+
+
+def _toml(value: Any) -> str:
+    """A value of TOML: texts, numbers, truths and lists of them are written as in JSON."""
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(item)}" for name, item in value.items()) + " }"
 
 
 DEFAULTS = '[defaults]\nsource_profile = "default"\nregion = "us-west-2"\n'

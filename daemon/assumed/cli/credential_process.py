@@ -1,8 +1,9 @@
 """`credential-process`: one kept session in the AWS format, in milliseconds, also while the daemon is down.
 
 An SDK runs this file by its path, `python -I -S …/credential_process.py --state DIR PROFILE`, in whatever
-environment it finds itself in, for every request it signs while less than 15 minutes are left. So it stands alone
-(it cannot import the package) and uses only modules that cost nothing: importing json and socket would double it.
+environment it finds itself in, for every request it signs while less than 15 minutes are left. So it stands alone, uses
+only modules that cost nothing (importing json would double it), and is short: Python compiles a script anew each time.
+Whatever is unusual (a session that is due, missing or of an edited configuration) is in `credential_process_slow`.
 """
 
 from __future__ import annotations
@@ -15,139 +16,66 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-USAGE = """\
-Usage: assumed credential-process [--state DIR] PROFILE
-
-Prints the session of a kept profile in AWS's credential_process format. Where the daemon does not answer, it is
-renewed from here. In ~/.aws/config of a consumer:
-
-  [profile my-role]
-  credential_process = assumed credential-process my-role
-
-  --state DIR  where the sessions lie [default: `assumed` beside the credentials file]
-"""
-PATIENCE = 4.0
-"""Seconds in all: the Rust SDK stops waiting after 5."""
-DAEMON_PATIENCE = 1.0
-"""Seconds that the daemon may take to answer."""
-LOOK_AGAIN = 0.05
-"""Seconds between two looks at the session file."""
 OLD = 0.35
 """Of its life left: the daemon has renewed a session long before, so below that there is none, or it fails."""
 RENEWING = "ASSUMED_RENEWING"
-"""Variable that holds the profiles, a line each, that are being renewed above us: `without_daemon` sets it."""
-SECRETS = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+"""Variable that holds the profiles, a line each, that are being renewed above us."""
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """The clock that counts sleep: on macOS that is CLOCK_MONOTONIC."""
+SAFE = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
 def main(arguments: list[str]) -> int:
     """Print the session of the profile that `arguments` name. Returns 0, or 1 with one sentence on stderr."""
     try:
-        state, profile = _parse(arguments)
-    except ValueError as error:
-        sys.stderr.write(f"{USAGE}\nError: {error}\n")
-        return 2
-    try:
-        return answer((state or default_state()).rstrip("/"), profile)
+        if len(arguments) == 3 and arguments[0] == "--state" and RENEWING not in os.environ:
+            session = ready(arguments[1].rstrip("/"), arguments[2])
+            if session is not None:
+                sys.stdout.write(document(session) + "\n")
+                sys.stdout.flush()
+                return 0
+        here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100
+        if here not in sys.path:
+            sys.path.append(here)
+        from assumed.cli.credential_process_slow import main as slow
+
+        return slow(arguments)
     except KeyboardInterrupt:
         return 130
 
 
-def answer(state: str, profile: str) -> int:
-    """Print the session, once it is fit to be handed out; see `main` for what it returns."""
-    path = f"{state}/sessions/{safe_name(profile)}.json"
-    if profile in os.environ.get(RENEWING, "").split("\n"):
-        sys.stderr.write(f"assumed: {LOOP.format(profile=profile)}\n")
-        return 1
-    session, why = _read(path)
-    if _due(session):
-        session, why = _renewed(state, profile, path, session, why)
-    if session is None or _left(session) <= 0:
-        sys.stderr.write(f"assumed: {(why or EXPIRED).format(profile=profile, state=state)}\n")
-        return 1
-    sys.stdout.write(_document(session) + "\n")
-    sys.stdout.flush()
-    return 0
-
-
-LOOP = "the source of profile {profile!r} is this profile itself; give it another source_profile"
-MISSING = "no session of profile {profile!r} in {state}; start the daemon (`assumed run`), or run `assumed once`"
-EXPIRED = "the session of profile {profile!r} has expired and was not renewed; `assumed status` says why"
-UNREADABLE = "the session of profile {profile!r} in {state} cannot be read; `ls -l` there shows whose it is"
-DAMAGED = "the session of profile {profile!r} in {state} is damaged; `assumed refresh {profile}` writes it anew"
-
-
-def default_state() -> str:
-    """The state directory that every consumer computes alike: beside the resolved credentials file."""
-    file = os.path.expandvars(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials")
-    return os.path.dirname(os.path.realpath(os.path.expanduser(file))) + "/assumed"  # noqa: PTH111
-
-
-def safe_name(profile: str) -> str:
-    """The file name of a profile: `core.names.safe_name`, which this file cannot import (a test compares them)."""
-    kept = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
-    name = profile.encode("utf-8", "surrogateescape")
-    safe = "".join(chr(byte) if byte in kept else f"={byte:02X}" for byte in name)
-    if len(safe) <= 180:
-        return safe
-    import hashlib
-
-    return f"{safe[:120]}=={hashlib.sha256(name).hexdigest()[:32]}"
-
-
-def _parse(arguments: list[str]) -> tuple[str | None, str]:
-    state, words = None, []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument == "--state":
-            state = next(rest, None)
-            if not state:
-                raise ValueError("--state wants a directory")
-        elif argument.startswith("--state="):
-            state = argument.removeprefix("--state=")
-        elif argument.startswith("-") and argument != "--":
-            raise ValueError(f"no such option: {argument}")
-        elif argument != "--":
-            words.append(argument)
-    if len(words) != 1:
-        raise ValueError("one profile, please")
-    return state, words[0]
-
-
-def _read(path: str) -> tuple[dict[str, Any] | None, str]:
-    """The stored session and nothing, or None and a sentence that says why."""
+def ready(state: str, profile: str) -> dict[str, Any] | None:
+    """The stored session, if it can be handed out without asking anybody; None otherwise."""
     try:
+        path = session_path(state, profile)
+        if any(foreign(place) for place in (state, f"{state}/sessions", path)):
+            return None
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 (pathlib costs 6 ms)
-            text = file.read()
-    except FileNotFoundError:
-        return None, MISSING
-    except OSError:
-        return None, UNREADABLE
-    except UnicodeDecodeError:
-        return None, DAMAGED
-    try:
-        session = _parse_json(text)
-        sound = _sound(session)
-    except (ValueError, TypeError, LookupError, StopIteration):
-        sound = False  # without the parser's own message: it quotes what it could not read
-    return (session, "") if sound else (None, DAMAGED)
+            session = parse(file.read())
+        sound = is_sound(session) and is_checked(session) and left(session) >= OLD * session["Assumed"]["life"]
+        return session if sound and left(session) > early(session) else None
+    except (OSError, ValueError, TypeError, LookupError, StopIteration):
+        return None
 
 
-def _sound(session: dict[str, Any]) -> bool:
-    """Whether all that is handed out or decided upon is there. May raise what wrong shapes raise."""
-    facts = session["Assumed"]
-    words = [session[key] for key in (*SECRETS, "Expiration", "AccountId")] + [facts["boot_id"]]
-    numbers = [facts[key] for key in ("expiration", "life", "received_wall", "received_boot")]
-    return (
-        all(isinstance(word, str) for word in words)
-        and all(type(number) in (int, float) for number in numbers)
-        and len(session["Expiration"]) == len("2026-11-24T06:00:00Z")
-        and session["Expiration"].endswith("Z")
-    )
+def session_path(state: str, profile: str) -> str:
+    """Where the session of a profile lies: `core.names.safe_name` gives the name (a test compares them)."""
+    name = profile.encode("utf-8", "surrogateescape")
+    safe = "".join(chr(byte) if byte in SAFE else f"={byte:02X}" for byte in name)
+    if len(safe) > 180:
+        import hashlib
+
+        safe = f"{safe[:120]}=={hashlib.sha256(name).hexdigest()[:32]}"
+    return f"{state}/sessions/{safe}.json"
 
 
-def _parse_json(text: str) -> Any:
+def foreign(path: str) -> bool:
+    """Whether another account may have written it: it belongs to one, or its mode lets one in. Raises OSError."""
+    found = os.stat(path)
+    return found.st_uid not in (os.geteuid(), 0) or bool(found.st_mode & 0o022)
+
+
+def parse(text: str) -> Any:
     """`json.loads` without the 8 ms that importing json costs (it imports re and enum)."""
     try:
         from _json import make_scanner
@@ -168,21 +96,32 @@ def _parse_json(text: str) -> Any:
         raise ValueError("not JSON") from None
 
 
-def _quoted(text: str) -> str:
-    """The text as a JSON string."""
-    try:
-        from _json import encode_basestring_ascii
-    except ImportError:
-        from json.encoder import encode_basestring_ascii
-    return encode_basestring_ascii(text)
+def is_sound(session: dict[str, Any]) -> bool:
+    """Whether all that is handed out or decided upon is there. May raise what wrong shapes raise."""
+    facts, end = session["Assumed"], session["Expiration"]
+    words = [session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"], facts["boot_id"]]
+    words.append(session.get("AccountId", ""))  # MinIO's sessions are of no account
+    numbers = [facts[key] for key in ("expiration", "life", "received_wall", "received_boot")]
+    return (
+        all(isinstance(word, str) for word in words)
+        and all(type(number) in (int, float) for number in numbers)
+        and len(end) == len("2026-11-24T06:00:00Z")
+        and end.endswith("Z")
+    )
 
 
-def _fit(session: dict[str, Any] | None) -> bool:
-    """Whether the session can be handed out at once."""
-    return session is not None and _left(session) > _early(session)
+def is_checked(session: dict[str, Any], configuration: str = "") -> bool:
+    """Whether the configuration (the one at hand, or the one that it names) is still the version that the session was
+    checked against, as `files.stamp` has it."""
+    checked = session["Assumed"].get("checked")
+    if not checked:
+        return False
+    found = os.stat(configuration or checked[0])
+    now = [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return bool(now == checked[1:])
 
 
-def _left(session: dict[str, Any]) -> float:
+def left(session: dict[str, Any]) -> float:
     """Seconds of life left, by the longer of the two ages, and by STS's own Expiration, which SDKs go by.
 
     Never more than `core.model.Session.left` says. The boot clock's age is a lower bound even across a restart (it
@@ -211,84 +150,30 @@ def boot_id() -> str:
         return ""
 
 
-def _early(session: dict[str, Any]) -> float:
+def early(session: dict[str, Any]) -> float:
     """Seconds by which the stored Expiration precedes STS's, as `edge.store.early`: SDKs renew when it has passed."""
     return float(-(-min(60.0, 0.05 * session["Assumed"]["life"]) // 1))
 
 
-def _due(session: dict[str, Any] | None) -> bool:
-    """Whether somebody should have renewed it by now."""
-    return session is None or _left(session) < OLD * session["Assumed"]["life"]
-
-
-def _renewed(
-    state: str, profile: str, path: str, session: dict[str, Any] | None, why: str
-) -> tuple[dict[str, Any] | None, str]:
-    """Have the session renewed, by the daemon or from here, within PATIENCE; then what there is."""
-    deadline = time.monotonic() + PATIENCE
-    kept = _ask_daemon(socket_path(state), profile)
-    if kept is None:
-        return _by_ourselves(state, profile, path, deadline)
-    # A session that is old, but good for a while yet, is not waited for: the daemon has tried, and goes on trying.
-    while kept and not _fit(session) and time.monotonic() < deadline:
-        time.sleep(LOOK_AGAIN)
-        session, why = _read(path)
-    return session, why
-
-
-def _by_ourselves(state: str, profile: str, path: str, deadline: float) -> tuple[dict[str, Any] | None, str]:
-    """No daemon answers: renew from here, with the package, which the fast way does without."""
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100
-    from assumed.cli.without_daemon import renew
-
-    problem = renew(state, profile, path, deadline, lambda: not _due(_read(path)[0]))
-    session, why = _read(path)
-    # Braces in what STS said are no places of ours.
-    return session, problem.replace("{", "{{").replace("}", "}}") or why
-
-
-def socket_path(state: str) -> str:
-    """Where the daemon listens, as `edge.control.socket_path` says: a socket's path holds about 100 bytes."""
-    path = f"{state}/control.sock"
-    if len(os.fsencode(path)) < 100:
-        return path
-    import hashlib
-
-    # /tmp whatever $TMPDIR says: cron has another one
-    return f"/tmp/assumed-{os.getuid()}-{hashlib.sha256(os.fsencode(state)).hexdigest()[:12]}/control.sock"  # noqa: S108
-
-
-def _ask_daemon(path: str, profile: str) -> bool | None:
-    """Have the daemon look at the profile; whether it keeps it, None where none answers. The session comes by its
-    file."""
-    from _socket import AF_UNIX, SOCK_STREAM, socket  # `import socket` costs 10 ms: selectors, enum
-
-    deadline = time.monotonic() + DAEMON_PATIENCE
-    reply, connection = b"", socket(AF_UNIX, SOCK_STREAM)
+def quoted(text: str) -> str:
+    """The text as a JSON string."""
     try:
-        connection.settimeout(DAEMON_PATIENCE)
-        connection.connect(path)
-        connection.sendall(f'{{"command": "look", "profiles": [{_quoted(profile)}]}}\n'.encode())
-        while not reply.endswith(b"\n") and (left := deadline - time.monotonic()) > 0:
-            connection.settimeout(left)
-            piece = connection.recv(65536)
-            if not piece:
-                break
-            reply += piece
-        return profile in _parse_json(reply.decode()).get("accepted", ())
-    except (OSError, ValueError, StopIteration, AttributeError, TypeError):
-        return None  # not running, not ours, or not listening
-    finally:
-        connection.close()
+        from _json import encode_basestring_ascii
+    except ImportError:
+        from json.encoder import encode_basestring_ascii
+    return encode_basestring_ascii(text)
 
 
-def _document(session: dict[str, Any]) -> str:
+def document(session: dict[str, Any]) -> str:
     """The answer: exactly the keys of the protocol, with a whole-number Version and an Expiration that ends in Z."""
     shown = dict(session)
-    if not _fit(session):  # the last minute, and nobody renews: better STS's own Expiration than a refusal
+    if left(session) <= early(session):  # the last minute, and nobody renews: better STS's own end than a refusal
         instant = time.gmtime(session["Assumed"]["expiration"])
         shown["Expiration"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", instant)
-    parts = ", ".join(f'"{key}": {_quoted(shown[key])}' for key in (*SECRETS, "Expiration", "AccountId"))
+    keys = [
+        key for key in ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId") if key in shown
+    ]
+    parts = ", ".join(f'"{key}": {quoted(shown[key])}' for key in keys)
     return f'{{"Version": 1, {parts}}}'
 
 

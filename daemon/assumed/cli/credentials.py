@@ -32,10 +32,11 @@ def credential_process(config_path: Path | None, state: str | None, profile: str
       [profile my-role]
       credential_process = /home/me/.local/bin/assumed credential-process my-role
     """
-    from .credential_process import answer
+    from .credential_process_slow import answer
 
-    if state is None:
-        from .place import locate
+    if state is not None:
+        return answer(state.rstrip("/"), profile, str(config_path or ""))
+    from .place import locate
 
-        state = str(locate(config_path).state_dir)
-    return answer(state.rstrip("/"), profile)
+    place = locate(config_path)
+    return answer(str(place.state_dir), profile, str(place.path or ""))

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assumed.core.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
+from assumed.core.errors import AssumedError, ConfigError, NotRunning, OtherConfiguration
 
 if TYPE_CHECKING:
     from assumed.config import Config
@@ -60,10 +60,7 @@ class Place:
                 raise self.error from None
             raise
         if "another" in answer:
-            raise AlreadyRunning(
-                f"the daemon of {answer['another']} keeps this credentials file, not that of {self.path}; "
-                "give each configuration a credentials_file of its own, or merge them"
-            )
+            raise OtherConfiguration(answer["another"], self.path)
         if "error" in answer:
             raise AssumedError(str(answer["error"]))
         return answer

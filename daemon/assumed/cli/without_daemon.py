@@ -1,4 +1,4 @@
-"""The slow way of `credential-process`: a session that is due, and no daemon that answers.
+"""`credential-process` where no daemon answers: the session is checked, and renewed where it is due, from here.
 
 Two hundred executors that start together ask STS once: one of them renews, in a process that has all of botocore, and
 the others wait for what it brings.
@@ -11,31 +11,52 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from typing import Literal
 
-from .credential_process import LOOK_AGAIN, RENEWING
+from .credential_process import RENEWING, session_path
+from .stored_session import Found, read
+
+LOOK_AGAIN = 0.05
+"""Seconds between two looks at the session file."""
+UNCHECKED = "the configuration was edited, and the session of profile {profile!r} was not checked against it in time"
+LATE = "the renewal of profile {profile!r} takes longer than an SDK waits; try again in a moment"
 
 
-def renew(state: str, profile: str, path: str, deadline: float, is_there: Callable[[], bool]) -> str:
-    """Renew the session at `path` until `deadline` (monotonic), unless `is_there` says that another process has.
+def checked_or_renewed(
+    state: str, profile: str, wanted: str, deadline: float, what: Literal["check", "renew"] = "renew"
+) -> Found:
+    """What there is at the `deadline` (monotonic) at the latest, checked against the configuration as it is now.
 
-    Returns what stands in the way; empty where nothing does, and where there is nothing that we could do.
+    `check` asks STS for nothing. So does `renew` where there can be no lock: a state that is read-only, or on a full
+    disk, has no room for a new session either.
     """
-    if not os.path.exists(f"{state}/place.json"):  # noqa: PTH110
-        return ""  # no daemon has ever kept anything here
-    stem = path.removesuffix(".json")
+    found = read(state, profile, wanted)
+    if found.session is None and not os.path.exists(f"{state}/place.json"):  # noqa: PTH110
+        return found  # no daemon has ever kept anything here
+    lock = _open_lock(session_path(state, profile).removesuffix(".json") + ".lock") if what == "renew" else None
     try:
-        lock = os.open(f"{stem}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError:
-        return ""
-    try:
-        while not _is_locked(lock):
-            if is_there() or time.monotonic() > deadline:
-                return ""
+        while lock is not None and not found.is_good and not _is_locked(lock):
+            if time.monotonic() > deadline:
+                return found if found.is_checked or found.session is None else Found(None, UNCHECKED)
             time.sleep(LOOK_AGAIN)
-        return "" if is_there() else _failure(f"{stem}.failure") or _run(state, profile, lock, deadline)
+            found = read(state, profile, wanted)
+        found = read(state, profile, wanted)  # whoever held the lock before has renewed it
+        if found.is_good:
+            return found
+        problem = _run(state, profile, found.configuration, lock, deadline)
     finally:
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
+    found = read(state, profile, wanted)
+    # A renewal that failed takes away nothing that is good for a while yet.
+    return found if not problem or (found.is_checked and found.is_live) else Found(None, problem)
+
+
+def _open_lock(path: str) -> int | None:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return None
 
 
 def _is_locked(fd: int) -> bool:
@@ -47,26 +68,18 @@ def _is_locked(fd: int) -> bool:
     return True
 
 
-def _failure(path: str) -> str:
-    """What a renewal from here has failed with, as long as it is not to be tried again; `keeper.alone` writes it."""
-    try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            until, _, message = file.read().split("\n", 2)
-        return message.strip() if time.time() < float(until) <= time.time() + 2 * 3600 else ""
-    except (OSError, ValueError):
-        return ""
-
-
-def _run(state: str, profile: str, lock: int, deadline: float) -> str:
-    """Renew in a process of its own, which inherits the lock and may outlive us: an SDK that waits no longer finds the
-    session at its next try."""
+def _run(state: str, profile: str, configuration: str, lock: int | None, deadline: float) -> str:
+    """Check or, with the lock, renew in a process of its own, which inherits the lock and may outlive us: an SDK that
+    waits no longer finds the session at its next try. Returns what stands in the way; empty where the stored session
+    is good."""
+    what = "check" if lock is None else "renew"
     above = os.environ.get(RENEWING, "")
     child = subprocess.Popen(
-        [sys.executable, "-I", "-m", "assumed.keeper.alone", state, profile],
+        [sys.executable, "-I", "-m", "assumed.keeper.alone_once", what, state, profile, configuration],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        pass_fds=[lock],
+        pass_fds=[lock] if lock is not None else [],
         env={**os.environ, RENEWING: f"{above}\n{profile}".strip()},
         start_new_session=True,
         text=True,
@@ -74,6 +87,8 @@ def _run(state: str, profile: str, lock: int, deadline: float) -> str:
     try:
         _, said = child.communicate(timeout=max(0.1, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return "its renewal takes longer than an SDK waits; try again in a moment"
+        return LATE
+    if child.returncode == 0:
+        return ""
     lines = said.strip().splitlines()
-    return lines[-1].removeprefix("assumed: ") if child.returncode and lines else ""
+    return lines[-1].removeprefix("assumed: ") if lines else UNCHECKED

@@ -21,6 +21,16 @@ class AlreadyRunning(AssumedError):
     """Another instance keeps this credentials file (exit status 4)."""
 
 
+class OtherConfiguration(AlreadyRunning):
+    """The daemon of another configuration keeps this credentials file."""
+
+    def __init__(self, running: str, ours: object) -> None:
+        super().__init__(
+            f"the daemon of {running} keeps this credentials file, not that of {ours}; "
+            "give each configuration a credentials_file of its own, or merge them"
+        )
+
+
 class NotKept(AssumedError):
     """The configuration keeps no profile of that name; `kept` are those that it keeps."""
 

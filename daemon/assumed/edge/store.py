@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from assumed.core.model import Instant, Session
 from assumed.core.names import safe_name
 from assumed.files import explained, make_private_dir, sweep, write_atomic
+from assumed.files.stamp import Stamp
 
 EARLY_SECONDS = 60.0
 EARLY_SHARE = 0.05
@@ -35,17 +37,33 @@ def iso(wall: float) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(wall))).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A session as it lies on the disk."""
+
+    session: Session
+    checked: Stamp | None
+    """The version of the configuration by which it may be handed out; None where that is not known."""
+
+
 class Store:
     """Sessions on disk in the `credential_process` format, each with the facts that it was obtained by.
 
     What changes something raises FileRefused where the system does not allow it.
     """
 
-    def __init__(self, directory: Path, place: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        place: Mapping[str, str] | None = None,
+        checked: Callable[[], Stamp | None] = lambda: None,
+    ) -> None:
         """Make the directory (0700) where it does not exist. `place`: where configuration and AWS files lie, kept for
-        `credential-process`, whose consumer may have another environment."""
+        `credential-process`, whose consumer may have another environment. `checked`: the version of the configuration
+        that sessions are saved under."""
         self.directory = directory
         self._place = place
+        self._checked = checked
         self._sessions = directory / "sessions"
         make_private_dir(directory)
         make_private_dir(self._sessions)
@@ -60,14 +78,20 @@ class Store:
         make_private_dir(self._sessions)
         # Flushing each of a thousand sessions takes a disk seconds in which nothing else is done. What a crash of the
         # machine leaves is safe: a damaged file counts as none, an old session is still what it says it is.
-        data = json.dumps(_document(session)).encode() + b"\n"
+        data = json.dumps(_document(session, self._checked())).encode() + b"\n"
         write_atomic(self._path(session.profile), data, durable=False)
 
     def load(self, profile: str) -> Session | None:
         """Read one session; None where there is none that can be used (a damaged file counts as none)."""
+        stored = self.stored(profile)
+        return stored.session if stored is not None else None
+
+    def stored(self, profile: str) -> Stored | None:
+        """Read one session and what it was checked against; None as in `load`."""
         try:
             document = json.loads(self._path(profile).read_bytes())
-            return _session(document, profile)
+            session = _session(document, profile)
+            return Stored(session, _stamp(document["Assumed"].get("checked"))) if session is not None else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
@@ -139,7 +163,7 @@ def expiration_told(session: Session, now: Instant) -> str:
     return iso(session.expiration - (early(session) if session.left(now) > early(session) else 0.0))
 
 
-def _document(session: Session) -> dict[str, Any]:
+def _document(session: Session, checked: Stamp | None) -> dict[str, Any]:
     return {
         "Version": 1,
         "AccessKeyId": session.access_key_id,
@@ -158,8 +182,20 @@ def _document(session: Session) -> dict[str, Any]:
             "received_wall": session.received.wall,
             "received_boot": session.received.boot,
             "boot_id": session.received.boot_id,
+            **({"checked": checked} if checked is not None else {}),
         },
     }
+
+
+def _stamp(value: object) -> Stamp | None:
+    """Raises TypeError for what is no stamp; an earlier version stored none."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 6 or not isinstance(value[0], str):
+        raise TypeError
+    if not all(type(number) is int for number in value[1:]):
+        raise TypeError
+    return tuple(value)
 
 
 def account_of(session: Session) -> str:

@@ -1,7 +1,8 @@
 """One role kept by whoever needs it, where no daemon runs: `exec`, `serve`, `env` and `credential-process`.
 
-Sessions go to the store alone: the credentials file is the daemon's. A lock for each role makes one call to STS of
-two hundred executors that start together; whoever waits for it finds the session that the first has brought.
+A stored session is used only if the configuration, as it is now, would ask for that very session: otherwise it is
+renewed or refused. Sessions go to the store alone: the credentials file is the daemon's. A lock for each role makes one
+call to STS of two hundred executors that start together; whoever waits for it finds the session that the first brought.
 """
 
 from __future__ import annotations
@@ -9,31 +10,32 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from assumed.config import Config
 from assumed.config.places import passed_credentials
-from assumed.core.errors import AssumedError, FileRefused, NotKept, RenewalFailed
+from assumed.core.errors import FileRefused, NotKept, RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
 from assumed.core.names import safe_name
-from assumed.core.renewal import retry_delay
 from assumed.edge import logs
-from assumed.edge.aws.sources import Resolved, Sources
-from assumed.edge.aws.sts import Order, assume
 from assumed.edge.clock import SystemClock, machine_id
-from assumed.edge.privacy import close_off
 from assumed.edge.store import Store
-from assumed.files import explained, make_private_dir, try_lock, write_atomic
+from assumed.files import explained, make_private_dir, try_lock
+from assumed.files.stamp import Stamp
 
 from .awsfiles import AwsFiles, config_file
 from .book import Book
-from .start import secrets_in, take_shell_variables, usable_config
+from .start import secrets_in
 from .supply import BEAT
+
+if TYPE_CHECKING:
+    from assumed.edge.aws.sources import Resolved, Sources
 
 LOOK_AGAIN = 0.02
 """Seconds between two tries for a lock that another process holds."""
@@ -45,35 +47,53 @@ class Alone:
     """The role of one profile and those that sign for it, without a daemon. Not for several threads."""
 
     def __init__(
-        self, config: Config, profile: str, directory: Path, inherited: Mapping[str, str], locked: bool = False
+        self,
+        config: Config,
+        profile: str,
+        directory: Path,
+        inherited: Mapping[str, str],
+        *,
+        checked: Stamp | None = None,
+        locked: bool = False,
     ) -> None:
-        """`directory` is the state directory, `inherited` what the environment held of credentials. `locked`: the
-        profile's own lock is held for us. Raises NotKept."""
+        """`directory` is the state directory, `inherited` what the environment held of credentials, `checked` the
+        version of the file that `config` answers for. `locked`: the profile's own lock is held for us. Raises NotKept.
+        """
         logs.guard("environment", *secrets_in(inherited))
+        self.checked = checked
         self._profile = profile
         self._locked = profile if locked else None
         self._locks = directory / "sessions"
-        self._store = Store(directory)
+        self._inherited = inherited
+        self._credentials_file = config.credentials_file
+        self._store = Store(directory, checked=lambda: self.checked)
         self._clock = SystemClock()
         self._book = Book(machine_id())
         self._resolved: queue.SimpleQueue[Resolved] = queue.SimpleQueue()
         self._files = AwsFiles(config.credentials_file, config_file(os.environ), os.environ, inherited)
-        self._sources = Sources(
-            config.credentials_file,
-            inherited,
-            self._clock.now,
-            self._resolved.put,
-            passed=passed_credentials(os.environ),
-            learned=lambda source, keys: logs.guard(source, keys.secret_access_key, keys.session_token),
-        )
         self.chain = chain(config, profile)
         """The topmost first."""
         self._files.look(self.chain[:1])
         self._book.configure(self.chain, self._files.endpoints(self.chain[:1]))
 
+    @cached_property
+    def _sources(self) -> Sources:
+        """Made when STS is to be asked: it brings botocore, and most checks end without it."""
+        from assumed.edge.aws.sources import Sources  # noqa: PLC0415
+
+        return Sources(
+            self._credentials_file,
+            self._inherited,
+            self._clock.now,
+            self._resolved.put,
+            passed=passed_credentials(os.environ),
+            learned=lambda source, keys: logs.guard(source, keys.secret_access_key, keys.session_token),
+        )
+
     def close(self) -> None:
         """Kill what a source is still waiting for."""
-        self._sources.close()
+        if "_sources" in self.__dict__:
+            self._sources.close()
 
     def renew_what_is_due(self) -> float:
         """Renew the role, and first those above it, where they are due. Returns the seconds until the next look.
@@ -88,12 +108,24 @@ class Alone:
                 self._agree_with_the_store(role.profile)
                 if self._book.decide(role.profile, self._clock.now()).due_in <= 0:
                     self._renew(role)
-        state, now = self._book.states[self._profile], self._clock.now()
-        if state.session is None or state.session.left(now) <= 0:
+        if self.session() is None:
             raise self.failure() or RenewalFailed(
                 FailureKind.TRANSIENT, "NoSession", "no session has come", "see `assumed check`"
             )
-        return max(LOOK_AGAIN, min(BEAT, self._book.decide(self._profile, now).due_in))
+        return max(LOOK_AGAIN, min(BEAT, self._book.decide(self._profile, self._clock.now()).due_in))
+
+    def is_stored_session_current(self) -> bool:
+        """Whether the stored session is one that the configuration would ask for now; it is marked as checked."""
+        with self._lock(self._profile):
+            self._agree_with_the_store(self._profile)
+        return self.session() is not None
+
+    def session(self) -> Session | None:
+        """The session to hand out: unexpired, and asked for as the configuration says now."""
+        session = self._book.states[self._profile].session
+        if session is None or session.left(self._clock.now()) <= 0:
+            return None
+        return session if session.request == self._book.requests[self._profile] else None
 
     def _look_at_the_source(self) -> None:
         """Keys that were rotated while a job runs for days are read anew, and what they failed with is forgotten."""
@@ -104,17 +136,26 @@ class Alone:
     def _agree_with_the_store(self, profile: str) -> None:
         """The daemon or another process may have brought a session; what is not the role's any more goes first. One of
         ours that the disk did not take, or has lost, is stored: readers find nothing else."""
-        stored, known, now = self._store.load(profile), self._book.states[profile].session, self._clock.now()
-        if stored is not None and not self._book.is_current(profile, stored.identity):
+        there, known, now = self._store.stored(profile), self._book.states[profile].session, self._clock.now()
+        if there is not None and not self._book.is_current(profile, there.session.identity):
             self._store.forget(profile)
-            stored = None
-        if known is not None and known.left(now) > (stored.left(now) if stored else 0.0):
+            there = None
+        if known is not None and known.left(now) > (there.session.left(now) if there else 0.0):
             self._store.save(known)
-        elif stored is not None and stored != known:
-            logs.guard(profile, stored.secret_access_key, stored.session_token)
-            self._book.succeeded(stored)
+            return
+        if there is None:
+            return
+        session = there.session
+        if session != known:
+            logs.guard(profile, session.secret_access_key, session.session_token)
+            self._book.succeeded(session)
+        if there.checked != self.checked and session.request == self._book.requests[profile]:
+            with contextlib.suppress(FileRefused):  # a read-only state: the next reader compares as well
+                self._store.save(session)
 
     def _renew(self, role: Role) -> None:
+        from assumed.edge.aws.sts import Order, assume  # noqa: PLC0415 - brings botocore, as `_sources` does
+
         started = self._clock.now()
         profile, root = role.profile, self.chain[0]
         if not self._can_sign(root) or not self._book.claim(profile, started):
@@ -183,61 +224,3 @@ def chain(config: Config, profile: str) -> list[Role]:
     while found[0].parent is not None:
         found.insert(0, roles[found[0].parent])
     return found
-
-
-def main(arguments: list[str]) -> int:
-    """`python -I -m assumed.keeper.alone STATE PROFILE`: for `credential-process`, which holds the profile's lock.
-
-    What stands in the way is one line on stderr. It stays in a file for as long as STS is not to be asked again: SDKs
-    run their process for every request that they sign.
-    """
-    close_off()
-    directory, profile = Path(arguments[0]), arguments[1]
-    inherited = take_shell_variables(os.environ)
-    note = directory / "sessions" / f"{safe_name(profile)}.failure"
-    problem = ""
-    try:
-        place = Store(directory).place()
-        _as_at(place)
-        config, _ = usable_config(Path(place["config"]) if "config" in place else None)
-        logs.configure("error", config.log_format, sys.stderr)
-        with contextlib.closing(Alone(config, profile, directory, inherited, locked=True)) as alone:
-            try:
-                alone.renew_what_is_due()
-            finally:
-                _note(note, alone.failure())
-    except RenewalFailed as failure:
-        problem = f"{failure}; {failure.advice}"
-    except (AssumedError, OSError) as error:
-        problem = str(error)
-    if problem:
-        sys.stderr.write(f"assumed: {' '.join(problem.split())}\n")
-    return 1 if problem else 0
-
-
-def _note(note: Path, failure: RenewalFailed | None) -> None:
-    """Leave word for those who ask next."""
-    if failure is None:
-        note.unlink(missing_ok=True)
-        return
-    count = _failures_in_a_row(note) + 1
-    until = time.time() + retry_delay(failure.kind, count, 0.0)
-    write_atomic(note, f"{until}\n{count}\n{failure}; {failure.advice}\n".encode(), durable=False)
-
-
-def _failures_in_a_row(note: Path) -> int:
-    try:
-        return int(note.read_text().split("\n")[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def _as_at(place: Mapping[str, str]) -> None:
-    """See the AWS files that the daemon saw, wherever the consumer's environment points to."""
-    for variable, name in (("AWS_SHARED_CREDENTIALS_FILE", "credentials_file"), ("AWS_CONFIG_FILE", "aws_config")):
-        if name in place:
-            os.environ[variable] = place[name]
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -79,7 +79,6 @@ def assemble(
     news.listeners.append(tally.hear)
     file = CredentialsFile(config.credentials_file, directory)
     place = {"config": config.path, "credentials_file": config.credentials_file, "aws_config": config_file(os.environ)}
-    store = Store(directory, {name: os.path.abspath(path) for name, path in place.items()})  # noqa: PTH100
     files = AwsFiles(config.credentials_file, config_file(os.environ), os.environ, inherited)
     delivery = Delivery(
         file,
@@ -90,6 +89,8 @@ def assemble(
         lambda: clock.now().wall,
     )
     watch = ConfigWatch(config, read, parser_of(config.path))
+    absolute = {name: os.path.abspath(path) for name, path in place.items()}  # noqa: PTH100
+    store = Store(directory, absolute, lambda: watch.checked)
     pacer = Pacer()
 
     def ask(client: Any, order: Order, now: Callable[[], Instant]) -> Answer:
@@ -216,7 +217,9 @@ def look(desk: Desk, wanted: list[str]) -> Reply:
 
     An SDK asks again for every request it signs: were each of them a `refresh`, a denied role would be a storm.
     """
-    known = [profile for profile in wanted if profile in desk.book.roles]
+    # By the configuration: a daemon that has just begun to listen has not taken its roles over yet.
+    config = desk.watch.running
+    known = [profile for profile in wanted if (role := config.role(profile)) is not None and role.enabled]
     for profile in known:
         desk.inbox.put(Wanted(profile))
     return {"accepted": known}

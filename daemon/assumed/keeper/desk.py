@@ -35,6 +35,8 @@ class Desk:
     """Profiles that may have something to tell (Herald)."""
     unsaved: set[str] = field(default_factory=set)
     """Profiles whose session the disk did not take: tried again at each heartbeat."""
+    wanted: set[str] = field(default_factory=set)
+    """Profiles whose readers wait for their session to be stored as checked against the configuration as it is."""
     stopping: bool = False
 
     def touch(self, profiles: Iterable[str]) -> None:

@@ -34,6 +34,7 @@ class Lookout:
     def open(self, now: Instant) -> None:
         """Take over what the disk holds, so that a restart assumes nothing again that is still good."""
         desk = self._desk
+        desk.watch.look(now.boot)
         self._look_at_sources()
         with desk.lock:
             desk.book.configure(desk.watch.running.enabled(), desk.files.endpoints(desk.roots()))
@@ -111,6 +112,8 @@ class Lookout:
     def settle(self, now: Instant) -> None:
         """Act on what has come to rest."""
         desk = self._desk
+        if desk.wanted:
+            desk.watch.look(now.boot)  # the reader may have seen an edit that no event has told of yet
         at = desk.watch.next_look()
         if at is not None and now.boot >= at:
             self.reload(now)
@@ -121,6 +124,19 @@ class Lookout:
             self._prune_at = None if self._tidy() else now.boot + TIDY_AGAIN
             desk.delivery.orphans = True
             desk.delivery.want(now.boot)
+        if desk.wanted and desk.watch.is_settled:
+            self._store_checked()
+
+    def _store_checked(self) -> None:
+        """Store what readers wait for under the configuration as it is now. What it no longer allows is gone by now."""
+        desk = self._desk
+        for profile in sorted(desk.wanted):
+            state, stored = desk.book.states.get(profile), desk.ports.store.stored(profile)
+            if state is None or state.session is None:
+                continue
+            if stored is None or stored.session != state.session or stored.checked != desk.watch.checked:
+                desk.save(state.session)
+        desk.wanted.clear()
 
     def reload(self, now: Instant, at_once: bool = False) -> None:
         """Read the configuration; a bad one changes nothing but what status says (promise 10)."""

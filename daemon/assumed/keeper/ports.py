@@ -11,6 +11,7 @@ from assumed.core.model import Instant, Role, Session
 from assumed.core.source import SourceProfile
 from assumed.edge.aws.sts import Answer, Order
 from assumed.edge.hooks import Errand
+from assumed.edge.store import Stored
 
 
 class Signer(Protocol):
@@ -58,6 +59,10 @@ class Shelf(Protocol):
 
     def load(self, profile: str) -> Session | None:
         """Read one session."""
+        ...
+
+    def stored(self, profile: str) -> Stored | None:
+        """Read one session, with the configuration that it was checked against."""
         ...
 
     def forget(self, profile: str) -> None:

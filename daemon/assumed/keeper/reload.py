@@ -14,6 +14,7 @@ from pathlib import Path
 from assumed.config import Config, diff
 from assumed.core.errors import ConfigError
 from assumed.core.model import Role
+from assumed.files.stamp import Stamp, stamp_of
 
 QUIET = 0.25
 """Seconds without a further change before an edit is read: one save is up to nine events."""
@@ -36,14 +37,24 @@ class Edit:
 class ConfigWatch:
     """Follows one configuration file. `read` and `parse` raise ConfigError; times are seconds of the boot clock."""
 
-    def __init__(self, config: Config, read: Callable[[Path], str], parse: Callable[[str], Config]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        read: Callable[[Path], str],
+        parse: Callable[[str], Config],
+        stamp: Callable[[Path], Stamp | None] = stamp_of,
+    ) -> None:
         self.running = config
+        self.checked: Stamp | None = None
+        """The version of the file that `running` answers for: what it says, or the last good one where it is bad."""
         self.error: ConfigError | None = None
         """Why the file as it is now cannot be used; the last good configuration goes on."""
         self._read = read
         self._parse = parse
+        self._stamp = stamp
         self._settled = config.text
         self._pending: str | None = None
+        self._pending_stamp: Stamp | None = None
         self._since = 0.0
         self._changed_at = 0.0
         self._confirm_at: float | None = None
@@ -51,18 +62,26 @@ class ConfigWatch:
 
     def reject(self, error: ConfigError) -> None:
         """The file as it is now is known to be bad (it was at the start): it is not read again until it changes."""
-        self.error, self._settled = error, self._text()
+        self.error, self.checked = error, self._stamp(self.running.path)
+        self._settled = self._text()
 
     def look(self, now: float) -> None:
         """Compare the file with what was last seen. Cheap: a read of some kilobytes."""
+        stamp = self._stamp(self.running.path)  # before the text: what is written in between has another one
         text = self._text()
         if text == self._settled:
-            self._pending = None
+            self._pending, self.checked = None, stamp
             return
         if self._pending is None:
             self._since = now
         if text != self._pending:
             self._pending, self._changed_at = text, now
+        self._pending_stamp = stamp
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the file as it was last seen has been acted on."""
+        return self._pending is None
 
     def next_look(self) -> float | None:
         """When to call `settle` next; None while nothing is under way."""
@@ -77,6 +96,7 @@ class ConfigWatch:
             if not at_once and now < min(self._changed_at + QUIET, self._since + PATIENCE):
                 return None
             self._settled, self._pending = self._pending, None
+            self.checked = self._pending_stamp
             self._confirm, self._confirm_at = None, None
             return self._take(now)
         if self._confirm is not None and self._confirm_at is not None and now >= self._confirm_at:

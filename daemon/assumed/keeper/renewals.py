@@ -201,12 +201,8 @@ class Renewals:
 
     def wanted(self, message: Wanted) -> None:
         """A reader waits for a session: see that the store has it, and that it is renewed if it is due."""
-        desk, profile = self._desk, message.profile
-        with desk.lock:
-            state = desk.book.states.get(profile)
-        if state is not None and state.session is not None and desk.ports.store.load(profile) != state.session:
-            desk.save(state.session)
-        desk.touch([profile])
+        self._desk.wanted.add(message.profile)
+        self._desk.touch([message.profile])
 
     def _is_stale(self, order: Order) -> bool:
         """The role has become another one while STS was being asked: the answer concerns nobody."""

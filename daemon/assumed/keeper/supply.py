@@ -14,13 +14,14 @@ from urllib.parse import quote, unquote
 
 from assumed.config import Config
 from assumed.core import consumer
-from assumed.core.errors import AssumedError, NotKept, NotRunning, RenewalFailed
+from assumed.core.errors import AssumedError, ConfigError, NotKept, NotRunning, OtherConfiguration, RenewalFailed
 from assumed.core.model import Session
 from assumed.edge.clock import SystemClock
 from assumed.edge.control import ask, socket_path
 from assumed.edge.endpoint import Reply, refusal
 from assumed.edge.privacy import hide_memory
 from assumed.edge.store import Store, account_of, expiration_told, state_dir
+from assumed.files.stamp import Stamp, is_same, stamp_of
 
 from .awsfiles import Sections, config_file
 from .start import take_shell_variables, usable_config
@@ -86,6 +87,8 @@ class Supply:
         self._store = Store(directory)
         self._clock = SystemClock()
         self._alone: dict[str, Alone] = {}
+        self._vouched: dict[str, tuple[str, Stamp | None]] = {}
+        """Profile → the access key id of a session that was compared with that version of the configuration."""
         self._problems: dict[str, str] = {}
         self._looked_at = time.monotonic()
         self._wake = threading.Event()
@@ -123,10 +126,16 @@ class Supply:
             time.sleep(LOOK_AGAIN)
 
     def session(self, profile: str) -> Session | None:
-        """The session to hand out now: what is stored, as long as it is unexpired. Nothing is kept in memory: a session
-        that the daemon withdraws, for its role is another one now, must be gone here, too."""
-        session = self._store.load(profile)
-        return session if session is not None and session.left(self._clock.now()) > 0 else None
+        """The session to hand out now: what is stored, if it is unexpired and what the configuration says as it is now.
+        Nothing is kept in memory: a session that the daemon withdraws, for its role has changed, must be gone here."""
+        stored = self._store.stored(profile)
+        if stored is None or stored.session.left(self._clock.now()) <= 0:
+            return None
+        version = stamp_of(self._config.path)
+        if is_same(stored.checked, version) or self._vouched.get(profile) == (stored.session.access_key_id, version):
+            return stored.session
+        self._wake.set()
+        return None
 
     def settings_of(self, profile: str) -> str:
         """An AWS config file for a consumer of this profile: its settings, and no credentials."""
@@ -179,6 +188,8 @@ class Supply:
         """Look, whatever happens: the consumer may run for days yet, and nobody would begin this thread anew."""
         try:
             pause, problem = self._look(profile)
+        except AssumedError as error:
+            pause, problem = 1.0, str(error)
         except Exception as error:  # noqa: BLE001 - said, and tried again
             pause, problem = 1.0, f"a fault in assumed ({type(error).__name__}: {error}); it is tried again"
         if problem != self._problems.get(profile, ""):
@@ -190,23 +201,42 @@ class Supply:
 
     def _look(self, profile: str) -> tuple[float, str]:
         """Have the profile renewed if it is due; the seconds until the next look, and what stands in the way."""
+        version = stamp_of(self._config.path)
         try:
-            answer = ask(socket_path(self._directory), {"command": "look", "profiles": [profile]}, timeout=1.0)
+            request = {"command": "look", "profiles": [profile], "config": str(self._config.path)}
+            answer = ask(socket_path(self._directory), request, timeout=1.0)
+            if "another" in answer:
+                raise OtherConfiguration(answer["another"], self._config.path)
             if profile in answer.get("accepted", ()):
-                session = self.session(profile)
-                if session is None:
-                    return 1.0, self._what_the_daemon_says(profile)
-                return min(BEAT, session.life * LOOK_SHARE), ""
+                return self._kept_by_the_daemon(profile, version)
         except NotRunning:
             pass
-        problem = ""
         try:
-            pause = self._by_ourselves(profile).renew_what_is_due()
+            alone = self._by_ourselves(profile)
+            pause = alone.renew_what_is_due()
+            self._vouch(profile, alone.session(), version)
         except RenewalFailed as failure:
-            pause, problem = 1.0, f"{failure}; {failure.advice}"
+            return 1.0, f"{failure}; {failure.advice}"
         except AssumedError as error:
-            pause, problem = 1.0, str(error)
-        return pause, problem
+            return 1.0, str(error)
+        return pause, ""
+
+    def _kept_by_the_daemon(self, profile: str, version: Stamp | None) -> tuple[float, str]:
+        """What `_look` returns where a daemon keeps the profile: it marks the session as checked in a moment."""
+        stored = self._store.stored(profile)
+        if stored is not None and (stored.checked is None or version is None):
+            self._vouch(profile, stored.session, version)  # a daemon of an earlier version; no configuration to be seen
+        session = self.session(profile)
+        if session is not None:
+            return min(BEAT, session.life * LOOK_SHARE), ""
+        if stored is not None and stored.session.left(self._clock.now()) > 0:
+            return LOOK_AGAIN, ""  # the mark comes as soon as the daemon has read the configuration
+        return 1.0, self._what_the_daemon_says(profile)
+
+    def _vouch(self, profile: str, session: Session | None, version: Stamp | None) -> None:
+        """The session has been compared with this version of the configuration, whatever the store could note."""
+        if session is not None:
+            self._vouched[profile] = session.access_key_id, version
 
     def _what_the_daemon_says(self, profile: str) -> str:
         """Why the daemon has no session of a profile, by its status; empty where nothing has failed yet."""
@@ -216,17 +246,19 @@ class Supply:
 
     def _by_ourselves(self, profile: str) -> Alone:
         """The configuration as it is now: a role that has become another one must not be asked for as it was."""
-        from assumed.edge import logs  # noqa: PLC0415 - these bring botocore: only where no daemon runs
+        from assumed.edge import logs  # noqa: PLC0415 - only where no daemon runs
 
         from .alone import Alone, chain  # noqa: PLC0415
 
-        config, _ = usable_config(self._config.path)
+        version = stamp_of(self._config.path)
+        with suppress(ConfigError):  # a bad edit changes nothing: what ran goes on
+            self._config, _ = usable_config(self._config.path)
         alone = self._alone.get(profile)
         if alone is None:
-            logs.configure("error", config.log_format, sys.stderr)
-        if alone is None or chain(config, profile) != alone.chain:
+            logs.configure("error", self._config.log_format, sys.stderr)
+        if alone is None or chain(self._config, profile) != alone.chain:
             if alone is not None:
                 alone.close()
-            alone = self._alone[profile] = Alone(config, profile, self._directory, self._inherited)
-        self._config = config
+            alone = self._alone[profile] = Alone(self._config, profile, self._directory, self._inherited)
+        alone.checked = version
         return alone

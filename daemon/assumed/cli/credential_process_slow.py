@@ -1,0 +1,174 @@
+"""The rest of `credential-process`: a session that is due, missing, or not yet checked against an edited configuration.
+
+A running daemon decides; it marks the session as checked, renewed or not. Where none answers the session is checked and
+renewed from here, in a process that has all of the package, once for two hundred executors that start together.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from .credential_process import RENEWING, document, foreign, parse, quoted, session_path
+from .stored_session import Found, read
+from .without_daemon import LOOK_AGAIN, UNCHECKED, checked_or_renewed
+
+USAGE = """\
+Usage: assumed credential-process [--state DIR] PROFILE
+
+Prints the session of a kept profile in AWS's credential_process format. Where the daemon does not answer, it is
+renewed from here. In ~/.aws/config of a consumer:
+
+  [profile my-role]
+  credential_process = assumed credential-process my-role
+
+  --state DIR  where the sessions lie [default: `assumed` beside the credentials file]
+"""
+PATIENCE = 4.0
+"""Seconds in all: the Rust SDK stops waiting after 5."""
+DAEMON_PATIENCE = 1.0
+"""Seconds that the daemon may take to answer."""
+MARK_PATIENCE = 2.0
+"""Seconds that it may take to read an edited configuration: it is in force after 1.5."""
+
+LOOP = "the source of profile {profile!r} is this profile itself; give it another source_profile"
+EXPIRED = "the session of profile {profile!r} has expired and was not renewed; `assumed status` says why"
+NOT_MANAGED = "{profile!r} is not a managed profile; `assumed status` lists them"
+FOREIGN = "{place} belongs to another account, or another account may write to it; `ls -ld` shows whose it is"
+
+
+def main(arguments: list[str]) -> int:
+    """Print the session of the profile that `arguments` name. Returns 0, or 1 with one sentence on stderr."""
+    try:
+        state, profile = _parse(arguments)
+    except ValueError as error:
+        sys.stderr.write(f"{USAGE}\nError: {error}\n")
+        return 2
+    return answer((state or default_state()).rstrip("/"), profile)
+
+
+def answer(state: str, profile: str, configuration: str = "") -> int:
+    """Print the session, once it is fit to be handed out; see `main` for what it returns. `configuration`: the path of
+    the one that has to ask for it, if not the one that it was checked against."""
+    if profile in os.environ.get(RENEWING, "").split("\n"):
+        return _refuse(LOOP, state, profile)
+    place = _foreign_place(state, profile)
+    if place:
+        return _refuse(FOREIGN.format(place=place), state, profile)
+    found = read(state, profile, configuration)
+    if not found.is_good:
+        found = _renewed(state, profile, found)
+    if found.session is None or not found.is_live:
+        return _refuse(found.why or EXPIRED, state, profile)
+    sys.stdout.write(document(found.session) + "\n")
+    sys.stdout.flush()
+    return 0
+
+
+def default_state() -> str:
+    """The state directory that every consumer computes alike: beside the resolved credentials file."""
+    file = os.path.expandvars(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials")
+    return os.path.dirname(os.path.realpath(os.path.expanduser(file))) + "/assumed"  # noqa: PTH111
+
+
+def _parse(arguments: list[str]) -> tuple[str | None, str]:
+    state, words = None, []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--state":
+            state = next(rest, None)
+            if not state:
+                raise ValueError("--state wants a directory")
+        elif argument.startswith("--state="):
+            state = argument.removeprefix("--state=")
+        elif argument.startswith("-") and argument != "--":
+            raise ValueError(f"no such option: {argument}")
+        elif argument != "--":
+            words.append(argument)
+    if len(words) != 1:
+        raise ValueError("one profile, please")
+    return state, words[0]
+
+
+def _refuse(why: str, state: str, profile: str) -> int:
+    for name, value in (("{profile!r}", repr(profile)), ("{profile}", profile), ("{state}", state)):
+        why = why.replace(name, value)
+    sys.stderr.write(f"assumed: {why}\n")
+    return 1
+
+
+def _foreign_place(state: str, profile: str) -> str:
+    """What of the way to the session another account could have written; empty where nothing is."""
+    for place in (state, f"{state}/sessions", session_path(state, profile)):
+        try:
+            if foreign(place):
+                return place
+        except OSError:
+            return ""  # not there, or not to be seen: whoever reads it says so
+    return ""
+
+
+def _renewed(state: str, profile: str, found: Found) -> Found:
+    """Have the session checked and renewed, by the daemon or from here, within PATIENCE; then what there is."""
+    deadline = time.monotonic() + PATIENCE
+    is_kept = _ask_daemon(socket_path(state), profile, found.wanted)
+    if is_kept is None:
+        return checked_or_renewed(state, profile, found.wanted, deadline)
+    if not is_kept:
+        return found if found.session is None else Found(None, NOT_MANAGED)
+    patience = time.monotonic() + MARK_PATIENCE
+    # A session that is old, but good for a while yet, is not waited for: the daemon has tried, and goes on trying.
+    while not found.is_fit or _awaits_mark(found):
+        if found.is_fit and time.monotonic() > patience:
+            return checked_or_renewed(state, profile, found.wanted, deadline, "check")
+        if time.monotonic() > deadline:
+            return Found(None, UNCHECKED) if _awaits_mark(found) else found
+        time.sleep(LOOK_AGAIN)
+        found = read(state, profile, found.wanted)
+    return found
+
+
+def _awaits_mark(found: Found) -> bool:
+    """Whether the daemon has still to compare it with the configuration as it is now. One without a mark is an earlier
+    version's; where no configuration can be seen from here, the daemon alone decides."""
+    return bool(found.configuration) and os.path.exists(found.configuration) and not found.is_checked  # noqa: PTH110
+
+
+def socket_path(state: str) -> str:
+    """Where the daemon listens, as `edge.control.socket_path` says: a socket's path holds about 100 bytes."""
+    path = f"{state}/control.sock"
+    if len(os.fsencode(path)) < 100:
+        return path
+    import hashlib
+
+    # /tmp whatever $TMPDIR says: cron has another one
+    return f"/tmp/assumed-{os.getuid()}-{hashlib.sha256(os.fsencode(state)).hexdigest()[:12]}/control.sock"  # noqa: S108
+
+
+def _ask_daemon(path: str, profile: str, configuration: str) -> bool | None:
+    """Have the daemon look at the profile; whether it keeps it, None where none of ours answers. The session comes by
+    its file."""
+    from _socket import AF_UNIX, SOCK_STREAM, socket
+
+    deadline = time.monotonic() + DAEMON_PATIENCE
+    reply, connection = b"", socket(AF_UNIX, SOCK_STREAM)
+    try:
+        if foreign(os.path.dirname(path)) or os.stat(path).st_uid not in {os.geteuid(), 0}:
+            return None  # in /tmp anybody may have put a socket there
+        connection.settimeout(DAEMON_PATIENCE)
+        connection.connect(path)
+        config = f', "config": {quoted(os.path.abspath(configuration))}' if configuration else ""  # noqa: PTH100
+        connection.sendall(f'{{"command": "look", "profiles": [{quoted(profile)}]{config}}}\n'.encode())
+        while not reply.endswith(b"\n") and (rest := deadline - time.monotonic()) > 0:
+            connection.settimeout(rest)
+            piece = connection.recv(65536)
+            if not piece:
+                break
+            reply += piece
+        answer = parse(reply.decode())
+        return "another" not in answer and profile in answer["accepted"]
+    except (OSError, ValueError, StopIteration, LookupError, TypeError):
+        return None  # not running, not ours, or not listening
+    finally:
+        connection.close()
