@@ -74,7 +74,7 @@ def running(home: Home, sts: FakeSts, *command: str, directory: Path | None = No
     run = Running(home, sts, *command, directory=directory, **more)
     try:
         yield run
-        run.process.communicate(timeout=20)
+        run.process.communicate(timeout=60)
     finally:
         run.process.kill()
         run.process.communicate()
@@ -225,7 +225,7 @@ def test_files_of_the_command_have_its_own_modes(one_role: Home, sts: FakeSts) -
 def ask(url: str, token: str) -> dict[str, Any]:
     """What an SDK asks a container's endpoint."""
     request = urllib.request.Request(url, headers={"Authorization": token})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
         return dict(json.load(answer))
 
 
@@ -265,7 +265,7 @@ def test_a_sidecar_serves_several_profiles_with_one_token_in_a_file(
             refused.value.close()
         finally:
             sidecar.terminate()
-        assert sidecar.wait(10) == 0
+        assert sidecar.wait(60) == 0
     assert not token_file.exists()
 
 

@@ -22,10 +22,10 @@ from typing import Any, Self
 from botocore.configloader import raw_config_parse
 
 from .control import NotRunning, ask, state_of
-from .waiting import eventually
+from .waiting import eventually, patient
 
-START_SECONDS = 30.0
-STOP_SECONDS = 30.0
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
 
 
 def python() -> str:
@@ -91,7 +91,7 @@ class Home:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(private)}
         return {**inherited, "HOME": str(self.path), "AWS_EC2_METADATA_DISABLED": "true", **more}
 
-    def assumed(self, *arguments: str, within: float = 30.0, **more: str) -> subprocess.CompletedProcess[str]:
+    def assumed(self, *arguments: str, within: float = 60.0, **more: str) -> subprocess.CompletedProcess[str]:
         """Runs one `assumed` command in this home."""
         return subprocess.run(
             [python(), "-m", "assumed", *arguments],
@@ -198,7 +198,7 @@ class Daemon:
     def wait_for_exit(self, within: float = STOP_SECONDS) -> int:
         """Its exit status (negative: the signal). Raises subprocess.TimeoutExpired."""
         assert self._process is not None, "not started"
-        return self._process.wait(within)
+        return self._process.wait(patient(within))
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
