@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,6 +51,8 @@ class Home:
     """A home directory: AWS's two files and the daemon's configuration where a person would have them."""
 
     path: Path
+    interpreter: str = field(default_factory=python)
+    """Runs `assumed` in this home."""
 
     @property
     def credentials(self) -> Path:
@@ -94,7 +96,7 @@ class Home:
     def assumed(self, *arguments: str, within: float = 60.0, **more: str) -> subprocess.CompletedProcess[str]:
         """Runs one `assumed` command in this home."""
         return subprocess.run(
-            [python(), "-m", "assumed", *arguments],
+            [self.interpreter, "-m", "assumed", *arguments],
             env=self.environment(**more),
             cwd=self.path,
             stdin=subprocess.DEVNULL,
@@ -145,7 +147,7 @@ class Daemon:
         """Starts it, and waits until it answers on its control socket (unless told not to)."""
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [*self._under, python(), "-m", "assumed", "run", "--config", str(self.home.config)],
+                [*self._under, self.home.interpreter, "-m", "assumed", "run", "--config", str(self.home.config)],
                 env=self.home.environment(**{"ASSUMED_LOG_FORMAT": "json", **self._environment}),
                 cwd=self.home.path,
                 stdin=subprocess.DEVNULL,
