@@ -370,7 +370,7 @@ def test_clients_are_handed_out_and_forgotten_by_ten_threads_at_once(sts: FakeSt
 @pytest.mark.parametrize("leader", ["stays", "leaves"])
 def test_a_hanging_helper_and_its_children_end_at_the_deadline_which_is_told_once(home: Path, leader: str) -> None:
     """A helper that has left a child behind which still holds its output is waited for just the same."""
-    aws = Home(home, deadline=0.6)
+    aws = Home(home, deadline=2)
     pids = home / "pids"
     program = (
         "import os, time\n"

@@ -46,8 +46,8 @@ def test_a_command_ends_as_it_ends(script: str, code: int, message: str, output:
 
 def test_a_command_that_talks_without_end_is_heard_for_as_long_as_it_may_take() -> None:
     """Its beginning is kept, and no more of it."""
-    outcome = run(errand("yes a", within=0.1))
-    assert (outcome.code, outcome.message) == (None, "killed, for it took more than 0 s")
+    outcome = run(errand("yes a", within=2))
+    assert (outcome.code, outcome.message) == (None, "killed, for it took more than 2 s")
     assert len(outcome.output) == LONGEST_OUTPUT
 
 

@@ -88,6 +88,7 @@ def test_a_command_signs_with_sessions_that_are_renewed_under_it_without_a_daemo
     assert one_role.profile("a") is None, "the credentials file is the daemon's"
 
 
+@pytest.mark.slow
 def test_with_a_daemon_it_asks_sts_for_nothing_and_survives_its_death(
     one_role: Home, sts: FakeSts, daemon: Daemon
 ) -> None:
