@@ -51,20 +51,27 @@ def is_tidy(scratch: Path) -> bool:
     return not list(scratch.iterdir()) and str(scratch) not in running
 
 
-def test_three_roles_are_renewed_while_one_watches_and_a_second_terminal_can_use_them(scratch: Path) -> None:
-    with demo(scratch, "--seconds", "8") as process:
+def test_a_second_terminal_can_use_the_roles(scratch: Path) -> None:
+    with demo(scratch) as process:
         assert process.stdout
-        assert process.stderr
         lines = iter(process.stdout.readline, "")
         block: list[str] = []
         while "--profile my-role" not in "".join(block):
             block.append(next(lines))
         while "my-role: assumed" not in next(lines):
             pass
-        pasted = eventually(lambda: listing("".join(block[1:])), within=5)
-        rest = "".join(lines)
-        assert process.wait(10) == 0, process.stderr.read()
+        pasted = eventually(lambda: listing("".join(block[1:])), within=60)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
     assert "reports/2026/hello.txt" in pasted
+    assert is_tidy(scratch)
+
+
+@pytest.mark.slow
+def test_three_roles_are_renewed_while_one_watches(scratch: Path) -> None:
+    with demo(scratch, "--seconds", "8") as process:
+        rest, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
     for profile in ("my-role", "reports", "archive"):
         assert re.search(rf"{profile}: renewed, ASIA\w+ until \d\d:\d\d:\d\d", rest)
         assert re.search(rf"  {profile} +renewed (once|twice|\d times)\n", rest)
@@ -77,7 +84,7 @@ def listing(command: str) -> str:
     """What the pasted command prints in a shell of its own; nothing while the profile is not there yet."""
     environment = {"PATH": f"{TOOLS}:{os.environ['PATH']}", "HOME": os.environ["HOME"]}
     return subprocess.run(
-        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=30, check=False
+        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=60, check=False
     ).stdout
 
 
@@ -91,7 +98,7 @@ def test_ctrl_c_twice_ends_it_and_tidies_up(scratch: Path) -> None:
                 screen += os.read(ours, 65536)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=60)
     os.close(ours)
     assert "not renewed yet: my-role, reports, archive" in stderr
     assert process.returncode == 1
@@ -115,7 +122,7 @@ def test_without_the_aws_command_the_same_is_shown_with_python(scratch: Path) ->
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=200)
     assert "there is no `aws` here" in stdout, stderr
     assert "-c 'import boto3; " in stdout
     shutil.rmtree(bare)
@@ -131,7 +138,7 @@ def test_a_port_that_is_taken_is_said_with_what_to_do(scratch: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         with demo(scratch, "--port", port) as process:
-            stdout, stderr = process.communicate(timeout=20)
+            stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (2, "")
     assert f"port {port} cannot be used" in stderr
     assert "leave --port out" in stderr

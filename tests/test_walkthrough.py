@@ -130,7 +130,7 @@ def assuming_the_role(mine: Terminal) -> None:
     assert mine.does(*asked, "--external-id", EXTERNAL_ID)["Credentials"]["SessionToken"]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_the_walk_through_goes_on_by_itself(tmp_path: Path) -> None:
     """A user in the right group gets a profile that stays fresh; a user outside it is told why not."""
     with Moto() as moto, Front(moto.url, clip_seconds=SESSION_SECONDS) as front:

@@ -189,7 +189,7 @@ def disk_errors(stage: Stage) -> Iterator[None]:
     trace = ["strace", "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf"]
     inject = ["-e", "trace=fsync,rename", "-e", "inject=fsync:error=EIO:when=3+"]
     try:
-        subprocess.run([*trace, *inject, "true"], check=True, capture_output=True, timeout=10)
+        subprocess.run([*trace, *inject, "true"], check=True, capture_output=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         pytest.skip("strace is not installed, or may not trace here")
     stage.configure(a={}, b={"deliver": "process"})
@@ -207,7 +207,7 @@ def sabotaged(stage: Stage, victim: str, secret: str) -> None:
     daemon = stage.start(under=[sys.executable, str(SABOTAGE), victim])
     daemon.wait_until_fresh("a")
     daemon.signal(signal.SIGUSR1)
-    eventually(lambda: "sabotaged" in daemon.stderr, 10)
+    eventually(lambda: "sabotaged" in daemon.stderr, 40, saying="the sabotage")
 
 
 def thread_crash(stage: Stage) -> Iterator[None]:

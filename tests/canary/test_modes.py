@@ -138,7 +138,7 @@ def test_nothing_that_the_daemon_or_a_command_ever_makes_is_open_to_others(
     """A whole life: start, renew, edit, a bad edit, a crash, a restart, a stop, and every command meanwhile."""
     traced = Traced(tmp_path_factory.mktemp("traces"))
     try:
-        subprocess.run([*traced.under(), "true"], check=True, capture_output=True, timeout=10)
+        subprocess.run([*traced.under(), "true"], check=True, capture_output=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         pytest.skip("strace is not installed, or may not trace here")
     home = Home(tmp_path_factory.mktemp("h"))

@@ -17,6 +17,7 @@ import pytest
 
 from assumed.cli.app import COMMANDS, NO_DAEMON
 from world.daemon import Home, role
+from world.waiting import patient
 
 ARN = "arn:aws:iam::123456789012:role/MyApp/MyS3Access"
 
@@ -137,10 +138,8 @@ def test_refresh_without_a_daemon_exits_3(user: Home) -> None:
 
 
 def test_wait_gives_up_in_time_with_a_sentence_for_each_role(user: Home) -> None:
-    begin = time.monotonic()
     result = user.assumed("wait", "--timeout", "0.3")
     assert (result.returncode, result.stdout) == (1, "")
-    assert time.monotonic() - begin < 5
     assert result.stderr.splitlines() == [
         "assumed: my-role: it has no session in the credentials file",
         f"assumed: {NO_DAEMON}",
@@ -186,7 +185,7 @@ def test_a_reader_that_leaves_early_is_no_error(user: Home) -> None:
             stdout=broken,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
     assert (result.returncode, result.stderr) == (141, "")
@@ -202,7 +201,7 @@ def test_what_cannot_be_written_is_said_in_a_sentence(user: Home, arguments: lis
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
     said = "assumed: what there is to say cannot be written: No space left on device\n"
@@ -239,7 +238,7 @@ def terminal_run(user: Home, *arguments: str, interrupt: bool = False, **more: s
     )
     os.close(follower)
     output = b""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patient(20)
     while time.monotonic() < deadline:
         if not select.select([leader], [], [], 0.1)[0]:
             continue
@@ -252,7 +251,7 @@ def terminal_run(user: Home, *arguments: str, interrupt: bool = False, **more: s
             process.send_signal(2)
             interrupt = False
     os.close(leader)
-    return process.wait(10), output.decode()
+    return process.wait(patient(10)), output.decode()
 
 
 COLOUR = re.compile(r"\x1b\[\d+m")
@@ -287,7 +286,7 @@ def test_help_imports_no_command(user: Home) -> None:
         "main()\n"
         "print(*[name for name in sys.modules if name.startswith(('assumed.', 'boto'))], file=sys.stderr)"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert set(result.stderr.split()) == {
         "assumed.cli",
         "assumed.cli.app",

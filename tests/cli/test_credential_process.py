@@ -28,7 +28,7 @@ from assumed.edge.clock import SystemClock, boot_id
 from assumed.edge.process_command import credential_process_argv
 from assumed.edge.store import Store, state_dir
 from assumed.files.stamp import stamp_of
-from world.waiting import eventually
+from world.waiting import eventually, in_time
 
 PROFILE = "my-role"
 KEYS = {"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId"}
@@ -67,7 +67,7 @@ def store(home: Path) -> Store:
 
 def run(argv: list[str], **facts: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        argv, capture_output=True, text=True, timeout=20, check=False, stdin=subprocess.DEVNULL, **facts
+        argv, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL, **facts
     )
 
 
@@ -222,10 +222,11 @@ def test_the_last_minute_is_handed_out_with_the_expiration_of_sts(store: Store) 
     assert posix(json.loads(helper.document(stored))["Expiration"]) == int(kept.expiration)
 
 
+@pytest.mark.proof
 def test_a_missing_session_is_refused_with_advice_and_without_a_wait(store: Store) -> None:
-    begin = time.monotonic()
+    began = time.monotonic()
     sentence = sentence_of(run(written_command(store)))
-    assert time.monotonic() - begin < 1.0
+    assert in_time(began, 1.0)
     assert sentence == (
         f"assumed: no session of profile 'my-role' in {store.directory}; start the daemon (`assumed run`), "
         "or run `assumed once`"
@@ -321,42 +322,48 @@ def test_a_session_with_life_left_is_handed_out_without_asking(store: Store, ans
     assert requests == []
 
 
+@pytest.mark.proof
 def test_an_old_session_is_asked_about_and_handed_out_without_waiting(store: Store, answering: Any) -> None:
     """The daemon renews long before: where it has not, its renewals fail, and the session is good for a while yet."""
     store.save(session(left=1200.0))
     requests = answering(lambda _: {"accepted": [PROFILE], "unknown": []})
-    begin = time.monotonic()
+    began = time.monotonic()
     assert set(answer_of(run(written_command(store)))) == KEYS
-    assert time.monotonic() - begin < 2
+    assert in_time(began, 2)
     assert len(requests) == 1
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "answer", [{"accepted": ["other"], "unknown": [PROFILE]}, {"error": "no"}, {"accepted": 7}], ids=str
 )
 def test_a_daemon_that_declines_is_not_waited_for(store: Store, answering: Any, answer: dict[str, Any]) -> None:
     answering(lambda _: answer)
-    begin = time.monotonic()
+    began = time.monotonic()
     assert "no session of profile 'my-role'" in sentence_of(run(written_command(store)))
-    assert time.monotonic() - begin < 1.5
+    assert in_time(began, 1.5)
 
 
+@pytest.mark.proof
 def test_patience_with_a_renewal_that_fails_ends_before_that_of_the_sdks(store: Store, answering: Any) -> None:
     """The Rust SDK gives up after 5 s."""
     answering(lambda _: {"accepted": [PROFILE], "unknown": []})
-    begin = time.monotonic()
+    began = time.monotonic()
     sentence_of(run(written_command(store)))
-    assert 3.5 < time.monotonic() - begin < 4.8
+    assert time.monotonic() - began > 3.5
+    assert in_time(began, 4.8)
 
 
+@pytest.mark.proof
 def test_a_daemon_that_hangs_is_waited_for_one_second(store: Store) -> None:
     path = control.socket_path(store.directory)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))
         silent.listen(1)
-        begin = time.monotonic()
+        began = time.monotonic()
         sentence_of(run(written_command(store)))
-        assert 0.8 < time.monotonic() - begin < 2.5
+        assert time.monotonic() - began > 0.8
+        assert in_time(began, 2.5)
 
 
 @given(profile=st.text(st.characters(exclude_categories=["Cs"]), max_size=80))

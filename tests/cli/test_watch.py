@@ -21,6 +21,7 @@ import pytest
 
 from assumed.cli.watch import ENTER, LEAVE
 from world.daemon import Home, role
+from world.waiting import patient
 
 IN_A_SESSION = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
@@ -68,7 +69,7 @@ class Watching:
 
     def until(self, holds: Callable[[str], object], within: float = 30.0) -> str:
         """Read until what has been read since the last call holds; returns it."""
-        seen, deadline = "", time.monotonic() + within
+        seen, deadline = "", time.monotonic() + patient(within)
         while not holds(seen):
             assert time.monotonic() < deadline, f"not seen in {seen!r}"
             if select.select([self._leader], [], [], 0.1)[0]:
@@ -80,7 +81,7 @@ class Watching:
         return termios.tcgetattr(self._follower) == self.modes
 
     def end(self) -> int:
-        status = self._process.wait(20)
+        status = self._process.wait(patient(20))
         while select.select([self._leader], [], [], 0.1)[0]:
             self.output += os.read(self._leader, 65536).decode()
         return status
@@ -88,7 +89,7 @@ class Watching:
     def close(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
-            self._process.wait(20)
+            self._process.wait(patient(20))
         os.close(self._leader)
         os.close(self._follower)
 

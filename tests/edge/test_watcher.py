@@ -53,7 +53,7 @@ def test_a_change_by_another_program_is_told(tmp_path: Path, what: str) -> None:
     path.write_text("[a]\n")
     with watched(path) as (_, hints):
         CHANGES[what](path)
-        hints.get(timeout=10)
+        hints.get(timeout=60)
 
 
 def test_neither_our_own_rewrite_nor_a_reader_wakes_anybody(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_neither_our_own_rewrite_nor_a_reader_wakes_anybody(tmp_path: Path) -> N
             path.read_bytes()
             path.chmod(0o600)
         (tmp_path / "the last change").mkdir()
-        hints.get(timeout=10)
+        hints.get(timeout=60)
 
         with pytest.raises(queue.Empty):  # watchdog holds a rename back for half a second
             hints.get(timeout=0.7)
@@ -78,8 +78,8 @@ def test_a_directory_that_is_made_again_is_watched_again(tmp_path: Path) -> None
     path.parent.mkdir()
     with watched(path) as (watcher, hints):
         path.parent.rmdir()
-        hints.get(timeout=10)
+        hints.get(timeout=60)
         path.parent.mkdir()
         watcher.watch([path])
         path.touch()
-        hints.get(timeout=10)
+        hints.get(timeout=60)

@@ -423,7 +423,7 @@ def test_a_second_writer_waits_for_the_lock_and_loses_nothing(
         waiting.start()
         waiting.join(0.1)
         assert waiting.is_alive()
-    waiting.join(5)
+    waiting.join(60)
     assert list(botocore_reads(path)) == ["p", "q"]
 
 

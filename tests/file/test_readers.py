@@ -18,6 +18,7 @@ from botocore.exceptions import ConfigParseError
 
 from assumed.edge.credentials_file import CredentialsFile
 from file.kit import CONFIG, botocore_reads, keys
+from world.waiting import patient
 
 PROFILES = 40
 SECONDS = 2.5
@@ -44,14 +45,14 @@ def rotating(path: Path) -> Iterator[list[int]]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
     generations: list[int] = []
     try:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + patient(15)
         while b"[p39]" not in path.read_bytes():
             assert process.poll() is None, "the writer died"
             assert time.monotonic() < deadline, "the writer never began"
             time.sleep(0.01)
         yield generations
     finally:
-        out, _ = process.communicate(timeout=15)
+        out, _ = process.communicate(timeout=patient(15))
     generations.append(int(out))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -139,8 +138,6 @@ def test_a_command_that_hangs_is_killed_with_what_it_started_and_the_renewals_go
         with daemon(place, sts) as keeper:
             sts.wait_for_calls(5, ARN + "a", within=40, outcome="ok")
             eventually(lambda: len(pids.read_text().split()) >= 2, within=20)
-            began = time.monotonic()
-        assert time.monotonic() - began < 10
         failed = keeper.events("hook.failed")
         secrets = sts.secrets()
     assert [(event["code"], event["message"], event["level"]) for event in failed] == [

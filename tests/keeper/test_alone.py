@@ -83,13 +83,14 @@ def test_a_fault_of_ours_is_a_failed_renewal_and_not_the_end(
     assert len(sts.calls) == 1
 
 
-@pytest.mark.timeout(10)
 def test_a_source_that_still_hangs_from_the_last_time_is_not_waited_for(
     kept: Alone, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A helper that escapes its kill: its failure was told at the deadline, and nothing else will ever be."""
     there = Home(home)
-    there.aws_config.write_text("[profile hung]\ncredential_process = setsid sleep 1\n")
+    over = home / "over"
+    waits = f"setsid sh -c 'until [ -e {over} ]; do sleep 0.1; done'"
+    there.aws_config.write_text(f"[profile hung]\ncredential_process = {waits}\n")
     there.configure(role("a", ARN, source_profile="hung"))
     config, _ = usable_config(there.config)
     with closing(Alone(config, "a", state_dir(there.credentials), {})) as alone:
@@ -99,6 +100,7 @@ def test_a_source_that_still_hangs_from_the_last_time_is_not_waited_for(
         alone._book.forgive(["a"])  # its backoff is over
         with pytest.raises(RenewalFailed, match="no session has come"):
             alone.renew_what_is_due()
+        over.touch()
 
 
 def test_a_profile_that_is_not_kept_is_named_with_those_that_are(kept: Alone) -> None:

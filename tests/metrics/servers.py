@@ -26,7 +26,7 @@ def free_port() -> int:
 
 def get(url: str) -> str:
     """The body. Raises OSError."""
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - http, by its callers
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - http, by its callers
         return str(answer.read().decode())
 
 
@@ -49,7 +49,7 @@ def started(log: Path, url: str, *command: str) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 @contextlib.contextmanager

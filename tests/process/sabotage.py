@@ -23,7 +23,7 @@ def kill(name: str) -> None:
     scheduler: Any = thread._target.__self__  # type: ignore[attr-defined]
     scheduler._process_jobs = raise_it
     scheduler.wakeup()
-    thread.join(5)
+    thread.join(60)
     del scheduler._process_jobs
 
 

@@ -16,12 +16,10 @@ from process.kit import arn, atomic, key_of, text
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.scores import Record
-from world.waiting import eventually
+from world.waiting import eventually, in_time
 
-SOON = 1.5
-"""Seconds in which a good edit is to take effect: promise 10."""
-SLACK = 2.0
-"""Seconds more for a busy machine: the median of all styles is held to SOON apart."""
+SOON = 3.5
+"""Seconds in which a good edit takes effect, at a busy moment too; `make proof` measures the 1.5 that are promised."""
 
 
 def rename_away(path: Path, new: str) -> None:
@@ -93,7 +91,7 @@ def real_vim(path: Path, new: str) -> None:
     addition.write_text(role("new", arn("new")))
     keys = ["--cmd", "set backupskip=", "-c", f"$r {addition}", "-c", "wq"]
     subprocess.run(
-        ["vim", "-es", "-N", "-u", "NONE", *keys, str(path)], check=True, stdin=subprocess.DEVNULL, timeout=20
+        ["vim", "-es", "-N", "-u", "NONE", *keys, str(path)], check=True, stdin=subprocess.DEVNULL, timeout=60
     )
     assert tomllib.loads(path.read_text()) == tomllib.loads(new)
 
@@ -112,16 +110,16 @@ STYLES = [
 ]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("edit", STYLES, ids=lambda edit: edit.__name__)
 def test_an_edit_takes_effect_however_it_is_saved(
     edit: Callable[[Path, str], None], aws_home: Home, running: Daemon, sts: FakeSts
 ) -> None:
-    """The new profile is there within 1.5 s (and what a busy machine takes); no kept one is asked for again."""
+    """The new profile appears, and no kept one is asked for again."""
     edit(aws_home.config, text("kept", "also", "new"))
     began = time.monotonic()
-    eventually(lambda: key_of(aws_home, "new"), SOON + SLACK)
-    took = time.monotonic() - began
-    assert took < SOON + SLACK
+    eventually(lambda: key_of(aws_home, "new"), SOON)
+    assert in_time(began, SOON)
     running.wait_until_fresh("kept", "also", "new")
     assert len(sts.calls) == 3, "unchanged roles cost no call"
     assert running.status()["daemon"]["config_error"] is None
@@ -147,17 +145,16 @@ def test_twenty_edits_of_each_style_are_all_seen_and_soon(
             record("reload.seconds", time.monotonic() - began)
 
 
-def test_several_edits_in_a_row_take_a_second_and_a_half_at_most(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
-    """The median of five saves in one daemon's life."""
-    took = []
+@pytest.mark.proof
+def test_several_edits_in_a_row_all_take_effect(aws_home: Home, running: Daemon, sts: FakeSts, record: Record) -> None:
+    """Five saves in one daemon's life."""
     names = ["kept", "also"]
     for n in range(5):
         names.append(f"new-{n}")
         atomic(aws_home.config, text(*names))
         began = time.monotonic()
         eventually(lambda n=n: key_of(aws_home, f"new-{n}"), 5)  # type: ignore[misc]
-        took.append(time.monotonic() - began)
-    assert sorted(took)[2] < SOON, took
+        record("reload.seconds", time.monotonic() - began)
     assert len(sts.calls) == 7
 
 
@@ -180,27 +177,30 @@ def test_a_kubernetes_swap_takes_effect(sts: FakeSts, aws_home: Home, daemon: Da
     daemon.start().wait_until_fresh("kept")
     for number, profiles in ((2, ("kept", "new-2")), (3, ("kept", "new-2", "new-3"))):
         version(number, *profiles)
-        eventually(lambda last=profiles[-1]: key_of(aws_home, last), SOON + SLACK)  # type: ignore[misc]
+        eventually(lambda last=profiles[-1]: key_of(aws_home, last), SOON)  # type: ignore[misc]
     assert len(sts.calls) == 3
 
 
 def test_the_file_behind_a_link_is_followed_also_after_the_link_was_changed(aws_home: Home, running: Daemon) -> None:
     """A dotfiles repository: inotify sees nothing in the link's own directory when the target is edited."""
     link_swapped(aws_home.config, text("kept", "also", "new-1"))
-    eventually(lambda: key_of(aws_home, "new-1"), SOON + SLACK)
+    eventually(lambda: key_of(aws_home, "new-1"), SOON)
     target = aws_home.config.resolve()
     assert target.parent != aws_home.config.parent
     target.write_text(text("kept", "also", "new-1", "new-2"))
-    eventually(lambda: key_of(aws_home, "new-2"), SOON + SLACK)
+    eventually(lambda: key_of(aws_home, "new-2"), SOON)
     assert running.status()["daemon"]["config_error"] is None
 
 
+@pytest.mark.proof
 def test_a_directory_that_was_made_anew_is_read_at_the_latest_by_sighup(aws_home: Home, running: Daemon) -> None:
     """An inotify watch dies with its directory; SIGHUP, and the heartbeat, look all the same."""
     shutil.rmtree(aws_home.config.parent)
     aws_home.config.parent.mkdir()
     aws_home.config.write_text(text("kept", "also", "new"))
     running.signal(signal.SIGHUP)
-    eventually(lambda: key_of(aws_home, "new"), SOON + SLACK)
+    began = time.monotonic()
+    eventually(lambda: key_of(aws_home, "new"), SOON)
+    assert in_time(began, SOON), "and not by the heartbeat"
     aws_home.config.write_text(text("kept", "also", "new", "newer"))
-    eventually(lambda: key_of(aws_home, "newer"), SOON + SLACK, saying="the new directory is watched")
+    eventually(lambda: key_of(aws_home, "newer"), SOON, saying="the new directory is watched")

@@ -74,7 +74,7 @@ def running(home: Home, sts: FakeSts, *command: str, directory: Path | None = No
     run = Running(home, sts, *command, directory=directory, **more)
     try:
         yield run
-        run.process.communicate(timeout=20)
+        run.process.communicate(timeout=60)
     finally:
         run.process.kill()
         run.process.communicate()
@@ -88,6 +88,7 @@ def test_a_command_signs_with_sessions_that_are_renewed_under_it_without_a_daemo
     assert one_role.profile("a") is None, "the credentials file is the daemon's"
 
 
+@pytest.mark.slow
 def test_with_a_daemon_it_asks_sts_for_nothing_and_survives_its_death(
     one_role: Home, sts: FakeSts, daemon: Daemon
 ) -> None:
@@ -225,7 +226,7 @@ def test_files_of_the_command_have_its_own_modes(one_role: Home, sts: FakeSts) -
 def ask(url: str, token: str) -> dict[str, Any]:
     """What an SDK asks a container's endpoint."""
     request = urllib.request.Request(url, headers={"Authorization": token})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
         return dict(json.load(answer))
 
 
@@ -265,7 +266,7 @@ def test_a_sidecar_serves_several_profiles_with_one_token_in_a_file(
             refused.value.close()
         finally:
             sidecar.terminate()
-        assert sidecar.wait(10) == 0
+        assert sidecar.wait(60) == 0
     assert not token_file.exists()
 
 

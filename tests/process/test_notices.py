@@ -13,7 +13,7 @@ import pytest
 from process.kit import arn
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
-from world.waiting import eventually
+from world.waiting import eventually, in_time
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[socket.s
     path = tmp_path_factory.mktemp("n") / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(path))
-        listener.settimeout(15)
+        listener.settimeout(60)
         yield listener, path
 
 
@@ -33,6 +33,7 @@ def next_of(listener: socket.socket, kind: str) -> tuple[float, dict[str, str]]:
             return time.monotonic(), notice
 
 
+@pytest.mark.proof
 def test_a_manager_is_told_of_the_start_the_life_a_reload_and_the_end(
     manager: tuple[socket.socket, Path], sts: FakeSts, aws_home: Home
 ) -> None:
@@ -47,7 +48,7 @@ def test_a_manager_is_told_of_the_start_the_life_a_reload_and_the_end(
         assert notice["STATUS"] == "1 of 1 roles have a session"
         assert aws_home.profile("a") is not None, "READY comes after the first plan"
         beats = [next_of(listener, "WATCHDOG")[0] for _ in range(3)]
-        assert beats[2] - beats[0] < 2.0, "one each half second"
+        assert in_time(beats[0], 2.0), "one each half second"
         before = time.monotonic_ns() // 1000
         daemon.signal(signal.SIGHUP)
         _, notice = next_of(listener, "RELOADING")

@@ -42,7 +42,7 @@ def ordinary() -> list[str]:
 def readable(pid: int) -> list[str]:
     """What another process of the same user may open of that one."""
     command = [*ordinary(), sys.executable, "-I", "-c", READER, str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.split()
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
 
 
 def end_of(pid: int) -> int:
@@ -65,7 +65,7 @@ def victim(tmp_path: Path) -> subprocess.Popen[bytes]:
     assert process.stdout is not None
     with process.stdout:
         if process.stdout.readline() != b"up\n":
-            process.wait(5)
+            process.wait(60)
             pytest.skip("core files cannot be allowed here")
     return process
 
@@ -77,7 +77,7 @@ def test_neither_a_program_of_the_same_user_nor_a_core_file_gets_at_its_sessions
     possible = readable(victim.pid)
     victim.send_signal(signal.SIGABRT)
     dumps = end_of(victim.pid) == os.CLD_DUMPED
-    victim.wait(5)
+    victim.wait(60)
     if possible != ["mem", "environ", "maps"] or not dumps:
         pytest.skip(f"of any process only {possible} can be read here, cores: {dumps}")
     sts.rule("*", session_seconds=900)

@@ -133,7 +133,7 @@ def test_no_file_of_ours_is_ever_wider_than_0600(sts: FakeSts, aws_home: Home) -
             look()
             return rounds(daemon, "a") >= 3
 
-        eventually(renewed, 12, every=0.005)
+        eventually(renewed, 60, every=0.005)
     finally:
         daemon.stop()
     assert wide == set()

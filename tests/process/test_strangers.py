@@ -62,7 +62,7 @@ def test_another_user_reads_no_file_and_no_environment_of_ours(open_home: Home, 
             processes = [Path(f"/proc/{pid}/environ") for pid in (daemon.pid, running.pid, inner)]
             read = read_by_a_stranger([*files, token_file, *processes])
             ours = "".join(path.read_text(errors="replace") for path in [*files, token_file])
-            running.communicate("\n", timeout=20)
+            running.communicate("\n", timeout=60)
     assert [secret for secret in secrets if secret in ours], "they are there to be read by us"
     assert "[[roles]]" in read, "the stranger can read what is not secret"
     assert not [secret for secret in secrets if secret in read]

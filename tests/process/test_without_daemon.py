@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 
@@ -14,9 +15,12 @@ from process.kit import arn
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.sts_rules import Call
+from world.waiting import eventually, in_time
 
 BUSY = 2.5
 """Seconds that a busy machine may take to start an interpreter."""
+UNDER_WAY = ("takes longer than an SDK waits", "no session of profile")
+"""Said while the renewal that this or another asked for is still under way."""
 HOSTILE = {"PATH": "", "PYTHONHOME": "/nowhere", "PYTHONPATH": "/nowhere", "AWS_PROFILE": "other"}
 
 
@@ -41,10 +45,20 @@ def lose(home: Home, profile: str = "a") -> None:
 
 
 def ask(home: Home, sts: FakeSts, profile: str = "a", **more: str) -> subprocess.CompletedProcess[str]:
-    """What an SDK does: run the line of the profile."""
+    """What an SDK does: run the line of the profile. Once more where a slow machine needs longer than an SDK waits."""
+
+    def answer() -> subprocess.CompletedProcess[str] | None:
+        done = ask_once(home, sts, profile, **more)
+        return None if any(words in done.stderr for words in UNDER_WAY) else done
+
+    return eventually(answer, 60)
+
+
+def ask_once(home: Home, sts: FakeSts, profile: str = "a", **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the line of the profile."""
     command = shlex.split((home.profile(profile) or {})["credential_process"])
     environ = {**home.environment(AWS_ENDPOINT_URL_STS=sts.url), **HOSTILE, **more}
-    return subprocess.run(command, env=environ, cwd="/", capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, env=environ, cwd="/", capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_session_that_is_gone_is_got_again_in_any_environment(left_behind: Home, sts: FakeSts) -> None:
@@ -77,7 +91,8 @@ def test_a_refusal_is_said_in_one_line_and_not_asked_again_at_once(left_behind: 
     assert {each.stderr for each in said} == {said[0].stderr}
     assert said[0].stderr.count("\n") == 1
     assert "is not authorized to perform: sts:AssumeRole" in said[0].stderr
-    assert len(asked(sts)) == 1
+    times = [call.time for call in asked(sts)]
+    assert all(later - earlier >= 5 for earlier, later in pairwise(times))
 
 
 def test_a_good_session_is_handed_out_whatever_happens_to_sts(left_behind: Home, sts: FakeSts) -> None:
@@ -95,6 +110,7 @@ def test_a_good_session_is_handed_out_whatever_happens_to_sts(left_behind: Home,
     assert len(asked(sts)) == 1
 
 
+@pytest.mark.proof
 def test_an_sts_that_hangs_costs_four_seconds_and_the_session_comes_all_the_same(
     left_behind: Home, sts: FakeSts
 ) -> None:
@@ -102,14 +118,11 @@ def test_an_sts_that_hangs_costs_four_seconds_and_the_session_comes_all_the_same
     lose(left_behind)
     sts.rule("*", latency=7.0, session_seconds=900)
     began = time.monotonic()
-    done = ask(left_behind, sts)
-    assert time.monotonic() - began < 4 + BUSY
+    done = ask_once(left_behind, sts)
+    assert in_time(began, 4 + BUSY)
     assert done.returncode == 1
     assert "takes longer than an SDK waits" in done.stderr
-    again = [done]
-    while again[-1].returncode and time.monotonic() - began < 30:
-        again.append(ask(left_behind, sts))
-    assert again[-1].returncode == 0
+    assert ask(left_behind, sts).returncode == 0
     assert len(asked(sts)) == 1
 
 
@@ -120,6 +133,7 @@ def test_an_edit_while_no_daemon_runs_counts_for_what_is_got_then(left_behind: H
     assert [call.role_arn for call in asked(sts)] == [arn("another")]
 
 
+@pytest.mark.proof
 def test_a_profile_that_is_its_own_source_is_refused_at_once(left_behind: Home, sts: FakeSts) -> None:
     """The source's credential_process is the very line that needs it. What that says a person sees who runs it."""
     line = (left_behind.profile("a") or {})["credential_process"]
@@ -131,5 +145,5 @@ def test_a_profile_that_is_its_own_source_is_refused_at_once(left_behind: Home, 
     assert done.returncode == 1
     assert "its credential_process ended with status 1; run the credential_process of profile source" in done.stderr
     assert "is this profile itself" in ask(left_behind, sts, ASSUMED_RENEWING="a").stderr
-    assert time.monotonic() - began < 4 + BUSY
+    assert in_time(began, 4 + BUSY)
     assert not asked(sts)

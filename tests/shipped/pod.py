@@ -76,7 +76,7 @@ class Container:
         enter = ["nsenter", f"--target={self.pid}", "--all", "--root", "--wd"]
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "env", "-i"]
         return subprocess.run(
-            [*enter, *become, *environment, *command], capture_output=True, text=True, check=False, timeout=20
+            [*enter, *become, *environment, *command], capture_output=True, text=True, check=False, timeout=60
         )
 
     def signal(self, number: signal.Signals) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +170,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def pod(place: Path, tmp_path: Path) -> Iterator[Pod]:
+    libraries = Path(sysconfig.get_path("purelib"))
+    for each in (*SIDECAR["volumeMounts"], *JOB["volumeMounts"]):
+        if libraries.is_relative_to(each["mountPath"]):
+            pytest.skip(f"the libraries of the tests lie below {each['mountPath']}: a container has its own there")
     environment = [f"PATH={place}/bin:/usr/bin:/bin", "HOME=/var/lib/assumed", "PYTHONDONTWRITEBYTECODE=1"]
     with Pod(TEMPLATE, tmp_path, environment) as pod:
         project(pod, "roles", "config.toml", ROLES, "1")
@@ -226,12 +231,12 @@ def test_a_job_of_several_sessions_runs_beside_the_sidecar(pod: Pod, place: Path
     assert [pod.probe(sidecar, name) for name in PROBES] == [0, 0, 0]
     began = time.monotonic()
     sidecar.signal(signal.SIGTERM)
-    said, _ = sidecar.process.communicate(timeout=20)
+    said, _ = sidecar.process.communicate(timeout=60)
     assert sidecar.process.returncode == 0, said
     assert time.monotonic() - began < 5
     assert not token.exists()
     sts.terminate()
-    calls = [json.loads(line) for line in sts.communicate(timeout=20)[0].splitlines()]
+    calls = [json.loads(line) for line in sts.communicate(timeout=60)[0].splitlines()]
     renewals = [call for call in calls if call["action"] == "AssumeRoleWithWebIdentity"]
     assert {call["outcome"] for call in calls} == {"ok"}
     assert {call["token"] for call in renewals} == {"first-token", "second-token"}
@@ -249,7 +254,7 @@ def test_the_daemon_itself_is_process_1_of_a_container(pod: Pod, place: Path) ->
     assert daemon.run(["assumed", "probe", "liveness"], pod.user).returncode == 0
     assert "aws_session_token" in (pod.volume("sessions") / ".aws" / "credentials").read_text()
     daemon.signal(signal.SIGTERM)
-    said, _ = daemon.process.communicate(timeout=20)
+    said, _ = daemon.process.communicate(timeout=60)
     assert daemon.process.returncode == 0, said
 
 
@@ -269,13 +274,13 @@ def test_a_sidecar_that_is_killed_comes_back_with_its_sessions(pod: Pod, place: 
         eventually(lambda sidecar=sidecar: pod.probe(sidecar, "startupProbe") == 0, 30, every=0.2)
         tokens.add((pod.volume("endpoint") / "token").read_text())
         job = pod.start("job", [str(place / "bin" / "python"), "-c", WHO], **endpoint)
-        said, _ = job.process.communicate(timeout=30)
+        said, _ = job.process.communicate(timeout=60)
         assert "assumed-role/MyS3Access/" in said
         sidecar.signal(signal.SIGKILL)
-        sidecar.process.wait(10)
+        sidecar.process.wait(60)
     assert len(tokens) == 2
     sts.terminate()
-    actions = [json.loads(line)["action"] for line in sts.communicate(timeout=20)[0].splitlines()]
+    actions = [json.loads(line)["action"] for line in sts.communicate(timeout=60)[0].splitlines()]
     assert sorted(actions) == ["AssumeRoleWithWebIdentity", "GetCallerIdentity", "GetCallerIdentity"]
 
 
@@ -297,7 +302,7 @@ def test_the_identity_may_come_from_eks_pod_identity(pod: Pod, place: Path) -> N
     )
     eventually(lambda: pod.probe(sidecar, "startupProbe") == 0, 30, every=0.2)
     sts.terminate()
-    calls = [json.loads(line) for line in sts.communicate(timeout=20)[0].splitlines()]
+    calls = [json.loads(line) for line in sts.communicate(timeout=60)[0].splitlines()]
     assert [(call["outcome"], call["role"]) for call in calls if call["action"] == "AssumeRole"] == [
         ("ok", "arn:aws:iam::123456789012:role/MyApp/MyS3Access")
     ]

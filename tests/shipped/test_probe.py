@@ -86,7 +86,7 @@ def test_serve_is_ready_with_its_first_session(user: Home, sts: FakeSts) -> None
         assert len(sts.calls) == 2
         assert probe("liveness") == (0, "")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         status, said = probe("liveness")
         assert (status, said[:38]) == (3, "assumed: no `assumed serve` answers on")
 
@@ -147,7 +147,7 @@ def test_a_serve_that_still_waits_for_its_first_session_ends_on_sigterm(user: Ho
         eventually(lambda: is_open(process), 20)
         assert probe("readiness")[0] == 3
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
 
 
 def test_the_daemon_is_alive_while_a_role_of_its_is_refused(user: Home, sts: FakeSts) -> None:

@@ -66,7 +66,7 @@ def test_the_command_starts_the_daemon_of_this_home_in_its_own_process(agent: di
     )
     program.chmod(0o755)
     process = subprocess.Popen(agent["ProgramArguments"], env={**os.environ, "HOME": str(home)}, umask=agent["Umask"])
-    assert process.wait(20) == -signal.SIGTERM
+    assert process.wait(60) == -signal.SIGTERM
     log = home / "Library" / "Logs" / "assumed.log"
     assert log.read_text(encoding="utf-8") == f"{process.pid} run\n"
     assert log.stat().st_mode & 0o777 == 0o600

@@ -104,14 +104,12 @@ def reload_takes_up_a_change_and_refuses_a_bad_one(service: Service, record: Rec
     eventually(lambda: home.profile("second"), 5)
     told("  its profile is written", took())
     record("systemd.reload_seconds", took())
-    assert took() < 5  # under a second where nothing else runs; the figure is the scoreboard's
 
     good = home.config.read_text()
     home.config.write_text(good.replace('role_arn = "arn', 'role_arn = "urn', 1))
     service.machine.hand_over()
     took = Timer()
     service.systemctl("reload")
-    assert took() < 5  # under a second where nothing else runs; the figure is the scoreboard's
     told("systemctl reload, a bad configuration", took())
     eventually(lambda: "cannot be used" in service.show("StatusText"), 5)
     told("  STATUS", took(), service.show("StatusText"))

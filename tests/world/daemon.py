@@ -15,17 +15,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from botocore.configloader import raw_config_parse
 
 from .control import NotRunning, ask, state_of
-from .waiting import eventually
+from .waiting import eventually, patient
 
-START_SECONDS = 30.0
-STOP_SECONDS = 30.0
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
 
 
 def python() -> str:
@@ -58,6 +58,8 @@ class Home:
     """A home directory: AWS's two files and the daemon's configuration where a person would have them."""
 
     path: Path
+    interpreter: str = field(default_factory=python)
+    """Runs `assumed` in this home."""
 
     @property
     def credentials(self) -> Path:
@@ -98,10 +100,10 @@ class Home:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(private)}
         return {**inherited, "HOME": str(self.path), "AWS_EC2_METADATA_DISABLED": "true", **more}
 
-    def assumed(self, *arguments: str, within: float = 30.0, **more: str) -> subprocess.CompletedProcess[str]:
+    def assumed(self, *arguments: str, within: float = 60.0, **more: str) -> subprocess.CompletedProcess[str]:
         """Runs one `assumed` command in this home."""
         return subprocess.run(
-            [python(), "-m", "assumed", *arguments],
+            [self.interpreter, "-m", "assumed", *arguments],
             env=self.environment(**more),
             cwd=self.path,
             stdin=subprocess.DEVNULL,
@@ -152,7 +154,7 @@ class Daemon:
         """Starts it, and waits until it answers on its control socket (unless told not to)."""
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [*self._under, python(), "-m", "assumed", "run", "--config", str(self.home.config)],
+                [*self._under, self.home.interpreter, "-m", "assumed", "run", "--config", str(self.home.config)],
                 env=self.home.environment(**{"ASSUMED_LOG_FORMAT": "json", **self._environment}),
                 cwd=self.home.path,
                 stdin=subprocess.DEVNULL,
@@ -205,7 +207,7 @@ class Daemon:
     def wait_for_exit(self, within: float = STOP_SECONDS) -> int:
         """Its exit status (negative: the signal). Raises subprocess.TimeoutExpired."""
         assert self._process is not None, "not started"
-        return self._process.wait(within)
+        return self._process.wait(patient(within))
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None

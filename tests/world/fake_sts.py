@@ -27,6 +27,7 @@ if not __package__:  # run as a script: its own package is not on the path yet
 
 from world.sts_rules import ACCOUNT, Authority, Call, Key, Rules
 from world.sts_server import StsServer
+from world.waiting import patient
 
 SOURCE_KEY = "AKIAFAKESOURCE00"
 SOURCE_SECRET = "fake-secret-of-natan"
@@ -98,7 +99,8 @@ class FakeSts:
         self, n: int, arn: str | None = None, within: float = 10.0, outcome: str | None = None
     ) -> list[Call]:
         """The first `n` answered calls (of that role, with that outcome). Raises AssertionError when time is up."""
-        deadline = time.monotonic() + within
+        seconds = patient(within)
+        deadline = time.monotonic() + seconds
         with self._heard:
             while True:
                 found = [
@@ -111,7 +113,7 @@ class FakeSts:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     seen = [(call.action, call.role_arn, call.outcome) for call in self.calls][-20:]
-                    raise AssertionError(f"{len(found)} of {n} calls within {within} s; the last of all calls: {seen}")
+                    raise AssertionError(f"{len(found)} of {n} calls within {seconds} s; the last of all calls: {seen}")
                 self._heard.wait(left)
 
     def outage(self, on: bool) -> None:
@@ -143,7 +145,7 @@ class FakeSts:
             self._heard.notify_all()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
 
 
 def main() -> None:

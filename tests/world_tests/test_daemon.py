@@ -69,7 +69,7 @@ def test_commands_run_in_the_same_home(home: Home) -> None:
 
 
 def test_waiting_has_a_deadline_and_says_what_for() -> None:
-    with pytest.raises(AssertionError, match=r"the tide did not happen within 0\.05 s; last seen: 0"):
+    with pytest.raises(AssertionError, match=r"the tide did not happen within 0\.5 s; last seen: 0"):
         eventually(lambda: 0, within=0.05, saying="the tide")
 
 

@@ -1,0 +1,303 @@
+"""An upgrade is not noticed: jobs that began under the old version go on under the new one.
+
+One environment at one path, in which the old version is replaced as a package manager does it, with jobs running.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from world.control import NotRunning, ask, state_of
+from world.daemon import DEFAULTS, Daemon, Home, python, role
+from world.fake_sts import FakeSts
+from world.waiting import eventually
+
+OLD = "a99a0d5"
+"""The commit of the old version."""
+TREE = Path(__file__).parents[2]
+SHIPPED = ("systemd", "launchd", "config.example.toml")
+"""What a wheel holds under `assumed/shipped`."""
+ROLES = ("keys", "process", "exec")
+"""Profiles, each with a role of its name: kept as keys, lent by `credential_process`, and used by `assumed exec`."""
+A_FEW = 4
+"""Requests of a client that are enough to say that it goes on."""
+
+CLIENT = """
+import boto3, select, sys
+from botocore.config import Config
+sts = boto3.client("sts", config=Config(retries={"total_max_attempts": 1}))
+while not select.select([sys.stdin], [], [], 0.1)[0]:
+    try:
+        sts.get_caller_identity()
+    except Exception as error:
+        print("refused:", error, flush=True)
+"""
+"""One boto3 client that signs ten requests a second, and prints what goes wrong, until its input ends."""
+
+
+def arn(profile: str) -> str:
+    return f"arn:aws:iam::123456789012:role/{profile}"
+
+
+@pytest.fixture(scope="module")
+def old_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The old version's sources."""
+    command = ["git", "archive", OLD, "daemon", *SHIPPED]
+    try:
+        archive = subprocess.run(command, cwd=TREE, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(f"commit {OLD} is not here: no git, no repository, or a shallow clone")
+    tree = tmp_path_factory.mktemp("old")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(tree, filter="data")
+    return tree
+
+
+@pytest.fixture(scope="module")
+def new_tree() -> Path:
+    """The sources of the version under test."""
+    command = [python(), "-c", "import assumed; print(assumed.__file__)"]
+    package = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()).parent
+    tree = package.parents[1]
+    if not (tree / "daemon" / "assumed").samefile(package):
+        pytest.skip("the version under test is not installed from its sources (pip install --editable)")
+    return tree
+
+
+class Installation:
+    """A virtual environment whose `assumed` is replaced in place. What it depends on is the tests' own."""
+
+    def __init__(self, path: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(path)], check=True)
+        self.python = str(path / "bin" / "python")
+        (self._site,) = path.glob("lib/python*/site-packages")
+        (self._site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+
+    def install(self, tree: Path) -> None:
+        """File by file, each by a rename, and then what the new version has no more: no moment is without a script."""
+        new = self._site / "new"
+        shutil.copytree(tree / "daemon" / "assumed", new, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in SHIPPED:
+            copy: Callable[..., object] = shutil.copytree if (tree / name).is_dir() else shutil.copy2
+            (new / "shipped").mkdir(exist_ok=True)
+            copy(tree / name, new / "shipped" / name)
+        package = self._site / "assumed"
+        files = {path.relative_to(new) for path in new.rglob("*") if path.is_file()}
+        for file in sorted(files):
+            (package / file).parent.mkdir(parents=True, exist_ok=True)
+            (new / file).replace(package / file)
+        for path in sorted(package.rglob("*.py")):
+            if path.relative_to(package) not in files:
+                path.unlink()
+        shutil.rmtree(new)
+
+
+@pytest.fixture
+def installation(tmp_path_factory: pytest.TempPathFactory, old_tree: Path) -> Installation:
+    """The old version, installed."""
+    made = Installation(tmp_path_factory.mktemp("i") / "venv")
+    made.install(old_tree)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Place(Home):
+    """A home whose credentials file may lie elsewhere."""
+
+    file: str = ".aws/credentials"
+
+    @property
+    def credentials(self) -> Path:
+        return self.path / self.file
+
+
+FILES = {
+    "usual": ".aws/credentials",
+    "named by a variable": ".aws/work",
+    "named in the configuration": ".aws/work.ini",
+    "behind a link": "dotfiles/aws-credentials",
+}
+"""Where the credentials file lies. An earlier version's state was in `assumed` beside it, whatever its name."""
+
+
+@dataclass
+class World:
+    """A home, its daemon, and the clients that go on across the upgrade."""
+
+    sts: FakeSts
+    home: Place
+    daemon: Daemon
+    variables: dict[str, str]
+    clients: dict[str, subprocess.Popen[str]]
+
+    def start(self) -> None:
+        """The daemon, until each role is fresh."""
+        self.daemon.start(answering=False)
+        eventually(self._is_fresh, 60, saying=f"a session of each role\n{self.daemon.stderr}")
+
+    def _is_fresh(self) -> bool:
+        real = self.home.credentials.resolve()
+        for state in {state_of(real), real.parent / "assumed"}:
+            with suppress(NotRunning):
+                status = ask(state, {"command": "status"})
+                return status["daemon"]["pid"] == self.daemon.pid and all(
+                    one["state"] == "fresh" and one["delivered"] for one in status["roles"]
+                )
+        return False
+
+    def start_clients(self) -> None:
+        under = {"process": [], "exec": [self.home.interpreter, "-m", "assumed", "exec", "exec", "--"]}
+        more = {"AWS_DEFAULT_REGION": "us-west-2", **self.variables}
+        for name, command in under.items():
+            self.clients[name] = subprocess.Popen(
+                [*command, sys.executable, "-c", CLIENT],
+                env=self.home.environment(**more, **({"AWS_PROFILE": "process"} if name == "process" else {})),
+                cwd=self.home.path,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+    def requests(self, profile: str) -> list[str]:
+        """The key of each request of a client."""
+        asked = [call.access_key_id or "" for call in self.sts.calls if call.action == "GetCallerIdentity"]
+        return [key for key in asked if f"assumed-role/{profile}/" in self.sts.key(key).arn]
+
+    def go_on(self) -> None:
+        """Until each client has asked for something a few times more."""
+        before = {name: len(self.requests(name)) for name in self.clients}
+        for name, count in before.items():
+            eventually(lambda name=name, count=count: len(self.requests(name)) >= count + A_FEW, 30, saying=name)  # type: ignore[misc]
+
+    def asked_for(self, profile: str) -> list[float]:
+        """When a session of this role was asked for."""
+        return [call.time for call in self.sts.calls_for(arn(profile))]
+
+    def complaints(self) -> dict[str, str]:
+        """End the clients; what they said, and the requests that STS has refused."""
+        said = {name: client.communicate(timeout=60)[0] for name, client in self.clients.items()}
+        refused = [f"{call.action} {call.role_arn}: {call.outcome}" for call in self.sts.calls if call.outcome != "ok"]
+        return {name: words for name, words in {**said, "sts": "\n".join(refused)}.items() if words}
+
+
+@pytest.fixture
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, installation: Installation
+) -> Iterator[World]:
+    """Everything as it is under the old version; the parameter is a key of FILES."""
+    home = Place(tmp_path_factory.mktemp("h"), installation.python, FILES[request.param])
+    with FakeSts() as sts, ExitStack() as ends:
+        home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
+        (home.path / ".aws").mkdir(mode=0o700, exist_ok=True)
+        variables, defaults = {"AWS_ENDPOINT_URL_STS": sts.url}, DEFAULTS
+        own = {"AWS_SHARED_CREDENTIALS_FILE": str(home.credentials)}  # the daemon's, or its readers' alone
+        match request.param:
+            case "named by a variable":
+                variables |= own
+            case "named in the configuration":
+                defaults = f'credentials_file = "{home.credentials}"\n{defaults}'
+                variables |= own
+            case "behind a link":
+                (home.path / ".aws" / "credentials").symlink_to(home.credentials)
+        home.configure(
+            *(role(name, arn(name), **({"deliver": "process"} if name == "process" else {})) for name in ROLES),
+            defaults=defaults,
+        )
+        daemon = Daemon(home, **variables)
+        ends.callback(daemon.stop)
+        made = World(sts, home, daemon, variables, {})
+        yield made
+        for client in made.clients.values():
+            client.kill()
+            client.communicate()
+
+
+def answers(world: World, line: list[str]) -> str:
+    """The key that a command gives which a running SDK holds in memory."""
+    environ = world.home.environment(**world.variables)
+    done = subprocess.run(line, env=environ, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return str(json.loads(done.stdout)["AccessKeyId"])
+
+
+ENDS = {"SIGTERM": Daemon.stop, "SIGKILL": Daemon.kill9}
+
+
+@pytest.mark.parametrize(
+    ("world", "end"),
+    [
+        ("usual", "SIGTERM"),
+        ("named by a variable", "SIGKILL"),
+        pytest.param("usual", "SIGKILL", marks=pytest.mark.slow),
+        pytest.param("named in the configuration", "SIGTERM", marks=pytest.mark.slow),
+        pytest.param("behind a link", "SIGTERM", marks=pytest.mark.slow),
+    ],
+    indirect=["world"],
+)
+def test_no_request_is_refused_and_no_session_asked_for_again(
+    world: World, installation: Installation, new_tree: Path, end: str
+) -> None:
+    """Sessions of minutes: whatever is asked for after the start is too much."""
+    world.sts.rule("*", session_seconds=500)  # below 10 minutes botocore has the line answer before each request
+    world.start()
+    world.start_clients()
+    world.go_on()
+    line = shlex.split((world.home.profile("process") or {})["credential_process"])
+    key = world.requests("process")[0]
+
+    installation.install(new_tree)
+    world.go_on()
+    assert answers(world, line) == key, "new files, the old daemon"
+    ENDS[end](world.daemon)
+    world.go_on()
+    assert answers(world, line) == key, "no daemon"
+    world.start()
+    world.go_on()
+    assert answers(world, line) == key, "the new daemon"
+
+    assert world.complaints() == {}
+    assert {name: len(world.asked_for(name)) for name in ROLES} == dict.fromkeys(ROLES, 1)
+    assert (world.home.profile("keys") or {})["aws_access_key_id"] == world.sts.calls_for(arn("keys"))[0].issued
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", FILES, indirect=True)
+def test_jobs_go_on_over_the_renewals_that_come_after_an_upgrade(
+    world: World, installation: Installation, new_tree: Path
+) -> None:
+    """Sessions of seconds, each renewed in the second half of its life and by one process only."""
+    world.sts.rule("*", session_seconds=20)
+    world.start()
+    world.start_clients()
+    world.go_on()
+    line = shlex.split((world.home.profile("process") or {})["credential_process"])
+
+    installation.install(new_tree)
+    world.daemon.stop()
+    world.start()
+    for name in ROLES:
+        world.sts.wait_for_calls(len(world.asked_for(name)) + 2, arn(name), within=120, outcome="ok")
+    world.go_on()
+    assert answers(world, line) in world.requests("process")[-A_FEW:]
+
+    assert world.complaints() == {}
+    for name in ROLES:
+        times = world.asked_for(name)
+        assert all(later - earlier > 20 * 0.5 - 1 for earlier, later in pairwise(times)), (name, times)
+    for name in ("process", "exec"):
+        assert len(set(world.requests(name))) >= 3
