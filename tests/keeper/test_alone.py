@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from assumed.core.errors import FileRefused, NotKept, RenewalFailed
-from assumed.edge.store import Store, state_dir
+from assumed.edge.store import Store
 from assumed.keeper import alone as module
 from assumed.keeper.alone import Alone
 from assumed.keeper.start import usable_config
+from assumed.paths import state_dir
 from world.daemon import Home, role
 from world.fake_sts import FakeSts
 

@@ -28,10 +28,8 @@ renewed from here. In ~/.aws/config of a consumer:
 """
 PATIENCE = 4.0
 """Seconds in all: the Rust SDK stops waiting after 5."""
-DAEMON_PATIENCE = 1.0
-"""Seconds that the daemon may take to answer."""
-LOOK_AGAIN = 0.05
-"""Seconds between two looks at the session file."""
+DAEMON_PATIENCE = 1.0  # seconds that the daemon may take to answer
+LOOK_AGAIN = 0.05  # seconds between two looks at the session file
 OLD = 0.35
 """Of its life left: the daemon has renewed a session long before, so below that there is none, or it fails."""
 RENEWING = "ASSUMED_RENEWING"
@@ -50,6 +48,9 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         return answer((state or default_state()).rstrip("/"), profile)
+    except ValueError as error:
+        sys.stderr.write(f"assumed: {error}\n")
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -79,9 +80,12 @@ DAMAGED = "the session of profile {profile!r} in {state} is damaged; `assumed re
 
 
 def default_state() -> str:
-    """The state directory that every consumer computes alike: beside the resolved credentials file."""
-    file = os.path.expandvars(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials")
-    return os.path.dirname(os.path.realpath(os.path.expanduser(file))) + "/assumed"  # noqa: PTH111
+    """The state directory that every consumer computes alike. Raises ValueError where the environment names none."""
+    file = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or os.environ.get("HOME", "") + "/.aws/credentials"
+    directory, name = os.path.split(os.path.realpath(file))
+    state = f"{directory}/assumed" if name == "credentials" else f"{directory}/assumed-{name}"
+    is_plain = file.startswith("/") and "$" not in file and os.path.exists(state)  # noqa: PTH110
+    return state if is_plain else str(_slow_way().usual_state())
 
 
 def safe_name(profile: str) -> str:
@@ -237,25 +241,25 @@ def _renewed(
 
 
 def _by_ourselves(state: str, profile: str, path: str, deadline: float) -> tuple[dict[str, Any] | None, str]:
-    """No daemon answers: renew from here, with the package, which the fast way does without."""
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100
-    from assumed.cli.without_daemon import renew
-
-    problem = renew(state, profile, path, deadline, lambda: not _due(_read(path)[0]))
+    """No daemon answers: renew from here."""
+    problem = _slow_way().renew(state, profile, path, deadline, lambda: not _due(_read(path)[0]))
     session, why = _read(path)
     # Braces in what STS said are no places of ours.
     return session, problem.replace("{", "{{").replace("}", "}}") or why
 
 
-def socket_path(state: str) -> str:
-    """Where the daemon listens, as `edge.control.socket_path` says: a socket's path holds about 100 bytes."""
-    path = f"{state}/control.sock"
-    if len(os.fsencode(path)) < 100:
-        return path
-    import hashlib
+def _slow_way() -> Any:
+    """The module that has all of the package, which the fast way does without."""
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100
+    from assumed.cli import without_daemon
 
-    # /tmp whatever $TMPDIR says: cron has another one
-    return f"/tmp/assumed-{os.getuid()}-{hashlib.sha256(os.fsencode(state)).hexdigest()[:12]}/control.sock"  # noqa: S108
+    return without_daemon
+
+
+def socket_path(state: str) -> str:
+    """Where the daemon listens, as `paths.socket_path` says: a socket's path holds about 100 bytes."""
+    path = f"{state}/control.sock"
+    return path if len(os.fsencode(path)) < 100 else str(_slow_way().usual_socket(state))
 
 
 def _ask_daemon(path: str, profile: str) -> bool | None:

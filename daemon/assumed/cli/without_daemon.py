@@ -1,4 +1,4 @@
-"""The slow way of `credential-process`: a session that is due, and no daemon that answers.
+"""The slow way of `credential-process`: unusual paths, and a session that is due while no daemon answers.
 
 Two hundred executors that start together ask STS once: one of them renews, in a process that has all of botocore, and
 the others wait for what it brings.
@@ -12,8 +12,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from .credential_process import LOOK_AGAIN, RENEWING
+
+
+def usual_state() -> str:
+    """The state directory where the environment is unusual. Raises ValueError where it leads nowhere."""
+    from assumed.paths import PathError, default_credentials_file, state_dir
+
+    try:
+        return str(state_dir(default_credentials_file(os.environ)))
+    except PathError as error:
+        raise ValueError(f"{error.variable}: {error}") from None
+
+
+def usual_socket(state: str) -> str:
+    """The control socket of a state directory whose path is long."""
+    from assumed.paths import socket_path
+
+    return str(socket_path(Path(state)))
 
 
 def renew(state: str, profile: str, path: str, deadline: float, is_there: Callable[[], bool]) -> str:

@@ -17,7 +17,6 @@ from pathlib import Path
 import structlog
 
 from assumed.config import Config
-from assumed.config.places import passed_credentials
 from assumed.core.errors import AssumedError, FileRefused, NotKept, RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
 from assumed.core.names import safe_name
@@ -29,8 +28,9 @@ from assumed.edge.clock import SystemClock, machine_id
 from assumed.edge.privacy import close_off
 from assumed.edge.store import Store
 from assumed.files import explained, make_private_dir, try_lock, write_atomic
+from assumed.paths import aws_config_file, passed_credentials
 
-from .awsfiles import AwsFiles, config_file
+from .awsfiles import AwsFiles
 from .book import Book
 from .start import secrets_in, take_shell_variables, usable_config
 from .supply import BEAT
@@ -57,7 +57,7 @@ class Alone:
         self._clock = SystemClock()
         self._book = Book(machine_id())
         self._resolved: queue.SimpleQueue[Resolved] = queue.SimpleQueue()
-        self._files = AwsFiles(config.credentials_file, config_file(os.environ), os.environ, inherited)
+        self._files = AwsFiles(config.credentials_file, aws_config_file(os.environ), os.environ, inherited)
         self._sources = Sources(
             config.credentials_file,
             inherited,
