@@ -26,8 +26,9 @@ from assumed.core.names import safe_name
 from assumed.edge import control
 from assumed.edge.clock import SystemClock, boot_id
 from assumed.edge.process_command import credential_process_argv
-from assumed.edge.store import Store, state_dir
+from assumed.edge.store import Store
 from assumed.files.stamp import stamp_of
+from assumed.paths import socket_path, state_dir
 from world.waiting import eventually, in_time
 
 PROFILE = "my-role"
@@ -289,7 +290,7 @@ def answering(store: Store) -> Iterator[Callable[[Callable[[dict[str, Any]], dic
             requests.append(request)
             return answer(request)
 
-        server = control.ControlServer(control.socket_path(store.directory), noted)
+        server = control.ControlServer(socket_path(store.directory), noted)
         server.start()
         servers.append(server)
         return requests
@@ -356,7 +357,7 @@ def test_patience_with_a_renewal_that_fails_ends_before_that_of_the_sdks(store: 
 
 @pytest.mark.proof
 def test_a_daemon_that_hangs_is_waited_for_one_second(store: Store) -> None:
-    path = control.socket_path(store.directory)
+    path = socket_path(store.directory)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))
         silent.listen(1)
@@ -375,7 +376,7 @@ def test_file_names_are_those_of_the_package(profile: str) -> None:
 @given(depth=st.integers(1, 120))
 def test_the_socket_is_where_the_daemon_listens(depth: int) -> None:
     state = "/" + "d" * depth
-    assert slow.socket_path(state) == str(control.socket_path(Path(state)))
+    assert slow.socket_path(state) == str(socket_path(Path(state)))
 
 
 def test_the_boot_is_told_apart_as_the_daemon_tells_it() -> None:

@@ -15,7 +15,8 @@ from assumed.core.model import Role, Session
 from assumed.edge.aws.sources import Resolved, Sources
 from assumed.edge.aws.sts import Answer, Order, assume
 from assumed.edge.clock import SystemClock
-from assumed.keeper.awsfiles import AwsFiles, config_file
+from assumed.keeper.awsfiles import AwsFiles
+from assumed.paths import aws_config_file
 
 REGION = "us-west-2"
 KEY_OF_NOBODY = "AKIAFAKENOBODY00"
@@ -55,7 +56,7 @@ class Home:
         self.config = self.path / ".aws" / "config"
         self.config.parent.mkdir()
         self.answers: queue.SimpleQueue[Resolved] = queue.SimpleQueue()
-        self.files = AwsFiles(self.credentials, config_file({}), {}, self.inherited)
+        self.files = AwsFiles(self.credentials, aws_config_file({}), {}, self.inherited)
         self.sources = Sources(
             self.credentials,
             self.inherited,

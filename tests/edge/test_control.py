@@ -20,7 +20,8 @@ import pytest
 
 from assumed.core.errors import FileRefused, NotRunning
 from assumed.edge import control
-from assumed.edge.control import Answer, ControlServer, Request, ask, socket_path
+from assumed.edge.control import Answer, ControlServer, Request, ask
+from assumed.paths import socket_path
 from world.waiting import eventually, in_time
 
 Start = Callable[..., Path]

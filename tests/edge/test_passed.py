@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from assumed.config.places import passed_credentials
 from assumed.core.model import FailureKind
 from assumed.edge.aws.sources import Sources
 from assumed.edge.clock import SystemClock
 from assumed.keeper.awsfiles import AwsFiles
+from assumed.paths import passed_credentials
 from edge.kit import KEY_OF_NOBODY, Home, arn, keys_of, role
 from world.fake_sts import SOURCE_KEY, SOURCE_SECRET, FakeSts
 

@@ -15,21 +15,24 @@ from assumed.core.errors import AlreadyRunning, FileRefused
 from assumed.edge import clock, notify
 from assumed.edge.lock import InstanceLock
 
+CREDENTIALS = Path("/home/alice/.aws/credentials")
+
 
 def test_there_is_one_holder_and_the_second_is_told_its_number(tmp_path: Path) -> None:
-    held = InstanceLock(tmp_path / "lock")
+    held = InstanceLock(tmp_path / "lock", CREDENTIALS)
 
     with pytest.raises(AlreadyRunning, match=rf"pid {os.getpid()}\)"):
-        InstanceLock(tmp_path / "lock")
+        InstanceLock(tmp_path / "lock", CREDENTIALS)
     held.release()
 
-    InstanceLock(tmp_path / "lock").release()
+    InstanceLock(tmp_path / "lock", CREDENTIALS).release()
 
 
 def test_a_holder_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib\nfrom assumed.edge.lock import InstanceLock\n"
-        "lock = InstanceLock(pathlib.Path(sys.argv[1]))\nprint('held', flush=True)\nsys.stdin.read()\n"
+        "lock = InstanceLock(pathlib.Path(sys.argv[1]), pathlib.Path('/c'))\n"
+        "print('held', flush=True)\nsys.stdin.read()\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "lock")], stdout=subprocess.PIPE, stdin=subprocess.PIPE
@@ -37,24 +40,24 @@ def test_a_holder_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(AlreadyRunning, match=f"pid {holder.pid}"):
-            InstanceLock(tmp_path / "lock")
+            InstanceLock(tmp_path / "lock", CREDENTIALS)
         holder.kill()
 
-    InstanceLock(tmp_path / "lock").release()
+    InstanceLock(tmp_path / "lock", CREDENTIALS).release()
 
 
 def test_a_child_of_ours_does_not_hold_the_lock_for_us(tmp_path: Path) -> None:
-    held = InstanceLock(tmp_path / "lock")
+    held = InstanceLock(tmp_path / "lock", CREDENTIALS)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         held.release()
-        InstanceLock(tmp_path / "lock").release()
+        InstanceLock(tmp_path / "lock", CREDENTIALS).release()
         child.kill()
 
 
 def test_the_number_of_an_earlier_holder_does_not_shine_through(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("4711471147114711\n")
 
-    InstanceLock(tmp_path / "lock").release()
+    InstanceLock(tmp_path / "lock", CREDENTIALS).release()
 
     assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
 
@@ -70,7 +73,7 @@ def test_where_there_can_be_no_lock_a_sentence_says_so(tmp_path: Path, kind: str
         path = tmp_path / "no" / "lock"
 
     with pytest.raises(FileRefused, match="cannot lock"):
-        InstanceLock(path)
+        InstanceLock(path, CREDENTIALS)
 
     assert not (tmp_path / "elsewhere").exists()
 

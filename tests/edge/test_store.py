@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from assumed.core.errors import FileRefused
 from assumed.core.model import Instant, Session
 from assumed.core.names import safe_name
-from assumed.edge.store import Store, iso, state_dir
+from assumed.edge.store import Store, iso
+from assumed.paths import state_dir
 from core.make import START, session
 
 SECONDS = st.floats(0, 5e9, allow_nan=False)

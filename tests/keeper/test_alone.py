@@ -10,9 +10,10 @@ import pytest
 
 from assumed.core.errors import FileRefused, NotKept, RenewalFailed
 from assumed.edge.aws import sts as sts_module
-from assumed.edge.store import Store, state_dir
+from assumed.edge.store import Store
 from assumed.keeper.alone import Alone
 from assumed.keeper.start import usable_config
+from assumed.paths import state_dir
 from world.daemon import Home, role
 from world.fake_sts import FakeSts
 

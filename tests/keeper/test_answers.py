@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from assumed.cli.check import check
-from assumed.edge.control import ControlServer, socket_path
+from assumed.edge.control import ControlServer
 from assumed.keeper.assembly import answer
 from assumed.keeper.messages import Refresh, Reload, Wanted
 from assumed.keeper.once import one_round
 from assumed.keeper.start import take_shell_variables
+from assumed.paths import socket_path
 from world.fake_sts import FakeSts
 
 from .kit import arn, rig, role

@@ -12,8 +12,8 @@ from botocore.configloader import raw_config_parse
 from assumed.core.model import Role, Session
 from assumed.core.plan import RoleState
 from assumed.edge.credentials_file import CredentialsFile
-from assumed.edge.store import state_dir
 from assumed.keeper.delivery import FIGHT_WINDOW, FIGHTS, GATHER, QUIET, RETRY, TRUCE, WRITE_SHARE, Delivery, patience
+from assumed.paths import state_dir
 from core.make import at, role, session
 
 OWN = "[mine]\naws_access_key_id = AKIAMINE\naws_secret_access_key = m\n"

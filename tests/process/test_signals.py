@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.edge.control import socket_path
+from assumed.paths import socket_path
 from process.kit import arn, key_of
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts

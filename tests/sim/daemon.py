@@ -12,7 +12,7 @@ from assumed.core.command import process_command
 from assumed.core.model import Instant, Role
 from assumed.edge.aws.sts import Answer, Order, Pacer, assume
 from assumed.edge.credentials_file import CredentialsFile
-from assumed.edge.store import Store, state_dir
+from assumed.edge.store import Store
 from assumed.files import make_private_dir
 from assumed.keeper import main
 from assumed.keeper.assembly import Assembly, document
@@ -27,6 +27,7 @@ from assumed.keeper.reload import ConfigWatch
 from assumed.keeper.renewals import Call
 from assumed.keeper.start import parser_of, usable_config
 from assumed.keeper.tally import Tally
+from assumed.paths import state_dir
 
 from .aws import Fate, SimSources, Sts
 from .clock import Clock

@@ -77,8 +77,8 @@ def check(config_path: Path | None, as_json: bool) -> int:
 
 def _status(config: Config) -> dict[str, Any] | None:
     """What a running daemon says; None without one."""
-    from assumed.edge.control import ask, socket_path
-    from assumed.edge.store import state_dir
+    from assumed.edge.control import ask
+    from assumed.paths import socket_path, state_dir
 
     try:
         return ask(socket_path(state_dir(config.credentials_file)), {"command": "status"})

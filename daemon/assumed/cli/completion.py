@@ -99,7 +99,7 @@ def complete_profiles(ctx: click.Context, param: click.Parameter, incomplete: st
     named = next((path for each in contexts if (path := each.params.get("config_path"))), None)
     given: Iterable[str] = (ctx.params.get(param.name or "") or ()) if param.nargs == -1 else ()
     try:
-        config, _ = usable_config(Path(named).expanduser() if named else None)
+        config, _ = usable_config(Path(named) if named else None)
     except (AssumedError, OSError):
         return []
     roles = [role for role in config.enabled() if role.profile not in given]

@@ -28,8 +28,10 @@ SAFE = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
 def main(arguments: list[str]) -> int:
     """Print the session of the profile that `arguments` name. Returns 0, or 1 with one sentence on stderr."""
     try:
-        if len(arguments) == 3 and arguments[0] == "--state" and RENEWING not in os.environ:
-            session = ready(arguments[1].rstrip("/"), arguments[2])
+        named = len(arguments) == 3 and arguments[0] == "--state"
+        state = arguments[1] if named else usual_state() if len(arguments) == 1 else ""
+        if state and RENEWING not in os.environ:
+            session = ready(state.rstrip("/"), arguments[-1])
             if session is not None:
                 sys.stdout.write(document(session) + "\n")
                 sys.stdout.flush()
@@ -42,6 +44,15 @@ def main(arguments: list[str]) -> int:
         return slow(arguments)
     except KeyboardInterrupt:
         return 130
+
+
+def usual_state() -> str:
+    """The state directory, as `paths.state_dir` finds it, where the environment is plain; else empty."""
+    file = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or os.environ.get("HOME", "") + "/.aws/credentials"
+    directory, name = os.path.split(os.path.realpath(file))
+    state = f"{directory}/assumed" if name == "credentials" else f"{directory}/assumed-{name}"
+    is_plain = file.startswith("/") and "$" not in file and os.path.exists(state)  # noqa: PTH110
+    return state if is_plain else ""
 
 
 def ready(state: str, profile: str) -> dict[str, Any] | None:

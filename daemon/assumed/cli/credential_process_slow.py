@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from .credential_process import RENEWING, document, foreign, parse, quoted, session_path
+from .credential_process import RENEWING, document, foreign, parse, quoted, session_path, usual_state
 from .stored_session import Found, read
 from .without_daemon import LOOK_AGAIN, UNCHECKED, checked_or_renewed
 
@@ -45,7 +45,11 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         sys.stderr.write(f"{USAGE}\nError: {error}\n")
         return 2
-    return answer((state or default_state()).rstrip("/"), profile)
+    try:
+        return answer((state or usual_state() or default_state()).rstrip("/"), profile)
+    except ValueError as error:
+        sys.stderr.write(f"assumed: {error}\n")
+        return 2
 
 
 def answer(state: str, profile: str, configuration: str = "") -> int:
@@ -67,9 +71,13 @@ def answer(state: str, profile: str, configuration: str = "") -> int:
 
 
 def default_state() -> str:
-    """The state directory that every consumer computes alike: beside the resolved credentials file."""
-    file = os.path.expandvars(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials")
-    return os.path.dirname(os.path.realpath(os.path.expanduser(file))) + "/assumed"  # noqa: PTH111
+    """The state directory where the environment is unusual. Raises ValueError where it leads nowhere."""
+    from assumed.paths import PathError, default_credentials_file, state_dir
+
+    try:
+        return str(state_dir(default_credentials_file(os.environ)))
+    except PathError as error:
+        raise ValueError(f"{error.variable}: {error}") from None
 
 
 def _parse(arguments: list[str]) -> tuple[str | None, str]:
@@ -136,14 +144,15 @@ def _awaits_mark(found: Found) -> bool:
 
 
 def socket_path(state: str) -> str:
-    """Where the daemon listens, as `edge.control.socket_path` says: a socket's path holds about 100 bytes."""
+    """Where the daemon listens, as `paths.socket_path` says: a socket's path holds about 100 bytes."""
     path = f"{state}/control.sock"
     if len(os.fsencode(path)) < 100:
         return path
-    import hashlib
+    from pathlib import Path
 
-    # /tmp whatever $TMPDIR says: cron has another one
-    return f"/tmp/assumed-{os.getuid()}-{hashlib.sha256(os.fsencode(state)).hexdigest()[:12]}/control.sock"  # noqa: S108
+    from assumed import paths
+
+    return str(paths.socket_path(Path(state)))
 
 
 def _ask_daemon(path: str, profile: str, configuration: str) -> bool | None:

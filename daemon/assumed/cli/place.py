@@ -51,7 +51,8 @@ class Place:
 
         Where neither a daemon nor a usable configuration is there, the configuration is what to mend: ConfigError.
         """
-        from assumed.edge.control import ask, socket_path
+        from assumed.edge.control import ask
+        from assumed.paths import socket_path
 
         try:
             answer = ask(socket_path(self.state_dir), {**request, **({"config": str(self.path)} if self.path else {})})
@@ -88,8 +89,7 @@ def configuration(config_path: Path | None) -> Config:
 def locate(config_path: Path | None) -> Place:
     """The place of a configuration. A bad edit must not hide the daemon that goes on with the last good one."""
     from assumed.config import find, host_facts, load, read
-    from assumed.config.places import named_credentials_file
-    from assumed.edge.store import state_dir
+    from assumed.paths import named_credentials_file, state_dir
 
     text = ""
     path: Path | None = None

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import places
+from assumed import paths
+
 from .keys import Key
 from .report import show, type_words
 
@@ -92,6 +93,6 @@ def check_command(key: Key, value: Any) -> Iterator[str]:
 
 def resolved_words(value: str | list[str], base: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
     """A right command as words. A program with a slash in its name is found as any other path of the file is; one
-    without is looked up in $PATH when it is run. Raises ValueError as `places.resolve` does."""
+    without is looked up in $PATH when it is run. Raises ValueError as `paths.resolve` does."""
     program, *arguments = words_of(value)
-    return (str(places.resolve(program, base, environ)) if "/" in program else program, *arguments)
+    return (str(paths.resolve(program, base, environ)) if "/" in program else program, *arguments)

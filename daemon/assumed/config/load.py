@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assumed import paths
 from assumed.core.errors import ConfigError
 from assumed.core.model import Role
 
@@ -57,6 +58,7 @@ def load(text: str, path: Path, environ: Mapping[str, str], *, host: HostFacts) 
     log_level = _setting("log_level", top, reading)
     log_format = _setting("log_format", top, reading)
     credentials_file = _credentials_file(top, reading)
+    _check_aws_config_file(reading)
     hooks = _hooks(reading)
     roles = _roles(reading)
     problems = reading.report.problems()
@@ -89,10 +91,10 @@ def _checked(table: Table, known: Mapping[str, Key], at: KeyPath, reading: _Read
 
 
 def _resolved(key: Key, value: Any, reading: _Reading) -> Any:
-    """A right value with its path made absolute, if it has one. Raises ValueError as `places.resolve` does."""
+    """A right value with its path made absolute, if it has one. Raises ValueError as `paths.resolve` does."""
     base, environ = reading.path.parent, reading.environ
     if key.is_path:
-        return str(places.resolve(value, base, environ))
+        return str(paths.resolve(value, base, environ))
     return resolved_words(value, base, environ) if key.kind == "command" else value
 
 
@@ -125,18 +127,25 @@ def _setting(name: str, top: _Checked, reading: _Reading) -> str:
 
 def _credentials_file(top: _Checked, reading: _Reading) -> Path | None:
     if "credentials_file" in top.good:
-        return Path(top.good["credentials_file"])
+        path = Path(top.good["credentials_file"])
+        if path == paths.NULL:
+            reading.report.add(("credentials_file",), "is /dev/null, which holds no profiles; name a file")
+        return path
     if "credentials_file" in top.bad:
         return None
     try:
-        return places.default_credentials_file(reading.environ)
-    except ValueError as error:
-        if reading.environ.get("AWS_SHARED_CREDENTIALS_FILE"):
-            reading.report.add_elsewhere("$AWS_SHARED_CREDENTIALS_FILE", str(error))
-        else:
-            where = 'write credentials_file = "/…/.aws/credentials"'
-            reading.report.add((), f"there is no credentials_file here and no $HOME to look for one; {where}")
+        return paths.default_credentials_file(reading.environ)
+    except paths.PathError as error:
+        reading.report.add_elsewhere(error.variable, str(error))
         return None
+
+
+def _check_aws_config_file(reading: _Reading) -> None:
+    """Everything that reads the AWS config file later finds it at the same place, or not at all."""
+    try:
+        paths.aws_config_file(reading.environ)
+    except paths.PathError as error:
+        reading.report.add_elsewhere(error.variable, str(error))
 
 
 def _hooks(reading: _Reading) -> Hooks:

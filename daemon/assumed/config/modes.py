@@ -64,15 +64,10 @@ def directory(
         yield Finding("error", subject, message, f"chmod o-w {path}")
 
 
-def state_directory(path: Path, found: os.stat_result, uid: int) -> Iterator[Finding]:
-    """Where the sessions lie."""
-    subject = str(path)
-    if not stat.S_ISDIR(found.st_mode):
-        yield Finding("error", subject, "is no directory, but assumed keeps its sessions there", "move it away")
-    elif found.st_uid != uid:
-        yield Finding("error", subject, "belongs to another user", f"move it away, or chown -R {uid} {path}")
-    elif found.st_mode & OTHERS:
-        yield Finding("warning", subject, f"is open to others ({_mode(found)})", f"chmod 700 {path}")
+def state_directory(path: Path, found: os.stat_result) -> Iterator[Finding]:
+    """One of ours, which the daemon narrows at its next start."""
+    if found.st_mode & OTHERS:
+        yield Finding("warning", str(path), f"is open to others ({_mode(found)})", f"chmod 700 {path}")
 
 
 def _mode(found: os.stat_result) -> str:

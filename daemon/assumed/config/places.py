@@ -1,4 +1,4 @@
-"""Where things lie: the configuration file, the credentials file, and what `~` and a relative path mean."""
+"""The configuration file, found and read, and who and where this process is."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assumed.core.errors import ConfigError
+from assumed.paths import PathError, resolve, usual_configurations
 
 from .model import HostFacts
 from .report import escape
 
 LARGEST = 1 << 20
 """Bytes. A thousand roles take about 200 kB; more than this is some other file."""
-
-CREDENTIALS_FILE = re.compile(r"""^\s*credentials_file\s*=\s*(["'])(.+?)\1\s*(?:#.*)?$""", re.MULTILINE)
-"""Found in text that is not TOML (yet)."""
 
 SMALLEST_USEFUL = """\
 [[roles]]
@@ -46,25 +44,20 @@ def find(explicit: str | os.PathLike[str] | None, environ: Mapping[str, str]) ->
         except FileNotFoundError:
             gone = "is relative to the working directory, which has been removed; write the whole path"
             raise ConfigError([f"{escape(named)}: {gone}"]) from None
-    usual = _usual(environ)
+    try:
+        usual = usual_configurations(environ)
+    except PathError as error:
+        raise ConfigError([f"{error.variable}: {error}"]) from None
     for path in usual:
         if os.path.lexists(path):
             return path
     looked = "\n".join(f"  {place}" for place in ("--config", "$ASSUMED_CONFIG", *map(str, usual)))
+    if not environ.get("HOME"):
+        looked += "\n($HOME is not set, so not in ~/.config)"
     smallest = "".join(f"  {line}\n" for line in SMALLEST_USEFUL.splitlines())
     raise ConfigError(
         [f"there is no configuration; it was looked for at\n{looked}\nThe smallest useful {usual[0]}:\n{smallest}"]
     )
-
-
-def _usual(environ: Mapping[str, str]) -> list[Path]:
-    places = []
-    base = environ.get("XDG_CONFIG_HOME", "")
-    if base.startswith("/"):  # the XDG specification: a relative one is to be ignored
-        places.append(Path(base))
-    elif environ.get("HOME"):
-        places.append(Path(environ["HOME"], ".config"))
-    return [place / "assumed" / "config.toml" for place in places] + [Path("/etc/assumed/config.toml")]
 
 
 def read(path: Path) -> str:
@@ -98,71 +91,6 @@ def _unreadable(error: OSError) -> str:
         case errno.EISDIR:
             return "is a directory; name the file in it"
     return f"cannot be read: {error.strerror}"
-
-
-def resolve(value: str, base: Path, environ: Mapping[str, str]) -> Path:
-    """`value` as an absolute path: `~` is `$HOME`, a relative one starts at `base`. Follows no symlink.
-
-    Raises `ValueError` with a sentence where that cannot be told.
-    """
-    if "\0" in value:
-        raise ValueError("holds a NUL; write a path")
-    if value.startswith("~"):
-        head, _, rest = value.partition("/")
-        if head != "~":
-            raise ValueError(f"starts with {escape(head)}, another user's home; write the whole path")
-        home = environ.get("HOME", "")
-        if not home.startswith("/"):
-            raise ValueError("starts with ~, but $HOME is not set; write the whole path")
-        value = os.path.join(home, rest)
-    return Path(os.path.normpath(base / value))
-
-
-def default_credentials_file(environ: Mapping[str, str]) -> Path:
-    """Where the SDKs look for credentials. Raises `ValueError` with a sentence where that cannot be told."""
-    return _aws_file("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", environ)
-
-
-def aws_config_file(environ: Mapping[str, str]) -> Path:
-    """Where the SDKs look for their configuration. Raises `ValueError` as above."""
-    return _aws_file("AWS_CONFIG_FILE", "~/.aws/config", environ)
-
-
-def passed_credentials(environ: Mapping[str, str]) -> Path | None:
-    """The AWS credentials file that systemd passes to this service alone (systemd.exec(5), "Credentials"), if any."""
-    directory = environ.get("CREDENTIALS_DIRECTORY", "")
-    path = Path(directory, "aws-credentials")
-    return path if directory.startswith("/") and os.path.lexists(path) else None
-
-
-def _aws_file(variable: str, usual: str, environ: Mapping[str, str]) -> Path:
-    """What `variable` names, `~` and `$NAME` expanded as in botocore, or the usual place."""
-    named = _expand(environ.get(variable) or usual, environ)
-    if not named.startswith(("~", "/")):
-        raise ValueError("is a relative path, which means another file in every directory; make it absolute")
-    return resolve(named, Path("/"), environ)
-
-
-def named_credentials_file(text: str, path: Path, environ: Mapping[str, str]) -> Path:
-    """The credentials file that `text` names, even where the rest of it cannot be used; else the usual one.
-
-    Beside it lies what a bad edit must not hide: the last good configuration, and a running daemon's socket.
-    Raises `ConfigError` where that cannot be told.
-    """
-    named = CREDENTIALS_FILE.search(text)
-    try:
-        return resolve(named[2], path.parent, environ) if named else default_credentials_file(environ)
-    except ValueError as error:
-        raise ConfigError([f"{path}: credentials_file {error}"]) from None
-
-
-def _expand(value: str, environ: Mapping[str, str]) -> str:
-    return re.sub(
-        r"\$(?:(\w+)|\{([^}]*)\})",
-        lambda match: environ.get(match[1] or match[2], match[0]),
-        value,
-        flags=re.ASCII,
-    )
 
 
 def session_name(host: HostFacts) -> str:

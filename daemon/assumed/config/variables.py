@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from assumed.core import carried
+from assumed.paths import CREDENTIALS_FILE, aws_config_file, default_credentials_file
 
 from .around import Profiles
 from .model import Config
-from .places import CREDENTIALS_FILE, aws_config_file, default_credentials_file
 
 CALLED = ("STS", "SSO", "SSO_OIDC", "SIGNIN")
 """Services of AWS that the daemon calls, by their names in `AWS_ENDPOINT_URL_…`: the others are for other programs."""

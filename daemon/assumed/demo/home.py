@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from assumed.core.errors import AssumedError, NotRunning
-from assumed.edge.control import ask, socket_path
-from assumed.edge.store import state_dir
+from assumed.edge.control import ask
+from assumed.paths import socket_path, state_dir
 
 from .aws import WalkThrough
 

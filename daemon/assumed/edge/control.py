@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import select
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -18,12 +18,10 @@ from typing import Any
 
 from assumed.core.errors import FileRefused, NotRunning
 from assumed.files import explained
+from assumed.paths import SOCKETS, is_free_or_ours, socket_path
 
 MAX_REQUEST = 64 * 1024
 MAX_ANSWER = 16 * 1024 * 1024
-MAX_PATH = 100
-"""Bytes: sun_path holds 108 on Linux and 104 on macOS, the final NUL included."""
-FALLBACK = Path("/tmp")  # noqa: S108 - our own 0700 directory in it; $TMPDIR and $XDG_RUNTIME_DIR differ under cron
 TIMEOUT = 2.0
 PATIENCE = 1.5
 """Seconds for a client to say what it wants, less than it waits for its answer itself."""
@@ -33,13 +31,20 @@ Request = dict[str, Any]
 Answer = dict[str, Any]
 
 
-def socket_path(state_dir: Path) -> Path:
-    """Where the control socket of a state directory lies; a private fallback where the path would be too long."""
-    path = state_dir / "control.sock"
-    if len(os.fsencode(path)) < MAX_PATH:
+def place_socket(state_dir: Path) -> Path:
+    """Where to listen: `socket_path`, which is another one from now on if another account has taken that name.
+
+    Raises FileRefused.
+    """
+    path = socket_path(state_dir)
+    if is_free_or_ours(path.parent):
         return path
-    digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:12]
-    return FALLBACK / f"assumed-{os.getuid()}-{digest}" / "control.sock"
+    with explained("listen beside", path.parent):
+        private = Path(tempfile.mkdtemp(prefix=f"assumed-{os.getuid()}-", dir=SOCKETS)) / path.name
+        link = state_dir / path.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(private)
+    return private
 
 
 def ask(path: Path, request: Request, timeout: float = TIMEOUT) -> Answer:

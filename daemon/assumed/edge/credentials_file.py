@@ -20,9 +20,10 @@ from pathlib import Path
 
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.profiles import KeptProfile, Merge, Refusal, merge, misread
-from assumed.files import Temp, close, directory, explained, make_missing_dirs, make_private_dir, sweep, try_lock
+from assumed.files import Temp, close, directory, explained, make_missing_dirs, refuse_as_root, sweep, try_lock
 from assumed.files.replaced import Mixed, PutBack, ReplacedFiles, publish, with_edits
 from assumed.files.snapshot import SETTLE_SECONDS, Signature, Snapshot, look, signature_of, take
+from assumed.files.state import make_state_dir
 
 _TRIES = 5
 _LOCK_SECONDS = 5.0
@@ -218,7 +219,7 @@ class CredentialsFile:
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
         """Our own lock, beside the file and never on it: a rename would leave us holding the old one's."""
-        make_private_dir(self._state_dir)
+        make_state_dir(self._state_dir)
         path = self._state_dir / "write.lock"
         with explained("lock", path):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -238,6 +239,7 @@ class CredentialsFile:
 
 
 def _check_directory(dir_fd: int, path: Path) -> None:
+    refuse_as_root(path)
     found = os.fstat(dir_fd)
     if found.st_uid != os.geteuid():
         raise FileRefused(f"the directory {path} belongs to another user", "Run assumed as that user")

@@ -1,4 +1,4 @@
-"""The state directory: one file per session, the last good configuration, the paths of locks and socket.
+"""What the state directory holds: a file per session, the last good configuration, what hooks have been told.
 
 It lies beside the resolved credentials file, as the AWS CLI keeps `~/.aws/cli`: every consumer (cron, sudo, a
 container that mounts the directory) computes the same path, and no service manager empties it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,17 +18,13 @@ from assumed.core.model import Instant, Session
 from assumed.core.names import safe_name
 from assumed.files import explained, make_private_dir, sweep, write_atomic
 from assumed.files.stamp import Stamp
+from assumed.files.state import make_state_dir
+from assumed.paths import SESSIONS
 
 EARLY_SECONDS = 60.0
 EARLY_SHARE = 0.05
 YEAR_9999 = 253_370_764_800.0
 """POSIX seconds; later ones have no date."""
-
-
-def state_dir(credentials_file: Path) -> Path:
-    """The state directory that belongs to a credentials file (symlinks resolved)."""
-    # Not Path.resolve: that raises for links in a circle, and it is the write that says what is wrong with those.
-    return Path(os.path.realpath(credentials_file)).parent / "assumed"
 
 
 def iso(wall: float) -> str:
@@ -58,15 +53,13 @@ class Store:
         place: Mapping[str, str] | None = None,
         checked: Callable[[], Stamp | None] = lambda: None,
     ) -> None:
-        """Make the directory (0700) where it does not exist. `place`: where configuration and AWS files lie, kept for
+        """The directory is made with the first file in it. `place`: where configuration and AWS files lie, kept for
         `credential-process`, whose consumer may have another environment. `checked`: the version of the configuration
         that sessions are saved under."""
         self.directory = directory
         self._place = place
         self._checked = checked
-        self._sessions = directory / "sessions"
-        make_private_dir(directory)
-        make_private_dir(self._sessions)
+        self._sessions = directory / SESSIONS
 
     @property
     def last_good(self) -> Path:
@@ -75,6 +68,7 @@ class Store:
 
     def save(self, session: Session) -> None:
         """Write one session, atomically, 0600; the directory is made again if somebody has tidied it away."""
+        make_state_dir(self.directory)
         make_private_dir(self._sessions)
         # Flushing each of a thousand sessions takes a disk seconds in which nothing else is done. What a crash of the
         # machine leaves is safe: a damaged file counts as none, an old session is still what it says it is.
@@ -115,7 +109,7 @@ class Store:
 
     def keep_config(self, text: str) -> None:
         """Remember a configuration that worked."""
-        make_private_dir(self.directory)
+        make_state_dir(self.directory)
         if not self.remembers(text):
             write_atomic(self.last_good, text.encode())
         if self._place is not None and self.place() != self._place:
@@ -136,7 +130,7 @@ class Store:
 
     def keep_told(self, told: Mapping[str, Any]) -> None:
         """Remember what the commands of `[hooks]` have told, so that a restart does not tell it again."""
-        make_private_dir(self.directory)
+        make_state_dir(self.directory)
         write_atomic(self.directory / "told.json", json.dumps(told).encode(), durable=False)
 
     def told(self) -> dict[str, Any] | None:

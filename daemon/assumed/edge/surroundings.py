@@ -15,15 +15,17 @@ from pathlib import Path
 
 from assumed.config import modes
 from assumed.config.around import Finding, Profiles, chosen_profile, claims, exported_keys, leaks, sources
+from assumed.config.copies import copies
 from assumed.config.model import Config
 from assumed.config.named import hooks, is_read_only, textfile
-from assumed.config.places import aws_config_file, default_credentials_file
 from assumed.config.service import compilers
 from assumed.config.variables import Asked, asked
 from assumed.core.errors import FileRefused
 from assumed.core.ini import Document, decode, scan
 from assumed.core.model import Instant, Role, Session
 from assumed.core.profiles import KeptProfile, merge
+from assumed.files.state import is_left_behind, trouble
+from assumed.paths import PathError, aws_config_file, default_credentials_file, real_path, state_dir
 
 __all__ = ["Finding", "asked_of_environment", "collisions", "inspect", "started_programs"]
 
@@ -45,6 +47,7 @@ def inspect(
     document = _scan(real, data, broken)
     aws_config = _aws_config(environ, broken)
     found = [*_config_file(config.path), *_credentials_file(config.credentials_file, real), *broken]
+    found += _state(config.credentials_file)
     found += _sections(config, real, data)
     found += claims(config, aws_config, _shown_config(environ))
     if document is not None and not broken:  # what cannot be read must not look as if it was missing
@@ -92,8 +95,8 @@ def _shown_config(environ: Mapping[str, str]) -> str:
 def _aws_config(environ: Mapping[str, str], broken: list[Finding]) -> Profiles:
     try:
         path = aws_config_file(environ)
-    except ValueError as error:
-        broken.append(Finding("warning", "$AWS_CONFIG_FILE", str(error), "export the whole path"))
+    except PathError as error:
+        broken.append(Finding("error", error.variable, str(error)))
         return {}
     document = _scan(path, _read(path, broken), broken)
     if document is None:
@@ -106,8 +109,11 @@ def _read(path: Path, broken: list[Finding]) -> bytes:
     """The file's bytes; none where there is no file, or where it cannot be read, which is then a finding."""
     try:
         with open(path, "rb", opener=_open) as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode):
                 return file.read(_LARGEST)
+            if stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev:
+                return b""
     except FileNotFoundError:
         return b""
     except IsADirectoryError:
@@ -169,13 +175,27 @@ def _credentials_file(path: Path, real: Path) -> Iterator[Finding]:
     if file is not None:
         mounted = file.st_dev != directory.st_dev or str(real) in _mount_points()
         troubles += modes.credentials_file(real, file, uid, mounted=mounted)
-    state = _stat(real.parent / "assumed")
-    if state is not None:
-        troubles += modes.state_directory(real.parent / "assumed", state, uid)
     yield from troubles
     if not troubles:
         message = "can be replaced, and is for its owner alone" if file else "does not exist yet; it will be made, 0600"
         yield Finding("ok", str(real), message)
+
+
+def _state(credentials_file: Path) -> Iterator[Finding]:
+    """Where the sessions lie, and who else may get hold of them there."""
+    path = state_dir(credentials_file)
+    found = None if is_left_behind(path) else _stat(path)
+    if found is not None:
+        try:
+            wrong = trouble(path)
+        except OSError as error:
+            wrong = f"cannot be read: {error.strerror}", "look at its owner and mode"
+        if wrong:
+            yield Finding("error", str(path), *wrong)
+            return
+        yield from modes.state_directory(path, found)
+    yield Finding("ok", str(path), "sessions are stored here")
+    yield from copies(path, real_path(credentials_file))
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -252,8 +272,8 @@ def _token_files(config: Config) -> Iterator[Finding]:
 def _same_file(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
         looked = default_credentials_file(environ)
-    except ValueError as error:
-        yield Finding("warning", "$AWS_SHARED_CREDENTIALS_FILE", str(error), "export the whole path")
+    except PathError as error:
+        yield Finding("warning", error.variable, str(error))
         return
     if os.path.realpath(looked) != os.path.realpath(config.credentials_file):
         yield Finding(

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
+import pwd
 import secrets
 import stat
 import time
@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from assumed.core.errors import FileRefused
+from assumed.paths import TEMPORARY
 
-_TEMP = re.compile(r"\.(?P<name>.+)\.assumed\.(?P<pid>[0-9]{1,10})\.[0-9a-f]{16}\.tmp")
 _STALE_SECONDS = 60.0
 
 _SAID = {
@@ -76,23 +76,45 @@ def make_private_dir(path: Path) -> None:
         if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, "")
         if found.st_uid != os.geteuid():
-            raise FileRefused(f"{path} belongs to another user", "Move it away, or run as that user")
+            raise FileRefused(f"{path} belongs to {account_name(found.st_uid)}", "Move it away, or run as that account")
         if found.st_mode & 0o077:
             path.chmod(0o700)
 
 
 def make_missing_dirs(path: Path) -> None:
-    """Makes `path` and what is missing above it, each 0700, to outlast a crash. Raises OSError."""
+    """Makes `path` and what is missing above it, each 0700, to outlast a crash. Raises OSError, FileRefused."""
     missing: list[Path] = []
     while not path.exists():
         missing.append(path)
         path = path.parent
+    if missing:
+        refuse_as_root(path)
     for one in reversed(missing):
         with contextlib.suppress(FileExistsError):
             one.mkdir(0o700)
             # One that we may not read cannot be flushed, and what a crash would take with it is what did not exist.
             with contextlib.suppress(OSError), directory(one.parent) as parent_fd:
                 os.fsync(parent_fd)
+
+
+def refuse_as_root(path: Path) -> None:
+    """What root makes in a directory of another account, that account can neither read nor replace: `sudo assumed env`
+    with the user's HOME would end the user's own daemon. Raises FileRefused, OSError."""
+    owner = path.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        name = account_name(owner)
+        raise FileRefused(
+            f"{path} belongs to {name}, who could not use files that root makes there",
+            f"Run it as {name} (sudo -u {name} -H …), or with root's own home (sudo -H …)",
+        )
+
+
+def account_name(uid: int) -> str:
+    """The name of an account; `uid 1000` where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 @contextlib.contextmanager
@@ -237,7 +259,7 @@ def sweep(path: Path, name: str | None = None) -> int:
     except OSError:
         return 0
     for entry in entries:
-        match = _TEMP.fullmatch(entry.name)
+        match = TEMPORARY.fullmatch(entry.name)
         if match is None or (name is not None and match["name"] != name):
             continue
         with contextlib.suppress(OSError):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from assumed.core.combine import combine, is_contained
 from assumed.core.errors import FileRefused
-from assumed.files import Temp, exchange, flushed
+from assumed.files import Temp, close, exchange, flushed
 from assumed.files.snapshot import Signature, Snapshot, look, signature_of, take
 
 _PARKED = re.compile(r"\.(?P<name>.+)\.assumed\.(?P<ours>[0-9a-f-]+)\.(?P<was>[0-9a-f-]+)\.parked")
@@ -256,8 +256,14 @@ def with_edits(text: bytes, edits: list[Edit], ours: Container[str] = ()) -> Mix
 
 
 def set_aside(dir_fd: int, parked: str, path: Path) -> str:
-    """Give a file that is somebody's, and that nobody can merge, a name that he will find. Raises OSError."""
+    """Give a file that another program has written, and that cannot be merged, a name that its user will find. It holds
+    secrets, whatever mode that program gave it. Raises OSError."""
     name = f"{path.name}.not-merged-{secrets.token_hex(4)}"
+    fd = os.open(parked, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        os.fchmod(fd, 0o600)
+    finally:
+        close(fd)
     os.rename(parked, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     return str(path.with_name(name))
 

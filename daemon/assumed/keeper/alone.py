@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from assumed.config import Config
-from assumed.config.places import passed_credentials
 from assumed.core.errors import FileRefused, NotKept, RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
 from assumed.core.names import safe_name
@@ -28,8 +27,9 @@ from assumed.edge.clock import SystemClock, machine_id
 from assumed.edge.store import Store
 from assumed.files import explained, make_private_dir, try_lock
 from assumed.files.stamp import Stamp
+from assumed.paths import aws_config_file, passed_credentials
 
-from .awsfiles import AwsFiles, config_file
+from .awsfiles import AwsFiles
 from .book import Book
 from .start import secrets_in
 from .supply import BEAT
@@ -70,7 +70,7 @@ class Alone:
         self._clock = SystemClock()
         self._book = Book(machine_id())
         self._resolved: queue.SimpleQueue[Resolved] = queue.SimpleQueue()
-        self._files = AwsFiles(config.credentials_file, config_file(os.environ), os.environ, inherited)
+        self._files = AwsFiles(config.credentials_file, aws_config_file(os.environ), os.environ, inherited)
         self.chain = chain(config, profile)
         """The topmost first."""
         self._files.look(self.chain[:1])

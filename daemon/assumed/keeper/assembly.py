@@ -13,7 +13,6 @@ import structlog
 
 from assumed import __version__
 from assumed.config import Config, read
-from assumed.config.places import passed_credentials
 from assumed.core.command import process_command
 from assumed.core.errors import FileRefused
 from assumed.core.model import Instant, Role
@@ -28,9 +27,10 @@ from assumed.edge.process_command import credential_process_argv
 from assumed.edge.scheduler import Timetable, background
 from assumed.edge.store import Store
 from assumed.edge.watcher import Watcher
+from assumed.paths import aws_config_file, passed_credentials
 
 from . import facts, status
-from .awsfiles import AwsFiles, config_file
+from .awsfiles import AwsFiles
 from .book import Book
 from .delivery import Delivery
 from .desk import Desk
@@ -78,8 +78,9 @@ def assemble(
     tally = Tally()
     news.listeners.append(tally.hear)
     file = CredentialsFile(config.credentials_file, directory)
-    place = {"config": config.path, "credentials_file": config.credentials_file, "aws_config": config_file(os.environ)}
-    files = AwsFiles(config.credentials_file, config_file(os.environ), os.environ, inherited)
+    aws_config = aws_config_file(os.environ)
+    place = {"config": config.path, "credentials_file": config.credentials_file, "aws_config": aws_config}
+    files = AwsFiles(config.credentials_file, aws_config, os.environ, inherited)
     delivery = Delivery(
         file,
         config.config_id,

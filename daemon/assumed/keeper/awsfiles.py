@@ -9,18 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assumed.config.places import passed_credentials
 from assumed.core.errors import FileRefused
 from assumed.core.model import Role
 from assumed.core.reading import read_section
 from assumed.core.source import Section, SourceProfile, fingerprint, read_source
+from assumed.paths import passed_credentials
 
 HEADER = re.compile(rb"^\[([^\]\n]*)\]", re.MULTILINE)
-
-
-def config_file(environ: Mapping[str, str]) -> Path:
-    """The AWS config file, where every SDK looks for it."""
-    return Path(os.path.expandvars(environ.get("AWS_CONFIG_FILE") or "~/.aws/config")).expanduser()
 
 
 class Sections:
@@ -142,7 +137,8 @@ class AwsFiles:
         if role.web_identity_token_file is not None:
             return [Path(role.web_identity_token_file)]
         profile = self.sources.get(role.source())
-        return [Path(token).expanduser() for token in profile.token_files] if profile else []
+        names = profile.token_files if profile else ()
+        return [Path(os.path.expanduser(token)) for token in names]  # noqa: PTH111 (raises less)
 
 
 def _newer(known: SourceProfile | None, seen: SourceProfile) -> SourceProfile:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from assumed.core.errors import AssumedError, FileRefused
-from assumed.edge.control import Answer, ControlServer, Request, socket_path
+from assumed.edge.control import Answer, ControlServer, Request, place_socket
 from assumed.edge.lock import InstanceLock
-from assumed.edge.store import state_dir
-from assumed.files import make_private_dir
+from assumed.files.state import claim, make_state_dir
+from assumed.paths import real_path
 
 
 class Post:
@@ -20,16 +20,16 @@ class Post:
 
     def __init__(self, credentials_file: Path) -> None:
         self._credentials_file = credentials_file
-        self.directory = state_dir(credentials_file)
-        make_private_dir(self.directory)
-        self._lock = InstanceLock(self.directory / "lock")
+        self._real = real_path(credentials_file)
+        self.directory = claim(credentials_file)
+        self._lock = InstanceLock(self.directory / "lock", self._real)
         self._control: ControlServer | None = None
         self._answer: Callable[[Request], Answer] | None = None
 
     def listen(self, answer: Callable[[Request], Answer]) -> None:
         """Answer requests on the control socket from now on."""
         self._answer = answer
-        self._control = ControlServer(socket_path(self.directory), answer)
+        self._control = ControlServer(place_socket(self.directory), answer)
         self._control.start()
 
     def stand(self) -> bool:
@@ -38,14 +38,12 @@ class Post:
         Raises AlreadyRunning when another daemon has taken them meanwhile, and AssumedError when the credentials
         file is another one now: its link has been pointed elsewhere, and with it every reader's state directory.
         """
-        if state_dir(self._credentials_file) != self.directory:
-            raise AssumedError(
-                f"{self._credentials_file} leads to another directory than at the start; start assumed again"
-            )
+        if real_path(self._credentials_file) != self._real:
+            raise AssumedError(f"{self._credentials_file} leads to another file than at the start; start assumed again")
         lost_lock = not self._lock.stands()
         if lost_lock:
-            make_private_dir(self.directory)
-            lock = InstanceLock(self.directory / "lock")
+            make_state_dir(self.directory)
+            lock = InstanceLock(self.directory / "lock", self._real)
             self._lock.release()
             self._lock = lock
         if self._control is None or self._answer is None or self._control.stands():

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from assumed.config import Config
-from assumed.core.errors import FileRefused, FileUnsettled
+from assumed.core.errors import FileUnsettled
 from assumed.edge.credentials_file import CredentialsFile
-from assumed.edge.store import state_dir
+from assumed.files.state import remove
+from assumed.paths import state_dir
 
 from .post import Post
 
@@ -25,6 +23,8 @@ class Purged:
 
     profiles: tuple[str, ...]
     state: Path | None
+    left: tuple[str, ...] = ()
+    """What lies in the state directory and is not of assumed: then the directory stays."""
 
 
 def purge(config: Path, credentials_file: Path) -> Purged:
@@ -39,11 +39,11 @@ def purge(config: Path, credentials_file: Path) -> Purged:
     owner = Config(config, (), credentials_file).config_id
     post = Post(credentials_file)
     try:
-        removed = _without_profiles(CredentialsFile(credentials_file, directory), owner)
-        _remove_tree(directory)  # as long as the lock in it is ours
+        removed = _without_profiles(CredentialsFile(credentials_file, post.directory), owner)
+        left = remove(post.directory)  # as long as the lock in it is ours
     finally:
         post.leave()
-    return Purged(removed, directory if existed else None)
+    return Purged(removed, post.directory if existed else None, tuple(left))
 
 
 def _without_profiles(file: CredentialsFile, owner: str) -> tuple[str, ...]:
@@ -55,13 +55,3 @@ def _without_profiles(file: CredentialsFile, owner: str) -> tuple[str, ...]:
                 raise
             time.sleep(unsettled.retry_in)
     return ()
-
-
-def _remove_tree(directory: Path) -> None:
-    found = os.lstat(directory)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise FileRefused(f"{directory} is no directory of yours", "Look at what lies there, and remove it by hand")
-    try:
-        shutil.rmtree(directory)
-    except OSError as error:
-        raise FileRefused(f"cannot remove {directory}: {error.strerror}", "Remove it by hand") from error

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
 from assumed.config import Config, find, host_facts, load, read
-from assumed.config.places import named_credentials_file
 from assumed.core.errors import ConfigError
-from assumed.edge.store import state_dir
+from assumed.paths import exists, named_credentials_file, state_dir
 
 # A shell that starts the daemon may have these exported; they are its own business. `credential_source =
 # "Environment"` asks for them by name. (Trap 16 of the contract.)
@@ -52,6 +51,6 @@ def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]
         return parse(text), None
     except ConfigError as error:
         last_good = state_dir(named_credentials_file(text, path, os.environ)) / "config.last-good.toml"
-        if not last_good.exists():
+        if not exists(last_good):
             raise
         return parse(read(last_good)), error

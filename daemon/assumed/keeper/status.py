@@ -16,7 +16,8 @@ from assumed.core.reading import read_sections
 from assumed.core.rivals import NOBODY
 from assumed.edge.clock import SystemClock
 from assumed.edge.credentials_file import CredentialsFile
-from assumed.edge.store import Store, iso, state_dir
+from assumed.edge.store import Store, iso
+from assumed.paths import state_dir
 
 Document = dict[str, Any]
 Sections = Mapping[str, Mapping[str, str] | None]
@@ -55,12 +56,10 @@ def offline(config: Config) -> Document:
     """The document without a daemon: what is on the disk."""
     directory = state_dir(config.credentials_file)
     file = CredentialsFile(config.credentials_file, directory)
-    store = Store(directory) if directory.is_dir() else None
+    store = Store(directory)
     disk = read_disk(file, config.roles)
     now = SystemClock().now()
-    roles = [
-        role_document(role, store.load(role.profile) if store else None, Known(), disk, now) for role in config.roles
-    ]
+    roles = [role_document(role, store.load(role.profile), Known(), disk, now) for role in config.roles]
     about = file_document(config, None, disk.error)
     return {"daemon": None, "roles": roles, "credentials_file": about, "events": []}
 

@@ -17,13 +17,15 @@ from assumed.core import consumer
 from assumed.core.errors import AssumedError, ConfigError, NotKept, NotRunning, OtherConfiguration, RenewalFailed
 from assumed.core.model import Session
 from assumed.edge.clock import SystemClock
-from assumed.edge.control import ask, socket_path
+from assumed.edge.control import ask
 from assumed.edge.endpoint import Reply, refusal
 from assumed.edge.privacy import hide_memory
-from assumed.edge.store import Store, account_of, expiration_told, state_dir
+from assumed.edge.store import Store, account_of, expiration_told
 from assumed.files.stamp import Stamp, is_same, stamp_of
+from assumed.files.state import claim
+from assumed.paths import aws_config_file, socket_path
 
-from .awsfiles import Sections, config_file
+from .awsfiles import Sections
 from .start import take_shell_variables, usable_config
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def supplied(config_path: Path | None, profiles: Sequence[str], said: Said) -> I
     for profile in profiles:
         if profile not in enabled:
             raise NotKept(profile, enabled)
-    supply = Supply(config, profiles, state_dir(config.credentials_file), inherited, said)
+    supply = Supply(config, profiles, claim(config.credentials_file), inherited, said)
     try:
         yield supply
     finally:
@@ -139,11 +141,11 @@ class Supply:
 
     def settings_of(self, profile: str) -> str:
         """An AWS config file for a consumer of this profile: its settings, and no credentials."""
-        return consumer.configuration(Sections(config_file(os.environ)), profile)
+        return consumer.configuration(Sections(aws_config_file(os.environ)), profile)
 
     def region_of(self, profile: str) -> str | None:
         """The region of a profile: that of `~/.aws/config` first, as everywhere in AWS."""
-        own = Sections(config_file(os.environ))(f"profile {profile}") or {}
+        own = Sections(aws_config_file(os.environ))(f"profile {profile}") or {}
         role = self._config.role(profile)
         return own.get("region") or (role.region if role else None)
 

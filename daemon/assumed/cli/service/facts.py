@@ -16,15 +16,15 @@ from assumed.config import Config, find, host_facts, load, read
 from assumed.core import carried
 from assumed.core.errors import AssumedError, ConfigError, NotRunning
 from assumed.core.units import Wanted
-from assumed.edge.control import ask, socket_path
+from assumed.edge.control import ask
 from assumed.edge.service.execute import acting_as
 from assumed.edge.service.found import taken_along
 from assumed.edge.service.manager import Manager
 from assumed.edge.service.plan import Wish
 from assumed.edge.service.program import program, run_as
 from assumed.edge.service.site import Account, Site, account_of, refuse_anothers, site_of
-from assumed.edge.store import state_dir
 from assumed.edge.surroundings import Finding, started_programs
+from assumed.paths import socket_path, state_dir
 
 SHELLS_OWN = (
     *("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),

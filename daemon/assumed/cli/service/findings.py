@@ -77,10 +77,9 @@ def needs(choice: Choice, installed: Installed, config: Config) -> Needs:
     """What this configuration needs of this service."""
     from assumed.config.named import found_only_here
     from assumed.config.service import Needs
-    from assumed.edge.control import socket_path
     from assumed.edge.service.program import PLAIN_PATH
-    from assumed.edge.store import state_dir
     from assumed.edge.surroundings import asked_of_environment, started_programs
+    from assumed.paths import socket_path, state_dir
 
     here, there = choice.environ.get("PATH", os.defpath), installed.variables
     real, home = real_places(choice, config)

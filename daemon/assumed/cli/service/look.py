@@ -138,7 +138,7 @@ def _unusable(error: ConfigError) -> Finding:
 
 def _credentials_file(choice: Choice, config: Config | None) -> tuple[Path, Path] | None:
     """The configuration, and whose profiles it is about: also where it cannot be used. None where that is not told."""
-    from assumed.config.places import named_credentials_file
+    from assumed.paths import named_credentials_file
 
     if config is not None:
         return config.path, config.credentials_file

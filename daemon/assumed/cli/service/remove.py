@@ -135,8 +135,11 @@ def _purge(choice: Choice, config: Path, credentials_file: Path) -> None:
         if purged.profiles:
             names = counted(len(purged.profiles), "profile")
             tell("ok", str(credentials_file), f"loses {names}: {', '.join(purged.profiles)}")
-        if purged.state is not None:
-            tell("ok", str(purged.state), "is removed")
+        if purged.left:
+            kept = ", ".join(purged.left[:3])
+            tell("warning", str(purged.state), f"kept (it contains {kept}, which assumed has not written)")
+        elif purged.state is not None:
+            tell("ok", str(purged.state), "removed")
 
 
 def _remove_example(choice: Choice) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from assumed.config.places import find
+from assumed.config import find
 from assumed.config.service import TEMPORARY, Installed
 from assumed.core import carried
 from assumed.core.errors import ConfigError
