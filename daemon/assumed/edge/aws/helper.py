@@ -12,6 +12,7 @@ from typing import Any
 from botocore import credentials as boto_credentials
 
 from .passed import provider
+from .sts import read_token
 
 
 class Helper(subprocess.Popen[bytes]):
@@ -36,6 +37,21 @@ class Helper(subprocess.Popen[bytes]):
                 os.killpg(self.pid, signal.SIGKILL)
 
 
+class TokenFile:
+    """A web identity token for botocore's provider: read anew each time, from a regular file, and no more than fits."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __call__(self) -> str:
+        return read_token(Path(self._path))
+
+
+def use_token_file(provider: Any) -> None:
+    """Have a web identity provider of botocore's read its token so."""
+    provider._token_loader_cls = TokenFile  # noqa: SLF001 - botocore offers no other way in
+
+
 class Builder(boto_credentials.ProfileProviderBuilder):
     """botocore's builder of profile providers, with our Popen in its process providers, and what systemd passes."""
 
@@ -53,6 +69,11 @@ class Builder(boto_credentials.ProfileProviderBuilder):
     def process_provider(self, profile: str) -> boto_credentials.ProcessProvider:
         """A `credential_process` provider for `profile`."""
         return self._create_process_provider(profile)
+
+    def _create_web_identity_provider(self, profile_name: str, disable_env_vars: bool) -> Any:
+        one = super()._create_web_identity_provider(profile_name, disable_env_vars)  # type: ignore[misc] # no such stub
+        use_token_file(one)
+        return one
 
     def _create_process_provider(self, profile_name: str) -> boto_credentials.ProcessProvider:
         session = self._boto_session

@@ -19,8 +19,13 @@ from botocore.parsers import ResponseParserError
 from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Instant, Role, Session
 from assumed.core.refusals import advice_for, kind_of, too_long
+from assumed.files import read_limited
+
+from . import http
 
 CHAINED_MAX = 3600
+TOKEN_LIMIT = 64 * 1024
+"""Bytes; STS takes a web identity token of 20,000 characters."""
 
 # Ours is the one retry loop: botocore's own would multiply it. Its default time-outs (60 s each) would let a
 # silent server hold a worker for minutes.
@@ -136,20 +141,24 @@ def _request(role: Role, seconds: int) -> dict[str, Any]:
 
 def _web_identity_request(role: Role, seconds: int) -> dict[str, Any]:
     # Read at every call: Kubernetes rotates the token under the same name.
-    path = Path(role.web_identity_token_file or "")
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise RenewalFailed(
-            FailureKind.SOURCE_DEAD, "TokenFile", f"cannot read {path}: {reason}", "have its issuer write the token"
-        ) from None
+    token = read_token(Path(role.web_identity_token_file or ""))
     request = {"RoleArn": role.role_arn, "RoleSessionName": role.role_session_name, "DurationSeconds": seconds}
     if role.policy:
         request["Policy"] = role.policy
     if role.policy_arns:
         request["PolicyArns"] = [{"arn": arn} for arn in role.policy_arns]
     return {**request, "WebIdentityToken": token}
+
+
+def read_token(path: Path) -> str:
+    """A web identity token. Raises RenewalFailed."""
+    try:
+        return read_limited(path, TOKEN_LIMIT).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise RenewalFailed(
+            FailureKind.SOURCE_DEAD, "TokenFile", f"cannot read {path}: {reason}", "have its issuer write the token"
+        ) from None
 
 
 def _answer(response: Mapping[str, Any], order: Order, seconds: int, asked: Instant, answered: Instant) -> Answer:
@@ -224,6 +233,8 @@ def _refusal(error: boto.ClientError, role: Role, now: Callable[[], Instant]) ->
 def _no_answer(error: boto.BotoCoreError, role: Role) -> RenewalFailed:
     """No refusal but no answer either: the network, a time-out, or a request that botocore itself rejects."""
     code = type(error).__name__
+    if (explained := http.explained(error)) is not None:
+        return explained
     if isinstance(error, boto.NoRegionError):
         return no_region(role.source())
     if isinstance(error, boto.ParamValidationError):
