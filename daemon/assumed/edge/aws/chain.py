@@ -128,6 +128,10 @@ class Chain:
         for helper in self._helpers:
             helper.kill_all()
 
+    def waits_for_helper(self) -> bool:
+        """Whether a helper process has not ended yet."""
+        return any(helper.is_waited_for for helper in self._helpers)
+
     def _failure(self, error: Exception) -> RenewalFailed:
         """What a provider's exception means. A helper's own words are left out: they may hold what it guards."""
         helper = self._helpers[-1] if self._helpers else None

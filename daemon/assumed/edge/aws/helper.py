@@ -18,20 +18,20 @@ from .sts import read_token
 class Helper(subprocess.Popen[bytes]):
     """A `credential_process`, the leader of a process group of its own."""
 
-    _waited_for = False
+    is_waited_for = False
 
     def communicate(self, *arguments: Any, **options: Any) -> tuple[bytes, bytes]:
         """As in Popen: until the helper has ended, and all who hold its output have."""
-        self._waited_for = True
+        self.is_waited_for = True
         try:
             return super().communicate(*arguments, **options)
         finally:
-            self._waited_for = False
+            self.is_waited_for = False
 
     def kill_all(self) -> None:
         """Kill the group, as long as it is waited for: a helper that has left a child behind is gone itself."""
         # Not reaped before communicate() returns, so the number of the group cannot be another's by now.
-        if self._waited_for or self.returncode is None:
+        if self.is_waited_for or self.returncode is None:
             # Gone in this instant; or a program of another user's (sudo), whom we cannot kill.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
