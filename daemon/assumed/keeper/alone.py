@@ -137,7 +137,10 @@ class Alone:
         """The daemon or another process may have brought a session; what is not the role's any more goes first. One of
         ours that the disk did not take, or has lost, is stored: readers find nothing else."""
         there, known, now = self._store.stored(profile), self._book.states[profile].session, self._clock.now()
-        if there is not None and not self._book.is_current(profile, there.session.identity):
+        role_arn = self._book.roles[profile].role_arn
+        if there is not None and not (
+            self._book.is_current(profile, there.session.identity) and there.session.is_of(role_arn)
+        ):
             self._store.forget(profile)
             there = None
         if known is not None and known.left(now) > (there.session.left(now) if there else 0.0):
