@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from ipaddress import ip_address
+from urllib.parse import unquote, urlsplit
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _ENCODE = "percent-encode the user name and password in the URL (# is %23, / is %2F, ? is %3F, @ is %40)"
@@ -20,6 +21,32 @@ def host_of(url: str) -> str:
         return ""
 
 
+def is_of_this_machine(url: str) -> bool:
+    """Whether a URL's host is this machine: what is sent there passes no network."""
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    if host in ("localhost", "localhost.localstack.cloud") or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_unencrypted(url: str) -> bool:
+    """Whether what is sent to a URL can be read on its way."""
+    return url.lower().startswith("http://") and not is_of_this_machine(url)
+
+
+def passwords(url: str) -> list[str]:
+    """The password in a URL as it stands there and as it is meant, also where it should have been percent-encoded."""
+    user_info = re.sub(r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//", "", url.rpartition("@")[0])
+    password = user_info.partition(":")[2]
+    return list(dict.fromkeys(one for one in (password, unquote(password)) if one))
+
+
 def credential_fault(url: str) -> Fault | None:
     """Why host and port of a URL cannot be told from its user name and password, or at all."""
     if re.search(r"[\s\x00-\x1f\x7f]", url):
@@ -27,7 +54,7 @@ def credential_fault(url: str) -> Fault | None:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "is not a valid URL", "expected e.g. http://host:port"
+        return "is not a valid URL", "expected e.g. http://proxy.example.com:8080"
     if "@" in url.partition("://")[2].removeprefix(parts.netloc):
         # Cut off at the first of them, what is left of the password would be taken for a host and a port.
         return "has a user name or password that contains #, / or ?", _ENCODE
@@ -35,7 +62,7 @@ def credential_fault(url: str) -> Fault | None:
         valid = bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
-    return None if valid else ("has no valid host and port", "expected e.g. http://host:port")
+    return None if valid else ("has no valid host and port", "expected e.g. http://proxy.example.com:8080")
 
 
 def proxy_fault(url: str) -> Fault | None:
@@ -45,7 +72,7 @@ def proxy_fault(url: str) -> Fault | None:
     if scheme.startswith("socks"):
         return "is a SOCKS proxy, which is not supported", "use the address of an HTTP proxy"
     if scheme not in ("http", "https"):
-        return "has a scheme other than http and https", "expected e.g. http://host:port"
+        return "has a scheme other than http and https", "expected e.g. http://proxy.example.com:8080"
     fault = credential_fault(url if named else f"http://{url.removeprefix('//')}")
     if fault is None and not url.isascii():
         return (

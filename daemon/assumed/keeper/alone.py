@@ -31,7 +31,7 @@ from assumed.files.stamp import Stamp
 
 from .awsfiles import AwsFiles, config_file
 from .book import Book
-from .start import secrets_in
+from .start import guard_environment
 from .supply import BEAT
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Alone:
         """`directory` is the state directory, `inherited` what the environment held of credentials, `checked` the
         version of the file that `config` answers for. `locked`: the profile's own lock is held for us. Raises NotKept.
         """
-        logs.guard("environment", *secrets_in(inherited))
+        guard_environment(inherited)
         self.checked = checked
         self._profile = profile
         self._locked = profile if locked else None

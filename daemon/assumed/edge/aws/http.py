@@ -81,8 +81,14 @@ class Session(boto_session.Session):
 
     def create_client(self, *arguments: Any, **options: Any) -> Any:
         """As botocore's. Raises UnusableAddress for an endpoint URL that cannot be read."""
-        client: Any = super().create_client(*arguments, **options)
-        fault = credential_fault(client.meta.endpoint_url)
+        try:
+            client: Any = super().create_client(*arguments, **options)
+            fault = credential_fault(client.meta.endpoint_url)
+        except ValueError as error:
+            _, invalid, url = str(error).partition("Invalid endpoint: ")
+            if not invalid:
+                raise
+            fault = credential_fault(url) or ("is not a valid URL", "expected e.g. https://sts.example.com")
         if fault is not None:
             raise UnusableAddress(fault=f"the endpoint URL of {arguments[0]} {fault[0]}", advice=fault[1])
         # botocore has no public way to the HTTP session of a client.
