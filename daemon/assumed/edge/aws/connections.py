@@ -8,6 +8,7 @@ import io
 import os
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from botocore import awsrequest
@@ -19,20 +20,44 @@ LIMIT = 64 * 1024
 class Call:
     """One call on its way: how much it may still read, and the socket that it uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, send: Callable[[], Any]) -> None:
         self.left = LIMIT
-        self.ended = threading.Event()
+        self.over = False
+        """Whether nothing more may be sent for it: it has ended, or is to."""
+        self.done = False
+        """Whether its thread is through with it."""
         self.answer: Any = None
         self.error: BaseException | None = None
+        self.ended = threading.Lock()
+        """Held until the call has ended."""
+        self.ended.acquire()
+        self._send = send
         self._lock = threading.Lock()
-        self._over = False
         self._fd = -1
         """A duplicate: the socket's own object is gone once TLS wraps it, its number may be another's."""
+
+    def make(self) -> None:
+        """Send, in the thread that is the call's meanwhile."""
+        here.call = self
+        try:
+            self.answer = self._send()
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits for it
+            self.error = error
+        del here.call
+        with self._lock:
+            self.over = True
+            if self._fd >= 0:
+                os.close(self._fd)
+            self._fd = -1
+
+    def finish(self) -> None:
+        """Let go of the one who waits."""
+        self.ended.release()
 
     def use(self, sock: Any) -> None:
         """Note the socket. Raises TimeoutError when the call is over: an abandoned one must not be sent after all."""
         with self._lock:
-            if self._over:
+            if self.over:
                 raise TimeoutError("the call is over")
             if self._fd >= 0:
                 os.close(self._fd)
@@ -47,21 +72,13 @@ class Call:
     def cut(self) -> None:
         """End the call, from another thread."""
         with self._lock:
-            self._over = True
+            self.over = True
             if self._fd < 0:
                 return
             sock = socket.socket(fileno=self._fd)
             with contextlib.suppress(OSError):  # the other side has just closed it
                 sock.shutdown(socket.SHUT_RDWR)
             sock.detach()
-
-    def release(self) -> None:
-        """Let go of the socket: the call has ended."""
-        with self._lock:
-            self._over = True
-            if self._fd >= 0:
-                os.close(self._fd)
-            self._fd = -1
 
 
 here = threading.local()

@@ -57,5 +57,5 @@ class Hosts:
         with self._lock:
             if time.monotonic() - began < SLOW:
                 self._held.discard(host)
-            elif self._answered.get(host, -1.0) < began:  # else only this one call was unlucky
+            elif self._answered.get(host, -1.0) <= began:  # else only this one call was unlucky
                 self._held.add(host)

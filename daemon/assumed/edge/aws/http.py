@@ -10,6 +10,7 @@ socket can end (name resolution) is abandoned, and its answer dropped.
 from __future__ import annotations
 
 import os
+import queue
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from assumed.config.urls import credential_fault, host_of, proxy_fault
 from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind
 
-from .connections import LIMIT, Call, Pool, TlsPool, here
+from .connections import LIMIT, Call, Pool, TlsPool
 from .hosts import HostHeld, Hosts
 
 DEADLINE = 10.0
@@ -29,6 +30,8 @@ DEADLINE = 10.0
 below the 60 s in which the end of an outage is noticed."""
 GRACE = 1.0
 """Seconds for a thread to end once its socket has been shut down."""
+MOST_IDLE = 10
+"""Threads kept for the next calls: to start one costs a tenth of a call."""
 MOST_ABANDONED = 20
 """Threads that are still stuck in calls that are over: with more, no further call is begun."""
 
@@ -122,28 +125,12 @@ class Bounded:
             raise UnusableAddress(fault=f"{_proxy_variable(url)} {fault[0]}", advice=fault[1])
 
     def _send_in_thread(self, request: Any, host: str) -> Any:
-        call = Call()
-
-        def send() -> None:
-            here.call = call
-            try:
-                call.answer = self._session.send(request)
-            except BaseException as error:  # noqa: BLE001 - raised in the thread that waits for it
-                call.error = error
-            finally:
-                call.release()
-                call.ended.set()
-
-        thread = threading.Thread(target=send, name=f"call to {host}", daemon=True)
-        _abandoned.check()
-        try:
-            thread.start()
-        except RuntimeError as error:  # the user's processes have used up all threads
-            raise boto.HTTPClientError(error=error) from None
-        if not call.ended.wait(DEADLINE):
+        call = Call(lambda: self._session.send(request))
+        _threads.run(call)
+        if not call.ended.acquire(timeout=DEADLINE):
             call.cut()
-            if not call.ended.wait(GRACE):
-                _abandoned.add(thread)
+            if not call.ended.acquire(timeout=GRACE):
+                _threads.abandon(call)
             raise NoAnswerInTime(host=host, seconds=DEADLINE)
         if call.left < 0:
             raise AnswerTooLong(host=host, limit=LIMIT)
@@ -158,24 +145,52 @@ def _proxy_variable(url: str) -> str:
     return next((one for one in (name, name.upper()) if os.environ.get(one)), "the system's proxy")
 
 
-class _Abandoned:
+class _Threads:
+    """Threads that make calls: a call takes one that is idle, or a new one."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._threads: set[threading.Thread] = set()
+        self._idle: list[queue.SimpleQueue[Call]] = []
+        """Where each idle thread waits for its next call."""
+        self._abandoned: set[Call] = set()
 
-    def check(self) -> None:
-        """Raises TooManyStuck."""
-        if not self._threads:
+    def run(self, call: Call) -> None:
+        """Have the call made. Raises TooManyStuck, and HTTPClientError when no thread can be started."""
+        with self._lock:
+            if len(self._abandoned) >= MOST_ABANDONED:
+                raise TooManyStuck(count=len(self._abandoned))
+            inbox = self._idle.pop() if self._idle else None
+        if inbox is not None:
+            inbox.put(call)
             return
+        try:
+            threading.Thread(target=self._work, args=[call], name="http", daemon=True).start()
+        except RuntimeError as error:  # the user's processes have used up all threads
+            raise boto.HTTPClientError(error=error) from None
+
+    def abandon(self, call: Call) -> None:
+        """Count the call as stuck until it ends."""
         with self._lock:
-            self._threads = {thread for thread in self._threads if thread.is_alive()}
-            if len(self._threads) >= MOST_ABANDONED:
-                raise TooManyStuck(count=len(self._threads))
+            if not call.done:
+                self._abandoned.add(call)
 
-    def add(self, thread: threading.Thread) -> None:
-        with self._lock:
-            self._threads.add(thread)
+    def _work(self, call: Call) -> None:
+        inbox: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        while True:
+            call.make()
+            with self._lock:
+                call.done = True
+                self._abandoned.discard(call)
+                keep = len(self._idle) < MOST_IDLE
+                if keep:
+                    self._idle.append(inbox)
+            # Not sooner: the next call of the one who waits for this takes this thread.
+            call.finish()
+            if not keep:
+                return
+            del call  # with its answer, which is nobody's any more
+            call = inbox.get()
 
 
-_abandoned = _Abandoned()
+_threads = _Threads()
 _hosts = Hosts()
