@@ -114,8 +114,8 @@ class Instant:
 def contradiction(principal_arn: str, role_arn: str) -> str:
     """In what an answer's principal is not of the role that was asked for; empty where nothing contradicts.
 
-    Only what the answer's ARN names counts: MinIO's is empty, Ceph's has no account. STS drops a role's path, and the
-    case of a role's name does not matter to IAM.
+    Only what the answer's ARN names counts: other servers' (MinIO, Ceph) name no account, or no partition of AWS's.
+    STS drops a role's path, and the case of a role's name does not matter to IAM.
     """
     is_now, asked = _parts(principal_arn), _parts(role_arn)
     return next((what for what, value in is_now.items() if value and asked[what] and value != asked[what]), "")
@@ -130,6 +130,7 @@ def _parts(arn: str) -> dict[str, str]:
         name = path[-2] if len(path) > 1 else path[0]  # the session's name, which comes last, holds no slash
     elif kind == "role" and path:
         name = path[-1]
+    partition = partition if partition.startswith("aws") else ""
     return {"partition": partition, "account": account, "role name": name.lower()}
 
 
