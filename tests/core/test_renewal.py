@@ -98,6 +98,7 @@ DELAYS = {
     FailureKind.SOURCE_DEAD: [15, 30, 60, 60],
     FailureKind.NEEDS_LOGIN: [15, 30, 60, 60],
     FailureKind.MISCONFIGURED: [3600, 3600],
+    FailureKind.WRONG_PRINCIPAL: [15, 30, 60, 120, 240, 480, 600, 600],
 }
 
 

@@ -137,7 +137,7 @@ def test_of_a_key_id_the_end_stays(kind: str) -> None:
         'File "/opt/x/copy/daemon/assumed/keeper/keeper.py", line 59, in run',
         "da39a3ee5e6b4b0d3255bfef95601890afd80709",
         "/home/natan/a-rather-long-name-of-a-directory-for-a-file/" + "and-more/" * 8 + "config.toml",
-        "https://sts.us-west-2.amazonaws.com/?Action=AssumeRole",
+        "https://sts.us-west-2.amazonaws.com/AssumeRole",
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "User: arn:aws:iam::123456789012:user/natan is not authorized to perform: sts:AssumeRole",
     ],

@@ -22,15 +22,17 @@ from assumed.paths import state_dir
 from core.make import START, session
 
 SECONDS = st.floats(0, 5e9, allow_nan=False)
+KEY = st.from_regex(r"[A-Za-z0-9_]{1,128}", fullmatch=True)
+SECRET = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="\"'"), min_size=1)
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 SESSIONS = st.builds(
     Session,
     profile=st.from_regex(r"[A-Za-z0-9_.@/%-]{1,30}", fullmatch=True),
-    access_key_id=TEXT,
-    secret_access_key=TEXT,
-    session_token=TEXT,
+    access_key_id=KEY,
+    secret_access_key=SECRET,
+    session_token=SECRET,
     expiration=SECONDS,
-    issued_at=SECONDS,
+    issued_at=SECONDS.map(lambda seconds: seconds + 5e9),
     life=SECONDS,
     received=st.builds(Instant, SECONDS, SECONDS, st.text(max_size=10)),
     principal_arn=TEXT,
@@ -59,10 +61,10 @@ def test_a_session_comes_back_as_it_was(store: Store, one: Session) -> None:
 
 def test_another_profile_of_almost_that_name_has_a_file_of_its_own(store: Store) -> None:
     names = ["prod", "Prod", "PROD", "pro/d", "pro=2Fd", "pro.d"]
-    for name in names:
-        store.save(session(profile=name, access_key_id=f"ASIA{name}"))
+    for number, name in enumerate(names):
+        store.save(session(profile=name, access_key_id=f"ASIA{number}"))
 
-    assert [store.load(name).access_key_id for name in names] == [f"ASIA{name}" for name in names]  # type: ignore[union-attr]
+    assert [store.load(name).access_key_id for name in names] == [f"ASIA{n}" for n in range(len(names))]  # type: ignore[union-attr]
 
 
 def test_a_file_that_folds_case_onto_another_profile_is_not_taken_for_it(store: Store) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from botocore.utils import parse_timestamp
 
 from assumed import __version__
 from assumed.core.errors import RenewalFailed
@@ -207,14 +207,14 @@ def canned(monkeypatch: pytest.MonkeyPatch) -> Iterator[Canned]:
 
 
 WHOLE = {
-    "AccessKeyId": "ASIATEST",
+    "AccessKeyId": "ASIATEST00000000",
     "SecretAccessKey": "secret",
     "SessionToken": "token",
     "Expiration": iso(time.time() + 3600),
 }
 
 
-def answer(credentials: dict[str, str], user: str = f"<Arn>{arn('x')}</Arn>") -> bytes:
+def answer(credentials: dict[str, str], user: str = f"<Arn>{arn('my-role')}</Arn>") -> bytes:
     keys = "".join(f"<{name}>{value}</{name}>" for name, value in credentials.items())
     content = f"<Credentials>{keys}</Credentials><AssumedRoleUser>{user}</AssumedRoleUser>"
     return f"<AssumeRoleResponse><AssumeRoleResult>{content}</AssumeRoleResult></AssumeRoleResponse>".encode()
@@ -281,25 +281,36 @@ def test_a_server_that_does_not_say_who_we_are_now_is_served_by_the_role_that_wa
 
 
 @pytest.mark.parametrize(
-    "instant",
+    "form",
     [
-        "2037-11-24T08:00:00Z",
-        "2037-11-24T08:00:00.123Z",
-        "2037-11-24T08:00:00.123456789Z",
-        "2037-11-24T09:00:00+01:00",
-        "2037-11-24T08:00:00",
-        "20371124T080000Z",
-        "Tue, 24 Nov 2037 08:00:00 GMT",
-        "2142662400",
-        "2142662400.5",
+        "%Y-%m-%dT%H:%M:%SZ",
+        "%Y-%m-%dT%H:%M:%S.123Z",
+        "%Y-%m-%dT%H:%M:%S.123456789Z",
+        "%Y-%m-%dT%H:%M:%S+00:00",
+        "%Y-%m-%dT%H:%M:%S",
+        "%Y%m%dT%H%M%SZ",
+        "%a, %d %b %Y %H:%M:%S GMT",
+        "%s",
+        "%s.5",
     ],
 )
-def test_an_expiration_in_any_form_is_read_as_botocore_reads_it(canned: Canned, aws: Home, instant: str) -> None:
+def test_an_expiration_in_any_form_is_read_as_botocore_reads_it(canned: Canned, aws: Home, form: str) -> None:
+    ends = int(time.time()) + 1800
+    instant = datetime.fromtimestamp(ends, UTC).strftime(form.replace("%s", str(ends)))
     canned.body = answer({**WHOLE, "Expiration": instant})
 
     session = aws.assume(role()).session
 
-    assert session.expiration == pytest.approx(parse_timestamp(instant).timestamp(), abs=1e-3)
+    assert session.expiration == pytest.approx(ends, abs=0.6)
+
+
+@pytest.mark.parametrize("instant", ["2526-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "33000000000"])
+def test_an_expiration_beyond_what_was_asked_for_is_not_believed(canned: Canned, aws: Home, instant: str) -> None:
+    canned.body = answer({**WHOLE, "Expiration": instant})
+
+    session = aws.assume(role(duration_seconds=900)).session
+
+    assert session.expiration == session.issued_at + 900
 
 
 def test_sts_is_told_who_asks(sts: FakeSts, aws: Home, monkeypatch: pytest.MonkeyPatch) -> None:

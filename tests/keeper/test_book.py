@@ -193,10 +193,13 @@ def test_a_parents_new_session_is_a_new_source_for_its_child() -> None:
 
 def test_restored_sessions_are_those_of_the_role_as_it_is_now() -> None:
     made = book()
-    right = session(profile="a", identity=made.identities["a"], request=made.requests["a"])
+    arn = "arn:aws:sts::123456789012:assumed-role/{}/s"
+    facts = {"identity": made.identities["a"], "request": made.requests["a"]}
+    right = session(profile="a", principal_arn=arn.format("a"), **facts)
 
+    assert not made.restore(session(profile="a", principal_arn=arn.format("other"), **facts))
     assert made.restore(right)
-    assert not made.restore(session(profile="b", identity="another"))
+    assert not made.restore(session(profile="b", identity="another", principal_arn=arn.format("b")))
     assert made.states["a"].session == right
     assert not made.claim("b", at(0)), "the old session has to go first"
 

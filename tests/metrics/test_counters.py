@@ -28,6 +28,7 @@ KINDS = {
     "denied": {"error": "AccessDenied"},
     "throttled": {"error": "Throttling"},
     "misconfigured": {"error": "ValidationError"},
+    "wrong_principal": {"principal": "arn:aws:sts::999999999999:assumed-role/other/s"},
     "source_dead": {"error": "ExpiredToken"},
     "clock": {"error": "RequestExpired"},
     "transient": {"error": "InternalFailure", "status": 500},

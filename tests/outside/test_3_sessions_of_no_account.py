@@ -17,6 +17,7 @@ NOBODYS = {
     "no account": "arn:aws:sts:::assumed-role/data/s",
     "MinIO": "arn:minio:sts:::assumed-role/data/s",
     "no ARN": "data",
+    "nobody": "",
 }
 
 

@@ -40,6 +40,8 @@ class Behaviour:
     """The ARN in the answer, whatever role was asked for; empty: the answer names nobody."""
     expiration: str | None = None
     """The `Expiration` in the answer, word for word."""
+    credentials: Mapping[str, str] | None = None
+    """Elements of `Credentials` in the answer, word for word."""
     external_id: str | None = None
     """AssumeRole needs exactly this one."""
     mfa: bool = False
@@ -180,8 +182,9 @@ class Authority:
         account = (str(call.role_arn).split(":") + [""] * 5)[4] or ACCOUNT
         arn = f"arn:aws:sts::{account}:assumed-role/{str(call.role_arn).rpartition('/')[2]}/{call.session_name}"
         content, call.issued = self._issue(arn, how.session_seconds or call.duration or 3600, now, coded)
-        if how.expiration is not None:
-            content = re.sub("<Expiration>.*</Expiration>", element("Expiration", how.expiration), content)
+        given = {**(how.credentials or {}), **({"Expiration": how.expiration} if how.expiration is not None else {})}
+        for name, value in given.items():
+            content = re.sub(f"<{name}>.*</{name}>", lambda _, of=(name, value): element(*of), content)
         if how.principal == "":
             return answer(call.action, content)
         who = element("Arn", how.principal or arn) + element("AssumedRoleId", f"AROA0:{call.session_name}")

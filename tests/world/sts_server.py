@@ -30,6 +30,7 @@ class StsServer:
         self.peak_in_flight = 0
         self._arrived = arrived
         self._in_flight = 0
+        self.connections = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,6 +57,7 @@ class StsServer:
         assert task is not None
         self._tasks.add(task)
         self._writers.add(writer)
+        self.connections += 1
         try:
             while await self._one(reader, writer):
                 pass

@@ -19,6 +19,8 @@ from .render import Terminal, wrapped
 from .terminal import terminal_of, write
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from assumed.config import Config
     from assumed.edge.surroundings import Finding
 
@@ -61,7 +63,7 @@ def check(config_path: Path | None, as_json: bool) -> int:
 
     status, installed = _status(config), services(config.path)
     passed = any(service.passed_keys for _, service in installed)
-    findings = [*inspect(config, os.environ, passed_keys=passed), *_clock(status)]
+    findings = [*inspect(config, os.environ, passed_keys=passed), *_endpoints(config), *_clock(status)]
     findings += [*asleep(installed), *about(installed, config, status)]
     if as_json:
         shown = [asdict(finding) for finding in findings]
@@ -84,6 +86,18 @@ def _status(config: Config) -> dict[str, Any] | None:
         return ask(socket_path(state_dir(config.credentials_file)), {"command": "status"})
     except NotRunning:
         return None
+
+
+def _endpoints(config: Config) -> Iterable[Finding]:
+    """The endpoints that the roles' sources name."""
+    from assumed.config.network import endpoints
+    from assumed.keeper.awsfiles import AwsFiles
+    from assumed.paths import aws_config_file
+
+    files = AwsFiles(config.credentials_file, aws_config_file(os.environ), os.environ, {})
+    roots = [role for role in config.enabled() if role.parent is None]
+    files.look(roots)
+    return endpoints(url for url in files.endpoints(roots).values() if url is not None)
 
 
 def _clock(status: dict[str, Any] | None) -> list[Finding]:

@@ -54,11 +54,13 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
     """
     from assumed.core.consumer import environment
     from assumed.edge.endpoint import Endpoint
+    from assumed.keeper.start import KEY_LOG
 
     if command[0] == "--":
         command = command[1:]
     if not command:
         raise click.UsageError("a command is missing after --; for a shell: assumed exec PROFILE -- bash")
+    own = {name: os.environ[name] for name in (KEY_LOG,) if name in os.environ}
     with supply_of(config_path, [profile]) as supply, private_directory() as directory:
         first_session(supply, profile)
         supply.start()
@@ -69,7 +71,7 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
         with closing(Endpoint(token, supply.answer)) as endpoint:
             endpoint.start()
             inner = environment(
-                os.environ,
+                {**os.environ, **own},
                 url=endpoint.url(path_of(profile)),
                 token=token,
                 token_file=str(directory / "token"),

@@ -6,20 +6,19 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from assumed.core import carried
 from assumed.paths import CREDENTIALS_FILE, aws_config_file, default_credentials_file
 
 from .around import Profiles
 from .model import Config
+from .urls import is_of_this_machine
 
 CALLED = ("STS", "SSO", "SSO_OIDC", "SIGNIN")
 """Services of AWS that the daemon calls, by their names in `AWS_ENDPOINT_URL_…`: the others are for other programs."""
 METADATA = "AWS_EC2_METADATA_"
 OF_HELPERS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "ALL_PROXY", "all_proxy")
 """Not read by botocore (endpoint.py, httpsession.py), but by what is started: a credential_process, a hook."""
-OF_THIS_MACHINE = ("localhost", "localhost.localstack.cloud", "::1")
 _FILE_OF = {"AWS_CONFIG_FILE": aws_config_file, "AWS_SHARED_CREDENTIALS_FILE": default_credentials_file}
 
 
@@ -121,8 +120,4 @@ def _is_a_stand_in(name: str, here: str | None, there: str | None) -> bool:
     with the real one is right."""
     if name != carried.ENDPOINT or here is None or there is not None:
         return False
-    try:
-        host = urlsplit(here).hostname or ""
-    except ValueError:
-        return False
-    return host in OF_THIS_MACHINE or host.startswith("127.") or host.endswith(".localhost")
+    return is_of_this_machine(here)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .redaction import redacted
+from .redaction import HIDDEN, redacted
 
 PATHS = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 TRUST = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
@@ -56,8 +56,8 @@ def carried(environ: Mapping[str, str]) -> dict[str, str]:
 def shown(name: str, value: str) -> str:
     """The value as anybody may see it: no password of a proxy or an endpoint, no query, nothing like a credential."""
     if name in PROXIES or name.startswith(ENDPOINT):
-        value = _USER_INFO.sub(lambda match: f"{match[1] or ''}[hidden]@", value)
-        value = _QUERY.sub("?[hidden]", value)
+        value = _USER_INFO.sub(lambda match: f"{match[1] or ''}{HIDDEN}@", value)
+        value = _QUERY.sub(f"?{HIDDEN}", value)
     return redacted(value)
 
 

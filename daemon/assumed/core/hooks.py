@@ -34,6 +34,7 @@ STANDS: dict[FailureKind, float] = {
     FailureKind.NEEDS_LOGIN: 0.0,
     FailureKind.MISCONFIGURED: 0.0,
     FailureKind.DENIED: 15.0,
+    FailureKind.WRONG_PRINCIPAL: 15.0,
     FailureKind.SOURCE_DEAD: 30.0,
     FailureKind.CLOCK: 60.0,
 }

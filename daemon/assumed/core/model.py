@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -110,6 +111,44 @@ class Instant:
         return max(self.boot - earlier.boot, self.wall - earlier.wall)
 
 
+def contradiction(principal_arn: str, role_arn: str) -> str:
+    """In what an answer's principal is not of the role that was asked for; empty where nothing contradicts.
+
+    Only what the answer's ARN names counts: other servers' (MinIO, Ceph) name no account, or no partition of AWS's.
+    STS drops a role's path, and the case of a role's name does not matter to IAM.
+    """
+    is_now, asked = _parts(principal_arn), _parts(role_arn)
+    return next((what for what, value in is_now.items() if value and asked[what] and value != asked[what]), "")
+
+
+def _parts(arn: str) -> dict[str, str]:
+    fields = arn.split(":", 5)
+    _, partition, _, _, account, resource = fields if fields[0] == "arn" and len(fields) == 6 else [""] * 6
+    kind, *path = resource.split("/")
+    name = ""
+    if kind == "assumed-role" and path:
+        name = path[-2] if len(path) > 1 else path[0]  # the session's name, which comes last, holds no slash
+    elif kind == "role" and path:
+        name = path[-1]
+    partition = partition if partition.startswith("aws") else ""
+    return {"partition": partition, "account": account, "role name": name.lower()}
+
+
+ACCESS_KEY_ID = re.compile(r"\w{1,128}", re.ASCII)
+SECRET = re.compile(r"""[^\s"'\x00-\x20\x7f-\U0010ffff]{1,256}""")
+TOKEN = re.compile(r"""[^\s"'\x00-\x20\x7f-\U0010ffff]{1,20000}""")
+
+
+def malformed(access_key_id: str, secret_access_key: str, session_token: str) -> str:
+    """The first of the three that cannot be what it should be, by AWS's name; empty where all can."""
+    found = (
+        ("AccessKeyId", ACCESS_KEY_ID, access_key_id),
+        ("SecretAccessKey", SECRET, secret_access_key),
+        ("SessionToken", TOKEN, session_token),
+    )
+    return next((name for name, form, value in found if not form.fullmatch(value)), "")
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """What STS returned for a role, with what it was asked for. Its repr shows no secret."""
@@ -119,7 +158,7 @@ class Session:
     secret_access_key: str = field(repr=False)
     session_token: str = field(repr=False)
     expiration: float
-    """STS's own Expiration, POSIX seconds."""
+    """STS's own Expiration, POSIX seconds, and never later than was asked for."""
     issued_at: float
     """STS's own `Date` of the answer, POSIX seconds: the local clock may be wrong."""
     life: float
@@ -131,11 +170,8 @@ class Session:
     request: str
 
     def is_of(self, role_arn: str) -> bool:
-        """Whether this is a session of that role, as far as the two ARNs tell (another server may give no such ARN)."""
-        account, resource = self.principal_arn.split(":")[4:5], self.principal_arn.split(":assumed-role/")[1:]
-        if not resource:
-            return True
-        return account == role_arn.split(":")[4:5] and resource[0].split("/")[0] == role_arn.rsplit("/", 1)[-1]
+        """Whether this is a session of that role, as far as its principal tells (other servers give no such ARN)."""
+        return contradiction(self.principal_arn, role_arn) == ""
 
     def left(self, now: Instant) -> float:
         """Seconds of life left at `now`; 0 or less means expired. Correct with a wrong local clock.
@@ -162,6 +198,7 @@ class FailureKind(StrEnum):
     SOURCE_DEAD = "source_dead"
     NEEDS_LOGIN = "needs_login"
     MISCONFIGURED = "misconfigured"
+    WRONG_PRINCIPAL = "wrong_principal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,21 @@ SECRET = re.compile(
 )
 REDACTED = "[redacted]"
 
+# Of a URL neither user nor password, nor the query, in which a gateway's token may stand. Up to the last @: a password
+# may hold any character where someone forgot to percent-encode it. What follows a host's colon and is no port is the
+# beginning of such a password.
+_URL_USER = re.compile(r"((?:\b[A-Za-z][A-Za-z0-9+.-]*:)?//)[^\s\"'<>]+@")
+_URL_QUERY = re.compile(r"((?:\b[A-Za-z][A-Za-z0-9+.-]*:)?//[^\s\"'<>?]*\?)[^\s\"'<>]+")
+_URL_PORT = re.compile(
+    r"(//(?:[^\s:/@\"'<>?#\[\]]+|\[[0-9A-Fa-f:.]+\]):)(?![0-9]*(?:[\s/\"'<>?#.,;:)\]}]|$))[^\s\"'<>]+"
+)
+HIDDEN = "[hidden]"
+
 
 def redacted(text: str) -> str:
     """`text` with no credential of a known form; of a key id the last four characters stay."""
+    if "//" in text:
+        text = _URL_USER.sub(rf"\1{HIDDEN}@", text)
+        text = _URL_QUERY.sub(rf"\1{HIDDEN}", text)
+        text = _URL_PORT.sub(rf"\1{HIDDEN}", text)
     return SECRET.sub(REDACTED, KEY_ID.sub(lambda match: f"[key …{match[1][-4:]}]", text))

@@ -37,6 +37,7 @@ BACKOFF: dict[FailureKind, Backoff] = {
     FailureKind.SOURCE_DEAD: Backoff(15, 60),
     FailureKind.NEEDS_LOGIN: Backoff(15, 60),
     FailureKind.MISCONFIGURED: Backoff(3600, 3600),
+    FailureKind.WRONG_PRINCIPAL: Backoff(15, 600),
 }
 
 # Failures that may end at any moment: with sessions of seconds (a test server) the longest delay shrinks with them.

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from assumed.core.model import Instant, Session
+from assumed.core.model import Instant, Session, malformed
 from assumed.core.names import safe_name
 from assumed.files import explained, make_private_dir, sweep, write_atomic
 from assumed.files.stamp import Stamp
@@ -23,6 +23,8 @@ from assumed.paths import SESSIONS
 
 EARLY_SECONDS = 60.0
 EARLY_SHARE = 0.05
+BEYOND = 60.0
+"""Seconds by which a stored end may be later than issue and life make it: STS's clock reads whole seconds."""
 YEAR_9999 = 253_370_764_800.0
 """POSIX seconds; later ones have no date."""
 
@@ -203,7 +205,7 @@ def _session(document: dict[str, Any], profile: str) -> Session | None:
     facts = document["Assumed"]
     if facts["profile"] != profile:
         return None
-    return Session(
+    session = Session(
         profile=profile,
         access_key_id=_string(document["AccessKeyId"]),
         secret_access_key=_string(document["SecretAccessKey"]),
@@ -214,10 +216,17 @@ def _session(document: dict[str, Any], profile: str) -> Session | None:
         received=Instant(
             _seconds(facts["received_wall"]), _seconds(facts["received_boot"]), _string(facts["boot_id"], least=0)
         ),
-        principal_arn=_string(facts["principal_arn"]),
+        principal_arn=_string(facts["principal_arn"], least=0),
         identity=_string(facts["identity"]),
         request=_string(facts["request"]),
     )
+    return session if _is_believable(session) else None
+
+
+def _is_believable(session: Session) -> bool:
+    """Whether a session may be used: an earlier version stored whatever it was given."""
+    keys = session.access_key_id, session.secret_access_key, session.session_token
+    return not malformed(*keys) and session.expiration <= session.issued_at + session.life + BEYOND
 
 
 def _string(value: object, least: int = 1) -> str:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from assumed.config import modes
+from assumed.config import modes, network
 from assumed.config.around import Finding, Profiles, chosen_profile, claims, exported_keys, leaks, sources
 from assumed.config.copies import copies
 from assumed.config.model import Config
@@ -55,6 +55,7 @@ def inspect(
         found += leaks(real, document.defaults)
         found += sources(config, credentials, aws_config, environ, passed_keys=passed_keys)
         found += chosen_profile(config, {*credentials, *aws_config}, environ)
+    found += network.proxies(environ)
     found += _token_files(config)
     found += hooks(config, environ)
     found += textfile(config)

@@ -247,6 +247,22 @@ def read_all(fd: int) -> bytes:
     return b"".join(parts)
 
 
+def read_limited(path: Path, limit: int) -> bytes:
+    """All of a regular file. Raises OSError, also for anything else (a pipe would be waited for) and beyond `limit`."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        data = bytearray()
+        while len(data) <= limit and (part := os.read(fd, limit + 1 - len(data))):
+            data += part
+    finally:
+        os.close(fd)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"longer than {limit} bytes")
+    return bytes(data)
+
+
 def sweep(path: Path, name: str | None = None) -> int:
     """Removes temporary files that a killed writer has left in the directory `path`; returns how many.
 

@@ -31,7 +31,7 @@ from assumed.paths import aws_config_file, passed_credentials
 
 from .awsfiles import AwsFiles
 from .book import Book
-from .start import secrets_in
+from .start import guard_environment
 from .supply import BEAT
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Alone:
         """`directory` is the state directory, `inherited` what the environment held of credentials, `checked` the
         version of the file that `config` answers for. `locked`: the profile's own lock is held for us. Raises NotKept.
         """
-        logs.guard("environment", *secrets_in(inherited))
+        guard_environment(inherited)
         self.checked = checked
         self._profile = profile
         self._locked = profile if locked else None
@@ -137,7 +137,10 @@ class Alone:
         """The daemon or another process may have brought a session; what is not the role's any more goes first. One of
         ours that the disk did not take, or has lost, is stored: readers find nothing else."""
         there, known, now = self._store.stored(profile), self._book.states[profile].session, self._clock.now()
-        if there is not None and not self._book.is_current(profile, there.session.identity):
+        role_arn = self._book.roles[profile].role_arn
+        if there is not None and not (
+            self._book.is_current(profile, there.session.identity) and there.session.is_of(role_arn)
+        ):
             self._store.forget(profile)
             there = None
         if known is not None and known.left(now) > (there.session.left(now) if there else 0.0):

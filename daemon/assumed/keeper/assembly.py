@@ -103,7 +103,7 @@ def assemble(
     inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
     # The timetable needs the keeper's worker, which exists only a few lines further down.
     timetable = Timetable(
-        background(),
+        background(group_of=lambda profile: keeper.renewals.endpoint(profile)),  # noqa: PLW0108
         lambda profile: keeper.renewals.run(profile),  # noqa: PLW0108
         lambda: clock.now().wall,
         lambda: news.say("error", "scheduler.revived", message="its thread had died; a new one goes on with its plan"),

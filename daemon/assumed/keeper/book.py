@@ -108,7 +108,7 @@ class Book:
     def restore(self, session: Session) -> bool:
         """Take over a session from the disk; False when it is not what its role says now: then it has to go first."""
         profile = session.profile
-        if session.identity != self.identities.get(profile):
+        if session.identity != self.identities.get(profile) or not session.is_of(self.roles[profile].role_arn):
             self.states[profile] = replace(self.states[profile], withdrawing=True)
             return False
         self.states[profile] = replace(self.states[profile], session=session)

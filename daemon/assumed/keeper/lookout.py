@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from assumed.config.network import UNENCRYPTED
+from assumed.config.urls import is_unencrypted
+from assumed.core.carried import ENDPOINT, shown
 from assumed.core.errors import FileRefused
 from assumed.core.model import Instant
 from assumed.edge import logs
@@ -30,6 +33,8 @@ class Lookout:
         self._unremembered: str | None = None
         """A configuration that works and that the disk did not take as the last good one."""
         self._looks: list[list[int]] = []
+        self._plain: set[str] = set()
+        """Endpoints without TLS that the log has a warning of."""
 
     def open(self, now: Instant) -> None:
         """Take over what the disk holds, so that a restart assumes nothing again that is still good."""
@@ -197,8 +202,17 @@ class Lookout:
     def _look_at_sources(self) -> set[str]:
         desk = self._desk
         changed = desk.files.look(desk.roots())
+        self._warn_of_plain_endpoints()
         self._looks = [look_of(path) for path in desk.files.beside()]
         return changed
+
+    def _warn_of_plain_endpoints(self) -> None:
+        desk = self._desk
+        plain = {url for url in desk.files.endpoints(desk.roots()).values() if url and is_unencrypted(url)}
+        for url in sorted(plain - self._plain):
+            endpoint = shown(ENDPOINT, url)
+            desk.ports.say("warning", "endpoint.unencrypted", endpoint=endpoint, message=UNENCRYPTED)
+        self._plain |= plain
 
     def _configure(self, now: Instant) -> None:
         """Hand configuration and endpoints to the book; what they no longer mean loses its session (promise 5)."""

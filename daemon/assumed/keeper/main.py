@@ -21,7 +21,7 @@ from .assembly import Assembly, answer, assemble
 from .messages import Ran, Reload, Stop
 from .once import Progress, one_round
 from .post import Post
-from .start import secrets_in, take_shell_variables, usable_config
+from .start import guard_environment, take_shell_variables, usable_config
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -33,7 +33,7 @@ def run(config_path: Path | None) -> int:
     """
     close_off()
     inherited = take_shell_variables(os.environ)
-    logs.guard("environment", *secrets_in(inherited))
+    guard_environment(inherited)
     config, error = usable_config(config_path)
     logs.configure(config.log_level, config.log_format, sys.stderr)
     logs.take_crashes()
@@ -51,7 +51,7 @@ def once(config_path: Path | None, progress: Progress) -> int:
     """
     close_off()
     inherited = take_shell_variables(os.environ)
-    logs.guard("environment", *secrets_in(inherited))
+    guard_environment(inherited)
     config, error = usable_config(config_path)
     if error is not None:
         raise error

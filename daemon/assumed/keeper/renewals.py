@@ -71,6 +71,16 @@ class Renewals:
         else:
             desk.inbox.put(Renewed(order, answer))
 
+    def endpoint(self, profile: str) -> str:
+        """Where a role is asked for: its calls fail as one with those of every role that is asked for there."""
+        desk = self._desk
+        with desk.lock:
+            role = desk.book.roles.get(profile)
+            if role is None:
+                return ""
+            root = desk.book.root(role)
+        return desk.files.endpoints([root])[root.source()] or role.region or ""
+
     def _claim(self, profile: str) -> Call | None:
         desk = self._desk
         with desk.lock:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
-from assumed.config import Config, find, host_facts, load, read
+from assumed.config import Config, find, host_facts, load, network, read
 from assumed.core.errors import ConfigError
 from assumed.paths import exists, named_credentials_file, state_dir
 
@@ -25,15 +25,25 @@ SHELL_VARIABLES = (
     "AWS_ROLE_SESSION_NAME",
 )
 
+KEY_LOG = "SSLKEYLOGFILE"
+
 
 def take_shell_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
-    """Take credential and profile variables out of the environment; returns what they were."""
+    """Take credential and profile variables out of the environment; returns what they were.
+
+    With them goes the file into which TLS libraries write what decrypts a connection: for a program being debugged.
+    """
+    environ.pop(KEY_LOG, None)
     return {name: environ.pop(name) for name in SHELL_VARIABLES if name in environ}
 
 
-def secrets_in(inherited: Mapping[str, str]) -> list[str]:
-    """Those of the variables that nobody may ever see."""
-    return [inherited[name] for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN") if name in inherited]
+def guard_environment(inherited: Mapping[str, str]) -> None:
+    """Never print the environment's credentials, nor the passwords of its proxies and endpoints."""
+    from assumed.edge import logs  # noqa: PLC0415 - a supply with a daemon behind it does without
+
+    logs.guard("environment", *(inherited.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")))
+    for name, passwords in network.secrets(os.environ):
+        logs.guard(name, *passwords)
 
 
 def parser_of(path: Path) -> Callable[[str], Config]:

@@ -13,7 +13,6 @@ from typing import Any
 
 from botocore import credentials as boto_credentials
 from botocore import exceptions as boto
-from botocore import session as boto_session
 from botocore.config import Config
 from botocore.loaders import Loader
 from botocore.utils import parse_timestamp
@@ -23,8 +22,9 @@ from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
 from assumed.core.source import SourceProfile
 
+from . import http
 from .failures import helper_failure, needs_code, source_failure
-from .helper import Builder, Helper
+from .helper import Builder, Helper, use_token_file
 from .models import loader
 from .passed import add_profiles, provider
 from .sts import CLIENT_CONFIG, no_region
@@ -118,7 +118,7 @@ class Chain:
         except boto.NoRegionError:
             raise no_region(self._root.source()) from None
         except (boto.BotoCoreError, ValueError) as error:
-            raise RenewalFailed(
+            raise http.explained(error) or RenewalFailed(
                 FailureKind.MISCONFIGURED, type(error).__name__, str(error), "correct the region or the endpoint"
             ) from None
 
@@ -127,6 +127,10 @@ class Chain:
         self._killed = True
         for helper in self._helpers:
             helper.kill_all()
+
+    def waits_for_helper(self) -> bool:
+        """Whether a helper process has not ended yet."""
+        return any(helper.is_waited_for for helper in self._helpers)
 
     def _failure(self, error: Exception) -> RenewalFailed:
         """What a provider's exception means. A helper's own words are left out: they may hold what it guards."""
@@ -142,6 +146,7 @@ class Chain:
         if source == "Environment":
             return _environment_credentials(self._inherited, self._root)
         resolver = self._session.get_component("credential_provider")
+        _bound_metadata(resolver)
         if source is not None:
             credentials = resolver.get_provider(PROVIDER_OF[source]).load()
         else:
@@ -173,6 +178,8 @@ class Chain:
                 # botocore offers no other way in
                 setattr(one, "_profile_provider_builder", builder)  # noqa: B010 - unknown to its type stubs
                 setattr(one, "_prompter", self._prompt)  # noqa: B010
+            elif isinstance(one, boto_credentials.AssumeRoleWithWebIdentityProvider):
+                use_token_file(one)
 
     def _popen(self, command: list[str], **options: Any) -> Helper:
         helper = Helper(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
@@ -189,7 +196,7 @@ class Chain:
 def _new_session(profile: str | None, credentials_file: Path, passed: Path | None) -> Any:
     """A botocore session that shares the one loader: it alone holds 8 MB of parsed JSON."""
     global _loader  # noqa: PLW0603 - one cache per process is the point
-    session = boto_session.Session(profile=profile)
+    session = http.Session(profile=profile)
     session.set_config_variable("credentials_file", str(credentials_file))
     if passed is not None:
         add_profiles(passed, session)
@@ -199,6 +206,15 @@ def _new_session(profile: str | None, credentials_file: Path, passed: Path | Non
     session.register_component("data_loader", _loader)
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_instant)
     return session
+
+
+def _bound_metadata(resolver: Any) -> None:
+    """The machine's own credentials come over an HTTP session that botocore's fetchers make for themselves."""
+    for one in resolver.providers:
+        if isinstance(one, boto_credentials.InstanceMetadataProvider | boto_credentials.ContainerProvider):
+            # botocore offers no other way in
+            fetcher = getattr(one, "_role_fetcher", None) or getattr(one, "_fetcher")  # noqa: B009
+            fetcher._session = http.Bounded(fetcher._session)  # noqa: SLF001
 
 
 def _instant(text: Any) -> datetime:

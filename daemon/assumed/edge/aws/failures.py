@@ -8,6 +8,7 @@ from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Role
 from assumed.core.refusals import kind_of
 
+from . import http
 from .sts import UNREACHABLE, code_and_message
 
 NEEDS_LOGIN = (
@@ -51,6 +52,8 @@ def source_failure(error: Exception, root: Role) -> RenewalFailed:
     text = (str(error).strip().splitlines() or ["no reason given"])[0]
     message = f"{root.source()}: {text}"
     profile = root.source_profile or "default"
+    if (explained := http.explained(error)) is not None:
+        return explained
     if code in NEEDS_LOGIN:
         command = "aws login" if code.startswith("Login") else "aws sso login"
         return RenewalFailed(FailureKind.NEEDS_LOGIN, code, message, f"run: {command} --profile {profile}")

@@ -21,6 +21,8 @@ from .chain import Chain, Keys
 
 DEADLINE = 30.0
 """Seconds for a source to resolve: an SSO call or a password manager takes a few; a prompt takes for ever."""
+MOST_ABANDONED = 20
+"""Threads still stuck in attempts that are over: with more, no further attempt begins."""
 FRESH_FOR = 15.0
 """Seconds for which keys that botocore may refresh are used without asking it again."""
 
@@ -43,6 +45,8 @@ class _Attempt:
     generation: int
     chain: Chain | None
     running: bool = True
+    abandoned: bool = False
+    """Its deadline passed while its thread still ran: whatever it brings now is dropped."""
     ended: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -84,6 +88,7 @@ class Sources:
         self._learned = learned
         self._deadline = deadline
         self._sources: dict[str, _Source] = {}
+        self._abandoned = 0
         self._lock = threading.Lock()
 
     def ready(self, root: Role) -> bool:
@@ -110,12 +115,15 @@ class Sources:
             attempt.chain.kill()  # a helper of the old settings must not keep the new ones waiting
 
     def resolve(self, root: Role, profile: SourceProfile | None) -> bool:
-        """Begin to resolve `root`'s source; False while the last attempt still runs (one at a time each)."""
+        """Begin to resolve `root`'s source; False while the last attempt still runs (one at a time each), and while too
+        many that are over still hold their threads."""
         name = root.source()
         with self._lock:
             source = self._sources.setdefault(name, _Source())
             last = source.attempt
-            if last is not None and last.running and last.generation == source.generation:
+            if last is not None and last.running and last.generation == source.generation and not last.abandoned:
+                return False
+            if self._abandoned >= MOST_ABANDONED:
                 return False
             attempt = source.attempt = _Attempt(name, root, profile, source.generation, source.chain)
         try:
@@ -182,24 +190,33 @@ class Sources:
             self._learned(attempt.source, keys)
         with self._lock:
             source = self._sources[attempt.source]
-            if source.generation == attempt.generation:
+            if source.generation == attempt.generation and not attempt.abandoned:
                 source.chain, source.keys, source.resolved_at = attempt.chain, keys, self._now().boot
 
     def _end(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
         """Report an attempt that has run to its end. One for settings of the past has failed nobody."""
         with self._lock:
             attempt.running = False
+            self._abandoned -= attempt.abandoned
             current = self._sources[attempt.source].generation == attempt.generation
         self._report(attempt, failure if current else None)
 
     def _give_up(self, attempt: _Attempt) -> None:
-        """The deadline has passed. The thread may live on; its late answer is welcome, but nobody waits for it."""
+        """The deadline has passed: the thread may live on, but its answer is dropped, and another attempt may begin."""
         failure = RenewalFailed(
             FailureKind.SOURCE_DEAD,
             "SourceTimeout",
             f"{attempt.source} gave no credentials within {self._deadline:.0f} s",
             "its credential_process may be waiting for input; run it by hand and see",
         )
+        with self._lock:
+            # A helper that cannot be killed is not started a second time.
+            waits = attempt.chain is not None and attempt.chain.waits_for_helper()
+            attempt.abandoned = attempt.running and not waits
+            self._abandoned += attempt.abandoned
+            source = self._sources[attempt.source]
+            if attempt.abandoned and source.attempt is attempt:
+                source.chain = None  # its credentials may be locked by the thread that is stuck in them
         self._report(attempt, failure)
         if attempt.chain is not None:
             attempt.chain.kill()

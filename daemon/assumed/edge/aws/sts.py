@@ -17,10 +17,15 @@ from botocore.config import Config as ClientConfig
 from botocore.parsers import ResponseParserError
 
 from assumed.core.errors import RenewalFailed
-from assumed.core.model import FailureKind, Instant, Role, Session
+from assumed.core.model import FailureKind, Instant, Role, Session, contradiction, malformed
 from assumed.core.refusals import advice_for, kind_of, too_long
+from assumed.files import read_limited
+
+from . import http
 
 CHAINED_MAX = 3600
+TOKEN_LIMIT = 64 * 1024
+"""Bytes; STS takes a web identity token of 20,000 characters."""
 
 # Ours is the one retry loop: botocore's own would multiply it. Its default time-outs (60 s each) would let a
 # silent server hold a worker for minutes.
@@ -29,6 +34,8 @@ CLIENT_CONFIG = ClientConfig(connect_timeout=5, read_timeout=8, retries={"total_
 UNREACHABLE = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError, boto.SSLError)
 SOURCE_BROKEN = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
 
+SHORTEST_ID = 16
+"""Characters of an access key id, by the model of STS."""
 KEYS = ("AccessKeyId", "SecretAccessKey", "SessionToken")
 
 NO_ANSWER = (ResponseParserError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
@@ -136,20 +143,24 @@ def _request(role: Role, seconds: int) -> dict[str, Any]:
 
 def _web_identity_request(role: Role, seconds: int) -> dict[str, Any]:
     # Read at every call: Kubernetes rotates the token under the same name.
-    path = Path(role.web_identity_token_file or "")
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise RenewalFailed(
-            FailureKind.SOURCE_DEAD, "TokenFile", f"cannot read {path}: {reason}", "have its issuer write the token"
-        ) from None
+    token = read_token(Path(role.web_identity_token_file or ""))
     request = {"RoleArn": role.role_arn, "RoleSessionName": role.role_session_name, "DurationSeconds": seconds}
     if role.policy:
         request["Policy"] = role.policy
     if role.policy_arns:
         request["PolicyArns"] = [{"arn": arn} for arn in role.policy_arns]
     return {**request, "WebIdentityToken": token}
+
+
+def read_token(path: Path) -> str:
+    """A web identity token. Raises RenewalFailed."""
+    try:
+        return read_limited(path, TOKEN_LIMIT).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise RenewalFailed(
+            FailureKind.SOURCE_DEAD, "TokenFile", f"cannot read {path}: {reason}", "have its issuer write the token"
+        ) from None
 
 
 def _answer(response: Mapping[str, Any], order: Order, seconds: int, asked: Instant, answered: Instant) -> Answer:
@@ -163,6 +174,11 @@ def _answer(response: Mapping[str, Any], order: Order, seconds: int, asked: Inst
     # An element that comes twice, or with elements in it, is no text for botocore, either.
     if not all(isinstance(keys.get(name), str) and keys[name] for name in KEYS):
         raise _useless("STS answered without a whole set of credentials")
+    wrong = malformed(*(keys[name] for name in KEYS))
+    if len(keys[KEYS[0]]) < SHORTEST_ID:
+        wrong = KEYS[0]
+    if wrong:
+        raise _useless(f"STS answered with a malformed {wrong}")
     if not isinstance(expiration, datetime):
         raise _useless("STS answered without an expiration")
     server = _server_time(response)
@@ -172,16 +188,20 @@ def _answer(response: Mapping[str, Any], order: Order, seconds: int, asked: Inst
     life = min(expiration.timestamp() - issued_at, float(seconds))
     if life <= 0:
         raise _useless("STS answered with a session that has already expired")
+    principal = str(user.get("Arn") or "")  # MinIO names nobody
+    wrong = contradiction(principal, order.role.role_arn)
+    if wrong:
+        raise _another_principal(principal, wrong, order.role)
     session = Session(
         profile=order.role.profile,
         access_key_id=keys["AccessKeyId"],
         secret_access_key=keys["SecretAccessKey"],
         session_token=keys["SessionToken"],
-        expiration=expiration.timestamp(),
+        expiration=min(expiration.timestamp(), issued_at + seconds),
         issued_at=issued_at,
         life=life,
         received=asked,
-        principal_arn=str(user.get("Arn") or order.role.role_arn),
+        principal_arn=principal,
         identity=order.identity,
         request=order.request,
     )
@@ -195,6 +215,15 @@ def _offset(server: float, asked: float, answered: float) -> float:
 
 def _useless(message: str) -> RenewalFailed:
     return RenewalFailed(FailureKind.TRANSIENT, "BadAnswer", message, "it is tried again by itself")
+
+
+def _another_principal(principal: str, wrong: str, role: Role) -> RenewalFailed:
+    return RenewalFailed(
+        FailureKind.WRONG_PRINCIPAL,
+        "WrongPrincipal",
+        f"asked for {role.role_arn}, got a session of {principal[:200]}: another {wrong}; it was discarded",
+        "check what answers in place of STS: endpoint_url, AWS_ENDPOINT_URL_STS, a caching proxy, a mock",
+    )
 
 
 def _server_time(response: Mapping[str, Any]) -> float | None:
@@ -224,6 +253,8 @@ def _refusal(error: boto.ClientError, role: Role, now: Callable[[], Instant]) ->
 def _no_answer(error: boto.BotoCoreError, role: Role) -> RenewalFailed:
     """No refusal but no answer either: the network, a time-out, or a request that botocore itself rejects."""
     code = type(error).__name__
+    if (explained := http.explained(error)) is not None:
+        return explained
     if isinstance(error, boto.NoRegionError):
         return no_region(role.source())
     if isinstance(error, boto.ParamValidationError):

@@ -25,8 +25,8 @@ JOB_DEFAULTS = {"misfire_grace_time": None, "max_instances": 2, "coalesce": True
 
 
 class _Pool(BasePoolExecutor):  # type: ignore[misc]  # APScheduler has no types
-    def __init__(self, workers: int) -> None:
-        super().__init__(Workers(workers))
+    def __init__(self, workers: int, group_of: Callable[[str], str]) -> None:
+        super().__init__(Workers(workers, lambda _, job, *__: group_of(job.id)))
 
 
 class _Background(BackgroundScheduler):  # type: ignore[misc]
@@ -43,9 +43,10 @@ class _Background(BackgroundScheduler):  # type: ignore[misc]
         return True
 
 
-def background(workers: int = WORKERS) -> BaseScheduler:
-    """The scheduler of the real daemon: a thread that keeps the time, and a bounded pool."""
-    return _Background(timezone=UTC, executors={"default": _Pool(workers)}, job_defaults=JOB_DEFAULTS)
+def background(workers: int = WORKERS, group_of: Callable[[str], str] = lambda _: "") -> BaseScheduler:
+    """The scheduler of the real daemon: a thread that keeps the time, and a bounded pool, which roles of a group (by
+    their profiles) never have to themselves."""
+    return _Background(timezone=UTC, executors={"default": _Pool(workers, group_of)}, job_defaults=JOB_DEFAULTS)
 
 
 class Timetable:

@@ -1,0 +1,133 @@
+"""Calls that end: what a black box cannot show. The wires are those of tests/outside/test_2_dripping.py."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from assumed.core.errors import RenewalFailed
+from assumed.core.model import FailureKind
+from assumed.edge.aws import hosts, http
+from edge.kit import Home, role
+from world.dripping import Dripping
+from world.fake_sts import FakeSts
+from world.waiting import eventually
+
+from .test_sources import STATIC
+
+
+@pytest.fixture(autouse=True)
+def _quick(aws: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws.credentials.write_text(STATIC)
+    monkeypatch.setattr(http, "DEADLINE", 0.5)
+    monkeypatch.setattr(http, "GRACE", 0.2)
+
+
+@pytest.fixture
+def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Name resolution that does not come back before the event is set."""
+    back, resolve = threading.Event(), socket.getaddrinfo
+
+    def late(*arguments: object, **options: object) -> object:
+        back.wait(30)
+        return resolve(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    yield back
+    back.set()
+    eventually(lambda: not http._threads._abandoned, within=30)
+
+
+def failed(aws: Home, **facts: object) -> RenewalFailed:
+    with pytest.raises(RenewalFailed) as raised:
+        aws.assume(role(**facts))
+    return raised.value
+
+
+def test_a_connection_is_used_again(sts: FakeSts, aws: Home) -> None:
+    """Bounded or not: a new one for each call would cost a TLS handshake."""
+    for _ in range(3):
+        aws.assume(role())
+
+    assert sts._server.connections == 1
+    assert sum(thread.name == "http" for thread in threading.enumerate()) <= http.MOST_IDLE
+
+
+def test_name_resolution_that_hangs_is_left_behind(sts: FakeSts, aws: Home, deaf: threading.Event) -> None:
+    """No socket can end it. When it comes back nothing is sent any more: the answer would be dropped."""
+    failure = failed(aws)
+
+    assert (failure.kind, failure.code) == (FailureKind.UNREACHABLE, "NoAnswerInTime")
+    deaf.set()
+    eventually(lambda: not http._threads._abandoned, within=30)
+    assert sts.calls == []
+
+
+def test_a_limited_number_of_calls_is_left_behind(
+    sts: FakeSts, aws: Home, deaf: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "MOST_ABANDONED", 2)
+
+    assert [failed(aws).code for _ in range(3)] == ["NoAnswerInTime", "NoAnswerInTime", "TooManyStuck"]
+
+    deaf.set()
+    eventually(lambda: not http._threads._abandoned, within=30)
+    aws.assume(role())
+
+
+def test_a_host_that_failed_slowly_is_called_once_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it answers, or fails at once."""
+    clock = [0.0]
+    monkeypatch.setattr(hosts.time, "monotonic", lambda: clock[0])
+    known = hosts.Hosts()
+
+    def call(seconds: float, error: Exception | None = None) -> None:
+        with known.calling("a"):
+            clock[0] += seconds
+            if error:
+                raise error
+
+    with known.calling("a"):
+        call(0.1)  # a host that answers takes any number at a time
+    with pytest.raises(OSError, match="slow"):
+        call(10, OSError("slow"))
+    with known.calling("a"), known.calling("b"), pytest.raises(hosts.HostHeld):
+        call(0)
+    with known.calling("a"):
+        call(0.1)
+
+
+def test_one_slow_failure_among_answers_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was that call's own bad luck."""
+    clock = [0.0]
+    monkeypatch.setattr(hosts.time, "monotonic", lambda: clock[0])
+    known = hosts.Hosts()
+    with contextlib.suppress(OSError), known.calling("a"):
+        clock[0] = 5
+        with known.calling("a"):
+            pass
+        clock[0] = 10
+        raise OSError("slow")
+
+    with known.calling("a"), known.calling("a"):
+        pass
+
+
+def test_the_sources_own_calls_are_bounded(aws: Home) -> None:
+    """botocore makes clients of its own for a source profile with a role."""
+    with Dripping("body") as dripping:
+        aws.config.write_text(
+            f"[profile source]\nrole_arn = arn:aws:iam::123456789012:role/Above\nsource_profile = keys\n"
+            f"endpoint_url = {dripping.url}\nregion = us-west-2\n"
+        )
+        aws.credentials.write_text(STATIC.replace("[source]", "[keys]"))
+
+        failure = aws.resolve(role())
+
+        assert failure is not None
+        assert (failure.kind, failure.code) == (FailureKind.UNREACHABLE, "NoAnswerInTime")
+        eventually(lambda: not dripping.open, within=30)

@@ -1,0 +1,36 @@
+"""A source whose thread nothing can end (name resolution, a dead network file system)."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from pathlib import Path
+
+import pytest
+
+from assumed.core.model import Instant
+from assumed.edge.aws.sources import MOST_ABANDONED, Resolved, Sources
+from edge.kit import role
+from world.waiting import eventually
+
+
+def test_it_is_tried_again_a_limited_number_of_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that hangs is abandoned: another attempt may begin, and what the thread brings is dropped."""
+    released = threading.Event()
+    monkeypatch.setattr("assumed.edge.aws.chain.Chain.keys", lambda _: released.wait(30) and None)
+    posted: queue.SimpleQueue[Resolved] = queue.SimpleQueue()
+    (tmp_path / "credentials").write_text("[source]\naws_access_key_id = AKIAXXXXXXXXXXXXXXXX\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    sources = Sources(tmp_path / "credentials", {}, lambda: Instant(0, 0), posted.put, deadline=0.05)
+    for _ in range(MOST_ABANDONED):
+        assert sources.resolve(role(), None)
+        failure = posted.get(timeout=30).failure
+        assert failure is not None
+        assert failure.code == "SourceTimeout"
+
+    assert not sources.resolve(role(), None)
+
+    released.set()
+    eventually(lambda: sources.resolve(role(), None), within=30)
+    assert posted.get(timeout=30).failure is None
+    assert posted.empty()
