@@ -13,7 +13,11 @@ from world.daemon import Home, role
 from world.fake_sts import FakeSts
 
 ROLE = "arn:aws:iam::123456789012:role/data"
-NOBODYS = {"no account": "arn:aws:sts:::assumed-role/data/s", "MinIO": "arn:minio:sts:::assumed-role/data/s", "no ARN": "data"}
+NOBODYS = {
+    "no account": "arn:aws:sts:::assumed-role/data/s",
+    "MinIO": "arn:minio:sts:::assumed-role/data/s",
+    "no ARN": "data",
+}
 
 
 def printed(home: Home) -> dict[str, Any]:
