@@ -147,7 +147,7 @@ class World:
     def start(self) -> None:
         """The daemon, until each role is fresh."""
         self.daemon.start(answering=False)
-        eventually(self._is_fresh, 60, saying=f"a session of each role\n{self.daemon.stderr}")
+        eventually(self._is_fresh, 120, saying=f"a session of each role\n{self.daemon.stderr}")
 
     def _is_fresh(self) -> bool:
         real = self.home.credentials.resolve()
@@ -182,7 +182,7 @@ class World:
         """Until each client has asked for something a few times more."""
         before = {name: len(self.requests(name)) for name in self.clients}
         for name, count in before.items():
-            eventually(lambda name=name, count=count: len(self.requests(name)) >= count + A_FEW, 30, saying=name)  # type: ignore[misc]
+            eventually(lambda name=name, count=count: len(self.requests(name)) >= count + A_FEW, 120, saying=name)  # type: ignore[misc]
 
     def asked_for(self, profile: str) -> list[float]:
         """When a session of this role was asked for."""
