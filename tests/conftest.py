@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from world.scores import Record, recorder
 # Time is measured in bench/: here a busy machine would fail a test whose first example imports something.
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
+
+# Run in the background (`make test &`), the suite ignores SIGINT, and so would what it starts, where Ctrl-C is tried.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 EXPOSURE = "exposure"

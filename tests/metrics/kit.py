@@ -102,7 +102,7 @@ def tool(name: str) -> str:
 def promtool(*words: str, given: str = "") -> str:
     """What promtool says; an error of its is a failure."""
     done = subprocess.run(
-        [tool("promtool"), *words], input=given, capture_output=True, text=True, timeout=30, check=False
+        [tool("promtool"), *words], input=given, capture_output=True, text=True, timeout=200, check=False
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said

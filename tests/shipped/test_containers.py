@@ -170,14 +170,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def pod(place: Path, tmp_path: Path) -> Iterator[Pod]:
-    libraries = Path(sysconfig.get_path("purelib"))
-    for each in (*SIDECAR["volumeMounts"], *JOB["volumeMounts"]):
-        if libraries.is_relative_to(each["mountPath"]):
-            pytest.skip(f"the libraries of the tests lie below {each['mountPath']}: a container has its own there")
     environment = [f"PATH={place}/bin:/usr/bin:/bin", "HOME=/var/lib/assumed", "PYTHONDONTWRITEBYTECODE=1"]
     with Pod(TEMPLATE, tmp_path, environment) as pod:
         project(pod, "roles", "config.toml", ROLES, "1")
         yield pod
+
+
+@pytest.fixture
+def libraries_in_the_job() -> None:
+    """boto3, that is: the job's container has a /tmp of its own, below which a clone may lie."""
+    libraries = Path(sysconfig.get_path("purelib"))
+    for each in JOB["volumeMounts"]:
+        if libraries.is_relative_to(each["mountPath"]):
+            pytest.skip(
+                f"the libraries of the tests lie below {each['mountPath']}: the job has a directory of its own there"
+            )
 
 
 def start_sts(pod: Pod, place: Path, session_seconds: int, *agent: str) -> subprocess.Popen[str]:
@@ -205,6 +212,7 @@ def project(pod: Pod, volume: str, name: str, text: str, version: str) -> None:
 
 @pytest.mark.slow
 @needs_pod
+@pytest.mark.usefixtures("libraries_in_the_job")
 def test_a_job_of_several_sessions_runs_beside_the_sidecar(pod: Pod, place: Path) -> None:
     """Everything as the manifest has it, probes, users, volumes and variables, but for the job's own program."""
     project(pod, "aws-identity", "token", "first-token", "1")
@@ -263,6 +271,7 @@ WHO = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
 
 @pytest.mark.slow
 @needs_pod
+@pytest.mark.usefixtures("libraries_in_the_job")
 def test_a_sidecar_that_is_killed_comes_back_with_its_sessions(pod: Pod, place: Path) -> None:
     """As the kubelet restarts it: another token, the same sessions, no further request to STS."""
     project(pod, "aws-identity", "token", "first-token", "1")
