@@ -155,8 +155,11 @@ def test_a_reader_notices_no_upgrade(before: tuple[Installed, Daemon], new_packa
         asked = home.assumed("env", "job", **more)
         old.stop()
         offline = home.assumed("env", "job", **more)
-        with Daemon(home, **more) as daemon:
-            daemon.wait_until_fresh("job")
+        new = Daemon(home, **more)
+        new.start(answering=False)
+        try:
+            eventually(lambda: (home.state / "control.sock").exists(), 30, saying="its state in its own place")
+            new.wait_until_fresh("job")
             assert [done.returncode for done in (beside, asked, offline)] == [0, 0, 0]
             assert {call.issued for call in sts.calls} == {first}
             assert (home.state / "sessions" / "job.json").exists()
@@ -164,6 +167,8 @@ def test_a_reader_notices_no_upgrade(before: tuple[Installed, Daemon], new_packa
             eventually(lambda: reader.read() == sts.calls[-1].issued, 30)
             line = shlex.split((home.profile("job") or {})["credential_process"])
             assert line[line.index("--state") + 1] == str(home.state)
+        finally:
+            new.stop()
     finally:
         reader.end()
     assert reader.failures == []
