@@ -393,9 +393,9 @@ def test_the_state_is_where_the_daemon_keeps_it(named: str, tmp_path: Path, monk
         expected = str(state_dir(default_credentials_file(os.environ)))
     except PathError as error:
         with pytest.raises(ValueError, match=re.escape(f"{error.variable}: {error}")):
-            helper.default_state()
+            assert helper.usual_state() or slow.default_state()
         return
-    assert helper.default_state() == expected
+    assert (helper.usual_state() or slow.default_state()) == expected
 
 
 def test_the_boot_is_told_apart_as_the_daemon_tells_it() -> None:
