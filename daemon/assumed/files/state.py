@@ -155,7 +155,7 @@ def _move(earlier: Path, own: Path) -> None:
         if not locked:
             return
         # A link to itself, which no reader can mistake for a state, until the two have traded places in one step.
-        with contextlib.suppress(FileExistsError):
+        if not (own.is_symlink() and os.readlink(own) == own.name):  # of a start that was killed here
             os.symlink(own.name, own.name, dir_fd=dir_fd)
         try:
             exchange(dir_fd, earlier.name, own.name)
