@@ -82,15 +82,15 @@ def before(
     head = ""
     match request.param:
         case "creds-work":
-            home = Installed(path, ".aws/creds-work")
+            home = Installed(path, file=".aws/creds-work")
             more["AWS_SHARED_CREDENTIALS_FILE"] = str(home.credentials)
             home.add_source("AKIAPERSONAL0000", "long-term-keys")  # in this file, beside one that is nobody's here
             (path / ".aws" / "credentials").write_text("[personal]\naws_access_key_id = AKIAPERSONAL0001\n")
         case "a named credentials file":
-            home = Installed(path, "work/aws keys")
+            home = Installed(path, file="work/aws keys")
             head = 'credentials_file = "~/work/aws keys"\n'
         case "a link":
-            home = Installed(path, "dotfiles/aws/creds")
+            home = Installed(path, file="dotfiles/aws/creds")
             home.credentials.parent.mkdir(parents=True)
             (path / ".aws").mkdir()
             (path / ".aws" / "credentials").symlink_to(home.credentials)
@@ -181,7 +181,7 @@ def test_sessions_of_commands_without_a_daemon_are_found_again(
     file: str, old_package: Path, new_package: Path, tmp_path_factory: pytest.TempPathFactory, sts: FakeSts
 ) -> None:
     """`env` and `exec` alone have stored them: no daemon has left word of whose they are."""
-    home = Installed(tmp_path_factory.mktemp("h"), file)
+    home = Installed(tmp_path_factory.mktemp("h"), file=file)
     home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
     home.configure(role("job", ROLE), defaults=f'credentials_file = "~/{file}"\n{DEFAULTS}')
     printed = []

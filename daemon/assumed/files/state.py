@@ -27,8 +27,9 @@ from assumed.paths import (
     state_dir,
 )
 
-from . import account_name, close, directory, explained, make_missing_dirs, refuse_as_root, try_lock, write_atomic
+from . import close, directory, explained, make_missing_dirs, try_lock, write_atomic
 from .exchange import UNSUPPORTED, exchange
+from .owners import account_name, refuse_as_root
 
 _MARKS = {
     ".gitignore": b"*\n",
