@@ -43,6 +43,7 @@ class PathError(ValueError):
     def __init__(self, variable: str, what: str, advice: str) -> None:
         self.variable = variable
         self.what = what
+        self.advice = advice
         super().__init__(f"{what}; {advice}")
 
 
@@ -66,7 +67,7 @@ def resolve(value: str, base: Path, environ: Mapping[str, str]) -> Path:
     if value.startswith("~"):
         head, _, rest = value.partition("/")
         if head != "~":
-            named = ascii(redacted(head))[1:81]
+            named = ascii(redacted(head))[1:-1][:80]
             raise ValueError(f"starts with {named}, another user's home; write the whole path")
         try:
             value = os.path.join(home(environ), rest)
@@ -115,10 +116,8 @@ def _aws_file(variable: str, usual: str, environ: Mapping[str, str]) -> Path:
         named = f"{home(environ)}{named[1:]}"
     named = os.path.expanduser(named)  # noqa: PTH111 - Path.expanduser raises for an account that does not exist
     if not named.startswith("/"):
-        what = (
-            "an account that does not exist" if named.startswith("~") else "a relative path, another in each directory"
-        )
-        raise PathError(f"${variable}", f"is {redacted(value)!a}, {what}", "set it to an absolute path")
+        what = "names an account that does not exist" if named.startswith("~") else "is a relative path"
+        raise PathError(f"${variable}", f"{what} ({redacted(value)!a})", "set it to an absolute path")
     return Path(os.path.normpath(named))
 
 
@@ -165,6 +164,11 @@ def exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
+def is_link(path: Path) -> bool:
+    """The same for Path.is_symlink."""
+    return os.path.islink(path)  # noqa: PTH114
+
+
 def real_path(path: Path) -> Path:
     """Where the symbolic links lead. Not Path.resolve: that raises for links in a circle, and it is for the write to
     say what is wrong with those."""
@@ -196,7 +200,7 @@ def earlier_state_dir(credentials_file: Path) -> Path | None:
         place = json.loads((earlier / "place.json").read_bytes())
         return earlier if real_path(Path(place["credentials_file"])) == real else None
     except FileNotFoundError:  # no daemon has ever run: only `env` and `exec` have stored sessions there
-        is_ours = (earlier / SESSIONS).is_dir() and not exists(real.parent / "credentials")
+        is_ours = exists(earlier / SESSIONS) and not exists(real.parent / "credentials")
         return earlier if is_ours else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None

@@ -28,7 +28,7 @@ from assumed.edge.clock import SystemClock, boot_id
 from assumed.edge.process_command import credential_process_argv
 from assumed.edge.store import Store
 from assumed.files.stamp import stamp_of
-from assumed.paths import socket_path, state_dir
+from assumed.paths import PathError, default_credentials_file, socket_path, state_dir
 from world.waiting import eventually, in_time
 
 PROFILE = "my-role"
@@ -265,7 +265,7 @@ def test_a_damaged_session_is_refused_without_quoting_it(store: Store, what: str
 
 
 def test_what_cannot_be_read_is_not_called_damaged(store: Store) -> None:
-    (store.directory / "sessions" / "my-role.json").mkdir()
+    (store.directory / "sessions" / "my-role.json").mkdir(parents=True)
     assert sentence_of(run(written_command(store))).endswith("cannot be read; `ls -l` there shows whose it is")
 
 
@@ -358,6 +358,7 @@ def test_patience_with_a_renewal_that_fails_ends_before_that_of_the_sdks(store: 
 @pytest.mark.proof
 def test_a_daemon_that_hangs_is_waited_for_one_second(store: Store) -> None:
     path = socket_path(store.directory)
+    path.parent.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))
         silent.listen(1)
@@ -377,6 +378,24 @@ def test_file_names_are_those_of_the_package(profile: str) -> None:
 def test_the_socket_is_where_the_daemon_listens(depth: int) -> None:
     state = "/" + "d" * depth
     assert slow.socket_path(state) == str(socket_path(Path(state)))
+
+
+@pytest.mark.parametrize(
+    "named", ["", "{}/.aws/credentials", "{}/creds", "{}/link", "$HOME/creds", "~/made", "relative", "/dev/null"]
+)
+def test_the_state_is_where_the_daemon_keeps_it(named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a command line without --state; what leads nowhere is the same sentence."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", named.format(tmp_path))
+    (tmp_path / "assumed-made").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "credentials")
+    try:
+        expected = str(state_dir(default_credentials_file(os.environ)))
+    except PathError as error:
+        with pytest.raises(ValueError, match=re.escape(f"{error.variable}: {error}")):
+            assert helper.usual_state() or slow.default_state()
+        return
+    assert (helper.usual_state() or slow.default_state()) == expected
 
 
 def test_the_boot_is_told_apart_as_the_daemon_tells_it() -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from assumed.config import Config, load
+from assumed.core.errors import ConfigError
 from assumed.edge.surroundings import Finding, collisions, inspect
+from assumed.files.state import make_state_dir
 from config.cases import HOST
 
 SECRET = "canary/SECRET/canary"
@@ -65,6 +67,7 @@ def test_a_machine_in_order_has_nothing_but_ok(machine: Machine) -> None:
     assert [(finding.subject, finding.message) for finding in machine.findings("ok")] == [
         (str(machine.path), "may be written by its owner alone"),
         (str(machine.credentials), "can be replaced, and is for its owner alone"),
+        (str(machine.aws / "assumed"), "sessions are stored here"),
         ("source_profile default", "signs for kept"),
     ]
 
@@ -331,6 +334,7 @@ def test_a_section_default_in_capitals_leaks(machine: Machine) -> None:
         (".aws", 0o1777, None),
         (".aws/assumed", 0o700, None),
         (".aws/assumed", 0o750, ("warning", "chmod 700")),
+        (".aws/assumed", 0o777, ("warning", "chmod 700")),
     ],
 )
 def test_a_mode_that_lets_others_in_is_found(
@@ -338,7 +342,7 @@ def test_a_mode_that_lets_others_in_is_found(
 ) -> None:
     """0600 for files with secrets, 0700 for the state; the configuration may be read, not written."""
     machine.write(machine.path, machine.toml)
-    (machine.aws / "assumed").mkdir(0o700)
+    make_state_dir(machine.aws / "assumed")
     path = home / name
     path.chmod(mode)
     found = machine.findings()
@@ -388,16 +392,24 @@ def test_a_file_where_a_directory_should_be_is_found(machine: Machine) -> None:
     """Neither the state nor the credentials can lie in it."""
     state = machine.aws / "assumed"
     machine.write(state, "")
-    assert machine.only().message == "is no directory, but assumed keeps its sessions there"
+    assert machine.only().message == "is not a directory, but sessions are to be stored there"
     machine.toml = f'credentials_file = "{state}/credentials"\n{machine.toml}'
     machine.path.unlink()
     assert (str(state), "is no directory") in [(found.subject, found.message) for found in machine.findings("error")]
 
 
-def test_a_relative_aws_config_file_is_found(machine: Machine) -> None:
-    """It is another file in every directory, so nobody can tell what it claims."""
+def test_a_relative_aws_config_file_is_an_error_everywhere(machine: Machine) -> None:
+    """It is another file in every directory: `check` and the daemon refuse it with the same sentence."""
     machine.environ["AWS_CONFIG_FILE"] = "config"
-    assert machine.only().subject == "$AWS_CONFIG_FILE"
+    with pytest.raises(ConfigError, match=r"^\$AWS_CONFIG_FILE: is a relative path"):
+        machine.findings()
+
+
+@pytest.mark.parametrize("name", ["/dev/null", "{}/link"])
+def test_the_null_device_is_an_aws_config_file_without_anything_in_it(machine: Machine, home: Path, name: str) -> None:
+    (home / "link").symlink_to("/dev/null")
+    machine.environ["AWS_CONFIG_FILE"] = name.format(home)
+    assert machine.findings() == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -84,7 +85,8 @@ def test_files_and_directories_are_the_owners_alone_whatever_the_umask(tmp_path:
         os.umask(mask)
 
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [store.directory, *store.directory.rglob("*")]}
-    assert modes == {"assumed": 0o700, "sessions": 0o700, "p.json": 0o600, "config.last-good.toml": 0o600}
+    files = ("p.json", "config.last-good.toml", ".gitignore", ".assumed")
+    assert modes == {"assumed": 0o700, "sessions": 0o700, **dict.fromkeys(files, 0o600)}
 
 
 @pytest.mark.parametrize(("life", "early"), [(3600.0, 60.0), (43200.0, 60.0), (900.0, 45.0), (899.3, 45.0), (6.0, 1.0)])
@@ -201,9 +203,7 @@ def test_forgetting_twice_is_no_error(store: Store) -> None:
 
 def test_a_directory_that_somebody_tidied_away_is_made_again(store: Store) -> None:
     store.save(session())
-    only_file(store).unlink()
-    (store.directory / "sessions").rmdir()
-    store.directory.rmdir()
+    shutil.rmtree(store.directory)
 
     store.save(session())
     store.keep_config("x = 1")
@@ -227,14 +227,14 @@ def test_a_file_in_the_place_of_the_directory_is_a_sentence(tmp_path: Path) -> N
     (tmp_path / "assumed").write_text("")
 
     with pytest.raises(FileRefused, match="not a directory"):
-        Store(tmp_path / "assumed")
+        Store(tmp_path / "assumed").save(session())
 
 
 def test_the_state_lies_beside_the_file_that_a_link_leads_to(tmp_path: Path) -> None:
     (tmp_path / "dotfiles").mkdir()
     (tmp_path / "credentials").symlink_to(tmp_path / "dotfiles" / "aws")
 
-    assert state_dir(tmp_path / "credentials") == tmp_path / "dotfiles" / "assumed"
+    assert state_dir(tmp_path / "credentials") == tmp_path / "dotfiles" / "assumed-aws"
 
 
 @pytest.mark.parametrize(("wall", "text"), [(0, "1970-01-01T00:00:00Z"), (1800000000.9, "2027-01-15T08:00:00Z")])

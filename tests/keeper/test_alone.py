@@ -48,7 +48,8 @@ def store(home: Path) -> Store:
 def test_a_session_that_the_disk_did_not_take_is_stored_when_it_does(kept: Alone, store: Store, sts: FakeSts) -> None:
     """Readers find nothing but what is stored; STS is not asked again for what we have."""
     obstacle = store.directory / "sessions" / "a.json"
-    obstacle.mkdir()
+    store.directory.mkdir(0o700)
+    obstacle.mkdir(parents=True)
     for _ in range(2):
         with pytest.raises(FileRefused):
             kept.renew_what_is_due()

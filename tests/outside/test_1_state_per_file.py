@@ -43,7 +43,7 @@ class Named(Home):
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sts: FakeSts) -> tuple[Named, Named]:
     """`prod` is RoleA in `~/.aws/credentials`, and RoleB in another file beside it."""
     home = tmp_path_factory.mktemp("h")
-    homes = (Named(home), Named(home, request.param))
+    homes = (Named(home), Named(home, file=request.param))
     for one, role_name in zip(homes, ROLES, strict=True):
         one.add_source(sts.source.access_key_id, sts.source.secret_access_key)
         one.keep(role_name)

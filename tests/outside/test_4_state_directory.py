@@ -165,7 +165,7 @@ def taken(request: pytest.FixtureRequest, aws_home: Home) -> Path:
 def test_what_is_not_ours_is_left_alone_and_named(taken: Path, aws_home: Home, sts: FakeSts) -> None:
     """No mode is changed and no file added; each command ends, and `check` says why."""
     before = look(taken.parent)
-    for command in (["run"], ["once"], ["env", "job"]):
+    for command in (["once"], ["env", "job"], ["run"]):
         done = aws_home.assumed(*command, AWS_ENDPOINT_URL_STS=sts.url)
         assert (done.returncode, look(taken.parent)) == (1, before), command
         assert str(taken) in done.stderr

@@ -82,15 +82,15 @@ def before(
     head = ""
     match request.param:
         case "creds-work":
-            home = Installed(path, ".aws/creds-work")
+            home = Installed(path, file=".aws/creds-work")
             more["AWS_SHARED_CREDENTIALS_FILE"] = str(home.credentials)
             home.add_source("AKIAPERSONAL0000", "long-term-keys")  # in this file, beside one that is nobody's here
             (path / ".aws" / "credentials").write_text("[personal]\naws_access_key_id = AKIAPERSONAL0001\n")
         case "a named credentials file":
-            home = Installed(path, "work/aws keys")
+            home = Installed(path, file="work/aws keys")
             head = 'credentials_file = "~/work/aws keys"\n'
         case "a link":
-            home = Installed(path, "dotfiles/aws/creds")
+            home = Installed(path, file="dotfiles/aws/creds")
             home.credentials.parent.mkdir(parents=True)
             (path / ".aws").mkdir()
             (path / ".aws" / "credentials").symlink_to(home.credentials)
@@ -155,8 +155,11 @@ def test_a_reader_notices_no_upgrade(before: tuple[Installed, Daemon], new_packa
         asked = home.assumed("env", "job", **more)
         old.stop()
         offline = home.assumed("env", "job", **more)
-        with Daemon(home, **more) as daemon:
-            daemon.wait_until_fresh("job")
+        new = Daemon(home, **more)
+        new.start(answering=False)
+        try:
+            eventually(lambda: (home.state / "control.sock").exists(), 30, saying="its state in its own place")
+            new.wait_until_fresh("job")
             assert [done.returncode for done in (beside, asked, offline)] == [0, 0, 0]
             assert {call.issued for call in sts.calls} == {first}
             assert (home.state / "sessions" / "job.json").exists()
@@ -164,6 +167,8 @@ def test_a_reader_notices_no_upgrade(before: tuple[Installed, Daemon], new_packa
             eventually(lambda: reader.read() == sts.calls[-1].issued, 30)
             line = shlex.split((home.profile("job") or {})["credential_process"])
             assert line[line.index("--state") + 1] == str(home.state)
+        finally:
+            new.stop()
     finally:
         reader.end()
     assert reader.failures == []
@@ -176,7 +181,7 @@ def test_sessions_of_commands_without_a_daemon_are_found_again(
     file: str, old_package: Path, new_package: Path, tmp_path_factory: pytest.TempPathFactory, sts: FakeSts
 ) -> None:
     """`env` and `exec` alone have stored them: no daemon has left word of whose they are."""
-    home = Installed(tmp_path_factory.mktemp("h"), file)
+    home = Installed(tmp_path_factory.mktemp("h"), file=file)
     home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
     home.configure(role("job", ROLE), defaults=f'credentials_file = "~/{file}"\n{DEFAULTS}')
     printed = []

@@ -23,7 +23,7 @@ renewed from here. In ~/.aws/config of a consumer:
   [profile my-role]
   credential_process = assumed credential-process my-role
 
-  --state DIR  where the sessions lie [default: `assumed` beside the credentials file]
+  --state DIR  where the sessions are stored [default: beside the credentials file]
 """
 PATIENCE = 4.0
 """Seconds in all: the Rust SDK stops waiting after 5."""

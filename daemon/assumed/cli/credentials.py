@@ -16,7 +16,7 @@ from .completion import complete_profiles
     "--state",
     metavar="DIR",
     type=click.Path(file_okay=False),
-    help="Where the sessions lie [default: `assumed` beside the credentials file].",
+    help="Where the sessions are stored [default: beside the credentials file].",
 )
 @click.argument("profile", shell_complete=complete_profiles)
 def credential_process(config_path: Path | None, state: str | None, profile: str) -> int:

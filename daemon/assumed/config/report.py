@@ -47,8 +47,8 @@ class Report:
         self._found.append((0, len(self._found), f"{where}: {what}"))
 
     def problems(self) -> list[str]:
-        """In the order of the file."""
-        return [sentence for _, _, sentence in sorted(self._found)]
+        """In the order of the file; what two of its values have in common once."""
+        return list(dict.fromkeys(sentence for _, _, sentence in sorted(self._found)))
 
     def _locus(self, at: KeyPath) -> str:
         match at:

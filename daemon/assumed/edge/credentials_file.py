@@ -20,7 +20,8 @@ from pathlib import Path
 
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.profiles import KeptProfile, Merge, Refusal, merge, misread
-from assumed.files import Temp, close, directory, explained, make_missing_dirs, refuse_as_root, sweep, try_lock
+from assumed.files import Temp, close, directory, explained, make_missing_dirs, sweep, try_lock
+from assumed.files.owners import refuse_as_root
 from assumed.files.replaced import Mixed, PutBack, ReplacedFiles, publish, with_edits
 from assumed.files.snapshot import SETTLE_SECONDS, Signature, Snapshot, look, signature_of, take
 from assumed.files.state import make_state_dir

@@ -25,7 +25,7 @@ from assumed.core.ini import Document, decode, scan
 from assumed.core.model import Instant, Role, Session
 from assumed.core.profiles import KeptProfile, merge
 from assumed.files.state import is_left_behind, trouble
-from assumed.paths import PathError, aws_config_file, default_credentials_file, real_path, state_dir
+from assumed.paths import PathError, aws_config_file, default_credentials_file, exists, is_link, real_path, state_dir
 
 __all__ = ["Finding", "asked_of_environment", "collisions", "inspect", "started_programs"]
 
@@ -97,7 +97,7 @@ def _aws_config(environ: Mapping[str, str], broken: list[Finding]) -> Profiles:
     try:
         path = aws_config_file(environ)
     except PathError as error:
-        broken.append(Finding("error", error.variable, str(error)))
+        broken.append(Finding("error", error.variable, error.what, error.advice))
         return {}
     document = _scan(path, _read(path, broken), broken)
     if document is None:
@@ -159,10 +159,10 @@ def _config_file(path: Path) -> Iterator[Finding]:
 
 
 def _credentials_file(path: Path, real: Path) -> Iterator[Finding]:
-    if real.is_symlink():
+    if is_link(real):
         yield Finding("error", str(path), "is a symbolic link that leads in a circle", "point it at a file")
         return
-    if path.is_symlink():
+    if is_link(path):
         yield Finding("ok", str(path), f"is a symbolic link to {real}, which is rewritten; the link stays")
     uid = os.geteuid()
     directory = _stat(real.parent)
@@ -210,7 +210,7 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _missing_directory(path: Path) -> Iterator[Finding]:
-    above = next(parent for parent in path.parents if parent.exists())
+    above = next(parent for parent in path.parents if exists(parent))
     if os.access(above, os.W_OK | os.X_OK):
         yield Finding("ok", str(path), "does not exist yet; it will be made, 0700")
     elif is_read_only(above):
@@ -274,7 +274,7 @@ def _same_file(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
         looked = default_credentials_file(environ)
     except PathError as error:
-        yield Finding("warning", error.variable, str(error))
+        yield Finding("warning", error.variable, error.what, error.advice)
         return
     if os.path.realpath(looked) != os.path.realpath(config.credentials_file):
         yield Finding(

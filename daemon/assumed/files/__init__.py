@@ -11,7 +11,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import pwd
 import secrets
 import stat
 import time
@@ -20,6 +19,8 @@ from pathlib import Path
 
 from assumed.core.errors import FileRefused
 from assumed.paths import TEMPORARY
+
+from .owners import account_name, refuse_as_root
 
 _STALE_SECONDS = 60.0
 
@@ -95,26 +96,6 @@ def make_missing_dirs(path: Path) -> None:
             # One that we may not read cannot be flushed, and what a crash would take with it is what did not exist.
             with contextlib.suppress(OSError), directory(one.parent) as parent_fd:
                 os.fsync(parent_fd)
-
-
-def refuse_as_root(path: Path) -> None:
-    """What root makes in a directory of another account, that account can neither read nor replace: `sudo assumed env`
-    with the user's HOME would end the user's own daemon. Raises FileRefused, OSError."""
-    owner = path.stat().st_uid
-    if os.geteuid() == 0 and owner != 0:
-        name = account_name(owner)
-        raise FileRefused(
-            f"{path} belongs to {name}, who could not use files that root makes there",
-            f"Run it as {name} (sudo -u {name} -H …), or with root's own home (sudo -H …)",
-        )
-
-
-def account_name(uid: int) -> str:
-    """The name of an account; `uid 1000` where it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
 
 
 @contextlib.contextmanager

@@ -27,8 +27,9 @@ from assumed.paths import (
     state_dir,
 )
 
-from . import account_name, close, directory, explained, make_missing_dirs, refuse_as_root, try_lock, write_atomic
+from . import close, directory, explained, make_missing_dirs, try_lock, write_atomic
 from .exchange import UNSUPPORTED, exchange
+from .owners import account_name, refuse_as_root
 
 _MARKS = {
     ".gitignore": b"*\n",
@@ -155,7 +156,7 @@ def _move(earlier: Path, own: Path) -> None:
         if not locked:
             return
         # A link to itself, which no reader can mistake for a state, until the two have traded places in one step.
-        with contextlib.suppress(FileExistsError):
+        if not (own.is_symlink() and os.readlink(own) == own.name):  # of a start that was killed here
             os.symlink(own.name, own.name, dir_fd=dir_fd)
         try:
             exchange(dir_fd, earlier.name, own.name)
