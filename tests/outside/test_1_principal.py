@@ -11,6 +11,7 @@ import pytest
 
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
+from world.inputs import params
 
 ROLE = "arn:aws:iam::123456789012:role/team/MyRole"
 STS = "arn:aws:sts::123456789012:assumed-role"
@@ -43,9 +44,9 @@ def kept(home: Home) -> dict[str, str]:
     return home.profile("mine") or {}
 
 
-@pytest.mark.parametrize("principal", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("principal", params(OTHERS, list(OTHERS)[:4]))
 def test_a_session_of_another_principal_is_discarded(aws_home: Home, sts: FakeSts, principal: str) -> None:
-    """Nothing is written, stored or printed."""
+    """Nothing is written or stored."""
     aws_home.configure(role("mine", ROLE))
     sts.rule(ROLE, principal=principal)
 
@@ -53,12 +54,22 @@ def test_a_session_of_another_principal_is_discarded(aws_home: Home, sts: FakeSt
 
     assert done.returncode == 1
     assert kept(aws_home) == {}
-    env = aws_home.assumed("env", "mine", within=60, AWS_ENDPOINT_URL_STS=sts.url)
-    assert (env.returncode, env.stdout) == (1, "")
     assert [path.name for path in (aws_home.state / "sessions").glob("*.json")] == []
 
 
-@pytest.mark.parametrize("principal", SAME.values(), ids=SAME)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["env", "mine"], ["exec", "mine", "--", "env"], ["credential-process", "mine"]])
+def test_a_session_of_another_principal_is_not_handed_out(aws_home: Home, sts: FakeSts, command: list[str]) -> None:
+    """Without a daemon, too."""
+    aws_home.configure(role("mine", ROLE))
+    sts.rule(ROLE, principal=OTHERS["another role"])
+
+    done = aws_home.assumed(*command, within=50, AWS_ENDPOINT_URL_STS=sts.url)
+
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize("principal", params(SAME, list(SAME)[:4]))
 def test_a_session_that_does_not_contradict_is_kept(aws_home: Home, sts: FakeSts, principal: str) -> None:
     """Only what the answer says of partition, account and role name counts; a path and the case of letters do not."""
     aws_home.configure(role("mine", ROLE))
@@ -120,9 +131,7 @@ def told(home: Home, sts: FakeSts) -> dict[str, float]:
     return {name: datetime.fromisoformat(end).timestamp() for name, end in ends.items()}
 
 
-@pytest.mark.parametrize(
-    "expiration", ["2526-11-28T00:00:00Z", "9999-12-31T23:59:59Z", "2099-01-01T00:00:00+02:00", "33000000000"]
-)
+@pytest.mark.parametrize("expiration", ["2526-11-28T00:00:00Z", "9999-12-31T23:59:59Z", "2099-01-01T00:00:00+02:00"])
 def test_an_end_beyond_what_was_asked_for_is_not_passed_on(aws_home: Home, sts: FakeSts, expiration: str) -> None:
     """SDKs that believed it would never renew."""
     aws_home.configure(role("mine", ROLE, duration_seconds=1800))
@@ -164,7 +173,7 @@ UNSOUND: dict[str, Mapping[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("credentials", UNSOUND.values(), ids=UNSOUND)
+@pytest.mark.parametrize("credentials", params(UNSOUND, list(UNSOUND)[::3]))
 def test_an_answer_that_is_no_session_is_refused(aws_home: Home, sts: FakeSts, credentials: dict[str, Any]) -> None:
     """Such keys would be written into a file of lines, and could be no AWS key."""
     aws_home.configure(role("mine", ROLE))

@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from world.daemon import Daemon, Home, role
 from world.dripping import DRIPPING, ENDLESS, Dripping, Mode
 from world.fake_sts import FakeSts
+from world.inputs import params
 from world.waiting import eventually
 
 ACCOUNT = "arn:aws:iam::123456789012:role"
@@ -34,7 +36,7 @@ def configure(home: Home, sts: FakeSts, dripping: dict[str, str], sources: int) 
     return environment
 
 
-@pytest.mark.parametrize("mode", DRIPPING)
+@pytest.mark.parametrize("mode", params({mode: mode for mode in DRIPPING}, ["headers", "continue", "connect"]))
 def test_a_dripping_endpoint_holds_up_nobody_else(aws_home: Home, sts: FakeSts, mode: Mode) -> None:
     """Twelve sources of its drip: more than there are workers. The healthy one is renewed meanwhile."""
     with Dripping(mode) as dripping:
@@ -42,20 +44,6 @@ def test_a_dripping_endpoint_holds_up_nobody_else(aws_home: Home, sts: FakeSts, 
         with Daemon(aws_home, **environment) as daemon:
             eventually(lambda: dripping.connections >= 2, within=30)
             daemon.wait_until_fresh("zz-healthy", within=45)
-
-
-@pytest.mark.parametrize("mode", DRIPPING)
-@pytest.mark.timeout(150)
-def test_what_drips_fails_and_is_let_go(aws_home: Home, sts: FakeSts, mode: Mode) -> None:
-    """`once` ends, and no connection stays open."""
-    with Dripping(mode) as dripping:
-        environment = configure(aws_home, sts, dripping.environment(), 12)
-
-        done = ends(aws_home, "once", within=90, environment=environment)
-
-        assert done.returncode == 1
-        assert aws_home.profile("zz-healthy") is not None
-        eventually(lambda: not dripping.open, within=30)
 
 
 def ends(home: Home, *command: str, within: float, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -66,6 +54,25 @@ def ends(home: Home, *command: str, within: float, environment: dict[str, str]) 
         pytest.fail(f"{command[0]} did not end within {within} s")
 
 
+@pytest.mark.timeout(150)
+def test_what_drips_fails_and_is_let_go(tmp_path: Path, sts: FakeSts) -> None:
+    """`once` ends in every mode, and no connection stays open. All of them at the same time: each waits out a bound."""
+
+    def once(mode: Mode) -> tuple[int, bool, int]:
+        home = Home(tmp_path / mode)
+        with Dripping(mode) as dripping:
+            environment = configure(home, sts, dripping.environment(), 3)
+            done = ends(home, "once", within=100, environment=environment)
+            eventually(lambda: not dripping.open, within=30)
+            return done.returncode, home.profile("zz-healthy") is not None, dripping.open
+
+    with ThreadPoolExecutor(len(DRIPPING)) as pool:
+        outcomes = dict(zip(DRIPPING, pool.map(once, DRIPPING), strict=True))
+
+    assert outcomes == dict.fromkeys(DRIPPING, (1, True, 0))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["body", "headers", "continue"])
 @pytest.mark.timeout(150)
 def test_without_a_daemon_a_role_that_drips_is_given_up(aws_home: Home, sts: FakeSts, mode: Mode) -> None:

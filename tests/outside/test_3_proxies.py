@@ -10,6 +10,7 @@ import pytest
 
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
+from world.inputs import params
 
 ROLE = "arn:aws:iam::123456789012:role/MyRole"
 PASSWORD = ("Tr0ub4dor", "hunter22x")
@@ -60,7 +61,7 @@ def leaked(*texts: str) -> list[str]:
     return [line for text in texts for line in text.splitlines() if any(half in line for half in PASSWORD)]
 
 
-@pytest.mark.parametrize("environment", UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize("environment", params(UNUSABLE, ["SOCKS", "a #", "a bad port", "an endpoint with a slash"]))
 def test_the_fault_is_named_and_the_password_is_not(aws_home: Home, environment: dict[str, str]) -> None:
     """By the variable, and as what it is: `check` knows it, too."""
     aws_home.configure(role("mine", ROLE))
@@ -77,7 +78,7 @@ def test_the_fault_is_named_and_the_password_is_not(aws_home: Home, environment:
         assert what in said
 
 
-@pytest.mark.parametrize("environment", UNREACHABLE.values(), ids=UNREACHABLE)
+@pytest.mark.parametrize("environment", params(UNREACHABLE, ["an @", "an escape", "an endpoint's query"]))
 def test_what_cannot_be_reached_is_named_without_its_password(aws_home: Home, environment: dict[str, str]) -> None:
     """botocore's own messages quote the URL."""
     aws_home.configure(role("mine", ROLE))
@@ -97,18 +98,19 @@ def test_a_proxy_that_is_not_used_hinders_nothing(aws_home: Home, sts: FakeSts, 
     assert aws_home.assumed("once", **environment).returncode == 0
 
 
-@pytest.mark.parametrize("which", ["SOCKS", "a #", "an endpoint with a slash", "a proxy", "an endpoint's query"])
-def test_a_daemon_prints_no_password(aws_home: Home, tmp_path: Path, which: str) -> None:
+@pytest.mark.parametrize("environment", params(UNUSABLE | UNREACHABLE, ["SOCKS", "a proxy"]))
+def test_a_daemon_prints_no_password(aws_home: Home, tmp_path: Path, environment: dict[str, str]) -> None:
     """Neither in its log, nor in status, nor to a hook."""
     told = tmp_path / "told"
     hook = json.dumps(["sh", "-c", f"env | grep ^ASSUMED_ >> {told}"])
     aws_home.configure(role("mine", ROLE), f"[hooks]\nafter_failure = {hook}\n")
-    with Daemon(aws_home, **{**UNUSABLE, **UNREACHABLE}[which]) as daemon:
+    with Daemon(aws_home, **environment) as daemon:
         status = daemon.wait_until(lambda status: status["roles"][0]["last_error"], within=60)
         daemon.wait_until(lambda _: told.exists() and "ASSUMED_MESSAGE" in told.read_text(), within=60)
         assert leaked(json.dumps(status), json.dumps(daemon.ask("status")), daemon.stderr, told.read_text()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "endpoint",
     [url(), url("/"), url("#"), f"http://127.0.0.1:9/?token={PASSWORD[0]}"],

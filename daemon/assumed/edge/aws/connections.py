@@ -123,7 +123,11 @@ class _Noted:
 
     def _new_conn(self) -> Any:
         sock = super()._new_conn()  # type: ignore[misc] # urllib3's
-        here.call.use(sock)
+        try:
+            here.call.use(sock)
+        except BaseException:
+            sock.close()
+            raise
         return sock
 
     def request(self, *arguments: Any, **options: Any) -> Any:
