@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import click
 
+from assumed.core.errors import NotAnswering
+
 from .health import Role, explanation
 from .place import Place
 from .terminal import is_smart
@@ -77,7 +79,7 @@ class Before:
 
 
 def look(place: Place) -> Before:
-    """How things stand now. Raises NotRunning."""
+    """How things stand now. Raises NotRunning, NotAnswering."""
     document = place.ask({"command": "status"})
     profiles = [role["profile"] for role in document["roles"]]
     return Before(document, _stored_keys(place, profiles))
@@ -90,7 +92,12 @@ def follow(place: Place, before: Before, profiles: list[str], progress: Progress
     news = time.monotonic()
     while waiting:
         keys = _stored_keys(place, waiting)  # before the document, which says whether they are delivered
-        document = place.ask({"command": "status"})
+        try:
+            document = place.ask({"command": "status"})
+        except NotAnswering:  # it has taken the order, and is busy
+            if time.monotonic() - news > PATIENCE:
+                raise
+            continue
         roles = {role["profile"]: role for role in document["roles"] if role["profile"] in waiting}
         outcomes = dict.fromkeys(waiting - roles.keys(), "is no longer configured")
         for name, role in roles.items():

@@ -77,7 +77,8 @@ def about(document: Document, now: float, terminal: Terminal) -> str:
     """A line about the daemon."""
     daemon = document["daemon"]
     if daemon is None:
-        text = "assumed is not running; this is what readers find on the disk"
+        state = "does not answer" if document.get("daemon_error") else "is not running"
+        text = f"assumed {state}; this is what readers find on the disk"
         return terminal.paint(shortened(text, terminal), "33")
     up = in_words(now - posix(daemon["started_at"])) if daemon["started_at"] else "?"
     parts = [f"assumed {daemon['version']}", f"pid {daemon['pid']}", f"up {up}", printable(str(daemon["config"]))]

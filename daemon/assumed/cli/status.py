@@ -24,8 +24,9 @@ def status(config_path: Path | None, as_json: bool, watch: bool) -> int:
     """Show every role: time left, next renewal, last error in words.
 
     The state is what a reader of the profile gets, read from the disk. Exit status 1 when a role is not
-    delivered, expired, needs a login, or is failing with less than 15 minutes (or 25 %) left; 3 when the
-    daemon is not running: then the stored sessions are shown.
+    delivered, expired, needs a login, or is failing with less than 15 minutes (or 25 %) left, or when the
+    daemon runs but does not answer; 3 when it is not running. In the last two cases the stored sessions
+    are shown.
 
     \b
     Examples:
@@ -42,6 +43,9 @@ def status(config_path: Path | None, as_json: bool, watch: bool) -> int:
         click.echo(json.dumps(document, indent=2))
     else:
         write(render(document, time.time(), terminal_of(sys.stdout)))
+    if document.get("daemon_error"):
+        say(document["daemon_error"])
+        return FAILING
     if document["daemon"] is None:
         say(NO_DAEMON)
         return NOT_RUNNING

@@ -197,7 +197,8 @@ def _answer(assembly: Assembly, request: Request, profiles: list[str]) -> Reply:
         return {"another": str(desk.watch.running.path)}
     match request.get("command"):
         case "ping":
-            return {"pid": os.getpid(), "version": __version__}
+            beat = status.beat_document(assembly.keeper.beaten, desk.ports.now())
+            return {"pid": os.getpid(), "version": __version__, **beat}
         case "status":
             return document(assembly)
         case "metrics":
@@ -251,6 +252,7 @@ def document(assembly: Assembly) -> status.Document:
             __version__, keeper.started, config, desk.watch.error, keeper.renewals.clock_offset
         )
         | status.beat_document(keeper.beaten, now),
+        "daemon_error": None,
         "roles": roles,
         "credentials_file": status.file_document(config, desk.delivery.written_at, desk.delivery.error or disk.error),
         "events": assembly.recent.document(),

@@ -52,8 +52,8 @@ def read_disk(file: CredentialsFile, roles: tuple[Role, ...]) -> Disk:
         return Disk({}, error)
 
 
-def offline(config: Config) -> Document:
-    """The document without a daemon: what is on the disk."""
+def offline(config: Config, daemon_error: str | None = None) -> Document:
+    """The document without a daemon: what is on the disk. `daemon_error`: why a running one did not answer."""
     directory = state_dir(config.credentials_file)
     file = CredentialsFile(config.credentials_file, directory)
     store = Store(directory)
@@ -61,7 +61,7 @@ def offline(config: Config) -> Document:
     now = SystemClock().now()
     roles = [role_document(role, store.load(role.profile), Known(), disk, now) for role in config.roles]
     about = file_document(config, None, disk.error)
-    return {"daemon": None, "roles": roles, "credentials_file": about, "events": []}
+    return {"daemon": None, "daemon_error": daemon_error, "roles": roles, "credentials_file": about, "events": []}
 
 
 def daemon_document(
