@@ -277,6 +277,6 @@ def _known(desk: Desk, role: Role, now: Instant) -> status.Known:
         due_in=None if decision.due_in == float("inf") else decision.due_in,
         waits="" if decision.reason == "scheduled" else decision.message,
         refusal=desk.delivery.refused.get(profile),
-        rival=desk.delivery.rivals.get(profile, ""),
+        overwritten_by=desk.delivery.overwritten_by.get(profile, ""),
         identity=identity,
     )

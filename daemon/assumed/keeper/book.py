@@ -58,9 +58,7 @@ class Book:
         """What the core may look at."""
         if not 0 <= now.boot - self._probing_at < CLAIM_TOLERANCE:
             self._probing, self._probing_at = {}, now.boot
-        return View(
-            self.machine, self.roles, self.states, self.domains, self.requests, now, self._peers, self._probing
-        )
+        return View(self.machine, self.roles, self.states, self.domains, self.requests, now, self._peers, self._probing)
 
     def _set(self, profile: str, state: RoleState) -> None:
         self.states[profile] = state

@@ -38,6 +38,8 @@ class Herald:
         self._since: dict[str, tuple[str, float]] = {}
         """Subject → mark of its trouble, and since when it stands."""
         self._delivered: Mapping[str, str] = {}
+        self._hindered: set[str] = set()
+        """Profiles that something keeps out of the file, as of the last look."""
         self._offered: list[tuple[Change, Hooks]] = []
         self._failed: dict[str, str] = {}
         """Hook → how it failed last: said once."""
@@ -142,7 +144,9 @@ class Herald:
             both = {**self._delivered, **delivered}
             heard |= {profile for profile in both if self._delivered.get(profile) != delivered.get(profile)}
             self._delivered = delivered
-        heard |= set(desk.delivery.refused) | set(desk.delivery.rivals)
+        hindered = {*desk.delivery.refused, *desk.delivery.overwritten_by}
+        heard |= self._hindered | hindered
+        self._hindered = hindered
         first = not self._verdicts
         with desk.lock:
             for profile in heard & desk.book.roles.keys():
@@ -168,8 +172,10 @@ class Herald:
 
     def _obstacle(self, profile: str) -> Trouble | None:
         """What keeps a role's session out of the file."""
-        refusal, rival = self._desk.delivery.refused.get(profile), self._desk.delivery.rivals.get(profile)
-        error = last_error(Known(refusal=refusal, rival=rival or ""))
+        delivery = self._desk.delivery
+        error = last_error(
+            Known(refusal=delivery.refused.get(profile), overwritten_by=delivery.overwritten_by.get(profile, ""))
+        )
         if error is None:
             return None
         code = error["code"]

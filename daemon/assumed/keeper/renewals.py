@@ -202,13 +202,13 @@ class Renewals:
             desk.ports.say("warning", "source.not_resolved", source=message.source, **facts)
 
     def refresh(self, message: Refresh) -> None:
-        """A person wants renewals now, whatever the backoff or a truce with another program says."""
+        """A person wants renewals now, whatever the backoff or a conflict with another program says."""
         desk = self._desk
         with desk.lock:
             for profile in message.profiles:
                 if profile in desk.book.roles:
                     desk.book.force(profile)
-                    desk.delivery.forgive(profile)
+                    desk.delivery.forget_conflict(profile)
                     desk.touch([profile])
         desk.delivery.want(desk.ports.now().boot)
 
