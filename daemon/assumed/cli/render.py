@@ -95,6 +95,8 @@ def wrong(document: Document, terminal: Terminal) -> list[str]:
         lines += ["", *wrapped("The configuration has an error; the last good one goes on:", terminal, "", "33")]
         for problem in str(daemon["config_error"]).splitlines():
             lines += wrapped(problem, terminal, "  ")
+    if daemon.get("watch_error"):
+        lines += ["", *wrapped(str(daemon["watch_error"]), terminal, "", "33")]
     if file.get("error"):
         lines += ["", *wrapped(f"{file['path']} is not written: {file['error']}", terminal, "", "31")]
     return lines

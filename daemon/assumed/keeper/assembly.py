@@ -251,7 +251,8 @@ def document(assembly: Assembly) -> status.Document:
         "daemon": status.daemon_document(
             __version__, keeper.started, config, desk.watch.error, keeper.renewals.clock_offset
         )
-        | status.beat_document(keeper.beaten, now),
+        | status.beat_document(keeper.beaten, now)
+        | {"watch_error": assembly.watcher.problem or None},
         "daemon_error": None,
         "roles": roles,
         "credentials_file": status.file_document(config, desk.delivery.written_at, desk.delivery.error or disk.error),

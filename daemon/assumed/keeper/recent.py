@@ -78,7 +78,7 @@ WORDS: dict[str, str | Callable[[Facts], str]] = {
     "source.changed": "{source} has changed, and is read anew",
     "source.down": "{source} does not sign: {message}",
     "source.recovered": "{source} signs again",
-    "watch.failed": "changes of files are noticed late: {message}",
+    "watch.failed": "{message}",
 }
 
 
