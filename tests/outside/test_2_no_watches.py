@@ -1,4 +1,4 @@
-"""Machines that refuse inotify: renewals go on, edits are noticed by the heartbeat, and status says why they are late."""
+"""Machines that refuse inotify: renewals go on, the heartbeat notices edits, status says why that takes longer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REFUSALS = {
     "no watch left": lambda: limited("max_inotify_watches"),
     "no memory": lambda: refused("ENOMEM"),
     "no file left": lambda: refused("ENFILE"),
-    "healthy": lambda: [],
+    "healthy": list,
 }
 
 

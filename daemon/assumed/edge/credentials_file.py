@@ -44,7 +44,10 @@ class WriteResult:
 
 
 class CredentialsFile:
-    """One credentials file. Every method raises FileRefused, as a sentence, for what the system does not allow."""
+    """One credentials file. Every method raises FileRefused, as a sentence, for what the system does not allow.
+
+    Belongs to one thread; `standing` alone may be called from others.
+    """
 
     def __init__(self, path: Path, state_dir: Path, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """`path` may be a symbolic link, and need not exist; `state_dir` holds the write lock."""
@@ -98,6 +101,20 @@ class CredentialsFile:
             except FileNotFoundError:
                 return b""
             return with_edits(standing.text if standing else b"", edits).text
+
+    def standing(self) -> bytes:
+        """The bytes that readers find now; b"" when there is no file. Raises FileUnsettled while it is being written.
+
+        From any thread, unlike everything else here: it touches nothing that a write changes.
+        """
+        real = self.real_path
+        with explained("read", real):
+            try:
+                with directory(real.parent) as dir_fd:
+                    found = take(dir_fd, real)
+            except FileNotFoundError:
+                return b""
+            return found.text if found else b""
 
     def sweep(self) -> int:
         """Removes what killed writers left beside the file; returns how many files that were."""

@@ -67,6 +67,8 @@ class Delivery:
     """When the next write is due, by the boot clock; None while there is nothing to write."""
     orphans: bool = False
     """Whether sections of ours whose role is gone are taken out: once the configuration has been confirmed."""
+    overwritten_by: Mapping[str, str] = field(default_factory=dict)
+    """Profile → the program that has overwritten it more than once, while that is not long ago; a new one each time."""
     _conflicts: dict[str, Conflict] = field(default_factory=dict)
     _left: dict[str, KeptProfile] = field(default_factory=dict)
     """Profile → what the last write that concerned it left there: an overwriting is judged against that."""
@@ -157,7 +159,8 @@ class Delivery:
     def look(self, now: float) -> bool:
         """Whether another program has changed the file since. If so, it is compared with what we keep when that
         program has had time to finish: half a file names nobody, and one save is one overwriting, not three."""
-        self._conflicts = {p: conflict for p, conflict in self._conflicts.items() if not conflict.is_over(now)}
+        if over := [p for p, conflict in self._conflicts.items() if conflict.is_over(now)]:
+            self._take_conflicts({p: conflict for p, conflict in self._conflicts.items() if p not in over})
         try:
             signature = self.file.signature()
         except FileRefused as refusal:
@@ -194,7 +197,7 @@ class Delivery:
         if before is not None and before.put_back_at is not None and life_left(section, self.wall()) > 0:
             return  # it is not put back yet: whatever is written meanwhile is the same overwriting
         conflict = after_overwriting(before, section, _session_id(left), at, self.wall())
-        self._conflicts[left.profile] = conflict
+        self._take_conflicts({**self._conflicts, left.profile: conflict})
         self.say(
             "warning",
             "profile.overwritten" if conflict.count == 1 else "profile.contested",
@@ -217,22 +220,25 @@ class Delivery:
         written = {one.profile: one for one in kept if not _is_empty(one) and one.profile not in self.refused}
         self._left = before | written
         self.delivered = {p: left.session.access_key_id for p, left in self._left.items() if left.session is not None}
-        self._conflicts = {
-            profile: conflict
-            if profile in held or conflict.put_back_at is None
-            else replace(conflict, put_back_at=None, last_at=now)
-            for profile, conflict in self._conflicts.items()
-            if profile in held or profile in written
-        }
+        if not self._conflicts:
+            return
+        self._take_conflicts(
+            {
+                profile: conflict
+                if profile in held or conflict.put_back_at is None
+                else replace(conflict, put_back_at=None, last_at=now)
+                for profile, conflict in self._conflicts.items()
+                if profile in held or profile in written
+            }
+        )
 
-    @property
-    def overwritten_by(self) -> dict[str, str]:
-        """Profile → the program that has overwritten it more than once, while that is not long ago."""
-        return {profile: c.overwritten_by for profile, c in self._conflicts.items() if c.count > 1}
+    def _take_conflicts(self, conflicts: dict[str, Conflict]) -> None:
+        self._conflicts = conflicts
+        self.overwritten_by = {profile: c.overwritten_by for profile, c in conflicts.items() if c.count > 1}
 
     def forget_conflict(self, profile: str) -> None:
         """A person wants it written now: forget how often it has been overwritten."""
-        self._conflicts.pop(profile, None)
+        self._take_conflicts({p: conflict for p, conflict in self._conflicts.items() if p != profile})
 
 
 def patience(old: Session | None, now: Instant) -> float:

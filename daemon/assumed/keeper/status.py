@@ -48,7 +48,7 @@ class Disk:
 def read_disk(file: CredentialsFile, roles: tuple[Role, ...]) -> Disk:
     """Read the credentials file as its readers would."""
     try:
-        return Disk(read_sections(file.read(), [role.profile for role in roles]), None)
+        return Disk(read_sections(file.standing(), [role.profile for role in roles]), None)
     except FileRefused as error:
         return Disk({}, error)
 
