@@ -22,12 +22,17 @@ LOOK_AGAIN = 0.1
 """Seconds between two looks at the status document."""
 PATIENCE = 120.0
 """Seconds without any news after which a renewal counts as stuck: STS and sources have shorter deadlines."""
+RENEWED = "renewed"
+"""The outcome of a renewal that went well; any other is a sentence."""
 BAR_AFTER = 1.0
 """Seconds after which a progress bar appears; what takes less needs none."""
 
 
 class Progress:
-    """Outcomes on stderr: a bar on a terminal, once it takes longer than a second; plain lines elsewhere."""
+    """What has been renewed, on stderr: a bar on a terminal, once it takes longer than a second; plain lines elsewhere.
+
+    Failures are left to the end of the command, which says each once.
+    """
 
     def __init__(self, total: int, label: str) -> None:
         self._smart = is_smart(sys.stderr)
@@ -58,7 +63,7 @@ class Progress:
             self._done += 1
             if self._shown:
                 self._bar.update(1)
-            elif not self._smart:
+            elif not self._smart and outcome == RENEWED:
                 click.echo(f"{profile}: {outcome}", err=True)
 
     def _show(self) -> None:
@@ -125,9 +130,6 @@ def _stored_keys(place: Place, profiles: Iterable[str]) -> dict[str, str | None]
     store = Store(place.state_dir)
     sessions = {profile: store.load(profile) for profile in profiles}
     return {profile: session.access_key_id if session else None for profile, session in sessions.items()}
-
-
-RENEWED = "renewed"
 
 
 def _only_wait(roles: Iterable[Role]) -> bool:

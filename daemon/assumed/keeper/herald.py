@@ -16,6 +16,7 @@ from assumed.core import hooks
 from assumed.core.errors import FileRefused
 from assumed.core.hooks import Change, Told, Trouble, Verdict
 from assumed.core.model import Instant
+from assumed.core.source import sign_in_of
 
 from .desk import Desk
 from .errand import errand
@@ -161,13 +162,16 @@ class Herald:
     def _verdict(self, profile: str, now: Instant) -> Verdict:
         desk = self._desk
         key = "" if profile in desk.unsaved else self._delivered.get(profile, "")
+        role = desk.book.roles[profile]
+        source = desk.files.sources.get(desk.book.root(role).source())
         return hooks.verdict(
-            desk.book.roles[profile],
+            role,
             desk.book.states[profile],
             desk.book.decide(profile, now),
             now,
             session=hooks.mark_of(key) if key else "",
             obstacle=self._obstacle(profile),
+            sign_in=sign_in_of(source) if source is not None else "",
         )
 
     def _obstacle(self, profile: str) -> Trouble | None:
