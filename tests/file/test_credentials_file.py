@@ -366,6 +366,21 @@ def test_a_program_that_had_the_file_open_when_it_was_replaced_loses_nothing(fil
     assert found["p"]["aws_session_token"] == "token-canary-2"
 
 
+def test_readers_of_the_status_take_no_edit_away_from_the_next_write(file: CredentialsFile, path: Path) -> None:
+    """Other threads call `standing`, at any moment of a write: it says what readers find and changes nothing."""
+    path.write_bytes(b"[mine]\nregion = x\n")
+    file.write([keys("p")], CONFIG, True)
+    with path.open("rb+") as late:
+        file.write([keys("p", 2)], CONFIG, True)
+        late.seek(0, os.SEEK_END)
+        late.write(b"[late]\nregion = y\n")
+    before = path.read_bytes()
+
+    assert [file.standing() for _ in range(3)] == [before] * 3
+    file.write([keys("p", 2)], CONFIG, True)
+    assert b"[late]" in path.read_bytes()
+
+
 def test_a_profile_taken_out_of_the_replaced_file_is_gone_a_second_later(
     file: CredentialsFile, path: Path, seconds: Seconds
 ) -> None:

@@ -14,7 +14,15 @@ from urllib.parse import quote, unquote
 
 from assumed.config import Config
 from assumed.core import consumer
-from assumed.core.errors import AssumedError, ConfigError, NotAnswering, NotKept, NotRunning, OtherConfiguration, RenewalFailed
+from assumed.core.errors import (
+    AssumedError,
+    ConfigError,
+    NotAnswering,
+    NotKept,
+    NotRunning,
+    OtherConfiguration,
+    RenewalFailed,
+)
 from assumed.core.model import Session
 from assumed.core.renewal import is_late
 from assumed.edge.clock import SystemClock
