@@ -319,8 +319,8 @@ def test_an_edit_between_our_read_and_our_rename_is_merged_and_not_lost(
     path.write_bytes(MINE)
     edits = [MINE + b"[edited]\nx = 1\n"]
 
-    def edit_meanwhile(*args: object) -> object:
-        result = merge(*args)  # type: ignore[arg-type]
+    def edit_meanwhile(*args: object, **options: object) -> object:
+        result = merge(*args, **options)  # type: ignore[arg-type]
         if edits:
             path.write_bytes(edits.pop())
         return result
@@ -336,8 +336,8 @@ def test_a_file_that_changes_all_the_time_is_left_alone(
     path.write_bytes(MINE)
     count = iter(range(100))
 
-    def edit_meanwhile(*args: object) -> object:
-        result = merge(*args)  # type: ignore[arg-type]
+    def edit_meanwhile(*args: object, **options: object) -> object:
+        result = merge(*args, **options)  # type: ignore[arg-type]
         path.write_bytes(MINE + f"# {next(count)}{'!' * next(count)}\n".encode())
         return result
 
