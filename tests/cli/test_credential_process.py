@@ -356,7 +356,8 @@ def test_patience_with_a_renewal_that_fails_ends_before_that_of_the_sdks(store: 
 
 
 @pytest.mark.proof
-def test_a_daemon_that_hangs_is_waited_for_one_second(store: Store) -> None:
+def test_a_daemon_that_hangs_is_waited_for_less_than_sdks_wait(store: Store) -> None:
+    """It may be busy with this very session; what is left of the time is for a renewal from here."""
     path = socket_path(store.directory)
     path.parent.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as silent:
@@ -364,8 +365,8 @@ def test_a_daemon_that_hangs_is_waited_for_one_second(store: Store) -> None:
         silent.listen(1)
         began = time.monotonic()
         sentence_of(run(written_command(store)))
-        assert time.monotonic() - began > 0.8
-        assert in_time(began, 2.5)
+        assert time.monotonic() - began > 1.8
+        assert in_time(began, 4.8)
 
 
 @given(profile=st.text(st.characters(exclude_categories=["Cs"]), max_size=80))

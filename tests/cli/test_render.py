@@ -30,8 +30,6 @@ def test_eighty_columns_hold_a_whole_status() -> None:
         "assumed 0.1.0 · pid 4711 · up 3h 20m · /home/natan/.config/assumed/config.toml",
         "",
         "PROFILE                   STATE        LEFT                 RENEWAL  DELIVERY",
-        "my-role                   fresh        ██████▊░░░  41m 07s  in 12m   keys",
-        "a-profile-with-a-name-t…  fresh        █████████▉  11h 59m  in 12m   process",
         "broken                    failing      ▊░░░░░░░░░  5m 00s   in 12m   keys",
         "  AccessDenied: User: arn:aws:iam::123456789012:user/natan is not authorized to",
         "  perform: sts:AssumeRole",
@@ -40,6 +38,8 @@ def test_eighty_columns_hold_a_whole_status() -> None:
         "mfa                       needs login  ░░░░░░░░░░  -        -        not written",
         "  It needs a login.",
         "new                       pending      ░░░░░░░░░░  -        -        not written",
+        "my-role                   fresh        ██████▊░░░  41m 07s  in 12m   keys",
+        "a-profile-with-a-name-t…  fresh        █████████▉  11h 59m  in 12m   process",
     ]
 
 

@@ -38,6 +38,7 @@ def view(
         domains=domains or {},
         requests={r.profile: "request" for r in roles},
         now=now or at(0),
+        peers={r.domain(): [p.profile for p in roles if p.domain() == r.domain()] for r in roles},
     )
 
 
@@ -174,26 +175,26 @@ class TestDomains:
     @pytest.mark.parametrize("kind", sorted(SHARED - DOMAIN_WIDE))
     def test_one_role_that_is_throttled_or_hangs_does_not_hold_the_others(self, kind: FailureKind) -> None:
         """It may be that role's alone; two in a row are the source's."""
-        one = domain_after(None, "a", failure(kind, at(10)), at(5))
+        one = domain_after(None, ["a"], failure(kind, at(10)), at(5))
         assert one is not None
         assert not one.down()
-        two = domain_after(one, "b", failure(kind, at(12)), at(11))
+        two = domain_after(one, ["b"], failure(kind, at(12)), at(11))
         assert two is not None
         assert two.down()
 
     @pytest.mark.parametrize("kind", sorted(set(FailureKind) - SHARED))
     def test_a_denied_or_misconfigured_role_says_nothing_about_its_source(self, kind: FailureKind) -> None:
         """One role's failure never touches another's (promise 4)."""
-        assert domain_after(None, "a", failure(kind, at(10)), at(5)) is None
+        assert domain_after(None, ["a"], failure(kind, at(10)), at(5)) is None
 
     def test_ten_attempts_that_fail_together_count_once(self) -> None:
         """Or the ten workers of a start would use up the backoff before anybody has waited."""
         domain = None
         for n in range(10):
-            domain = domain_after(domain, f"r{n}", failure(FailureKind.UNREACHABLE, at(5 + n / 100)), started=at(0))
+            domain = domain_after(domain, [f"r{n}"], failure(FailureKind.UNREACHABLE, at(5 + n / 100)), started=at(0))
         assert domain is not None
         assert domain.count == 1
-        later = domain_after(domain, "r0", failure(FailureKind.UNREACHABLE, at(9)), started=at(8))
+        later = domain_after(domain, ["r0"], failure(FailureKind.UNREACHABLE, at(9)), started=at(8))
         assert later is not None
         assert later.count == 2
 

@@ -62,8 +62,8 @@ class RecordingFile(CredentialsFile):
 
     published: dict[str, Session]
 
-    def write(self, kept: Any, config_id: str, remove_orphans: bool) -> WriteResult:
-        result = super().write(kept, config_id, remove_orphans)
+    def write(self, kept: Any, config_id: str, remove_orphans: bool, held: Any = ()) -> WriteResult:
+        result = super().write(kept, config_id, remove_orphans, held)
         self.published = {k.profile: k.session for k in kept if isinstance(k, KeptProfile) and k.session is not None}
         return result
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.errors import FileRefused, NotRunning
+from assumed.core.errors import FileRefused, NotAnswering, NotRunning
 from assumed.edge import control
 from assumed.edge.control import Answer, ControlServer, Request, ask
 from assumed.paths import socket_path
@@ -227,17 +227,31 @@ def test_nobody_there_is_said_with_what_to_do(tmp_path: Path) -> None:
         ask(tmp_path / "control.sock", {"command": "ping"})
 
 
-def test_a_daemon_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_daemon_that_does_not_answer_in_time_is_not_one_that_is_not_running(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))
         silent.listen()
-        with pytest.raises(NotRunning, match="timed out"):
+        with pytest.raises(NotAnswering):
+            ask(path, {"command": "ping"}, timeout=0.3)
+    with pytest.raises(NotRunning):
+        ask(path, {"command": "ping"}, timeout=0.3)
+
+
+def test_a_full_queue_of_connections_belongs_to_a_daemon_that_runs(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    with contextlib.ExitStack() as stack:
+        busy = stack.enter_context(socket.socket(socket.AF_UNIX))
+        busy.bind(str(path))
+        busy.listen(0)
+        waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+        waiting.connect(str(path))
+        with pytest.raises(NotAnswering):
             ask(path, {"command": "ping"}, timeout=0.3)
 
 
 @pytest.mark.parametrize("said", [b"no JSON\n", b"[1]\n", b"", b"[" * 100_000 + b"\n"])
-def test_what_is_no_answer_of_ours_is_no_daemon(tmp_path: Path, said: bytes) -> None:
+def test_what_is_no_answer_of_ours_is_none(tmp_path: Path, said: bytes) -> None:
     path = tmp_path / "control.sock"
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
@@ -251,7 +265,7 @@ def test_what_is_no_answer_of_ours_is_no_daemon(tmp_path: Path, said: bytes) -> 
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(NotRunning):
+        with pytest.raises(NotAnswering):
             ask(path, {"command": "ping"})
         thread.join()
 

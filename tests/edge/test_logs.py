@@ -343,6 +343,29 @@ def test_a_library_warns_in_our_form_and_without_its_traceback() -> None:
     assert "not ours" not in stream.getvalue()
 
 
+class Unprintable:
+    """An argument of a log call that raises when it is shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [("%d", ["x"]), ("%s %s", ["one"]), ("%z", [1]), ("%s", [Unprintable()])],
+    ids=["a text for a number", "too few", "no such conversion", "one that raises"],
+)
+def test_a_malformed_log_call_harms_nobody(message: str, arguments: list[object]) -> None:
+    """`logging.raiseExceptions` or not: the library goes on with its work."""
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    logging.getLogger("urllib3").warning(message, *arguments)
+
+    (event,) = lines(stream)
+    assert (event["event"], event["library"]) == ("library.warned", "urllib3")
+    assert message in event["message"]
+
+
 def test_debugging_us_does_not_have_the_libraries_tell_what_sts_answered() -> None:
     stream = io.StringIO()
     logs.configure("debug", "json", stream)

@@ -319,8 +319,8 @@ def test_an_edit_between_our_read_and_our_rename_is_merged_and_not_lost(
     path.write_bytes(MINE)
     edits = [MINE + b"[edited]\nx = 1\n"]
 
-    def edit_meanwhile(*args: object) -> object:
-        result = merge(*args)  # type: ignore[arg-type]
+    def edit_meanwhile(*args: object, **options: object) -> object:
+        result = merge(*args, **options)  # type: ignore[arg-type]
         if edits:
             path.write_bytes(edits.pop())
         return result
@@ -336,8 +336,8 @@ def test_a_file_that_changes_all_the_time_is_left_alone(
     path.write_bytes(MINE)
     count = iter(range(100))
 
-    def edit_meanwhile(*args: object) -> object:
-        result = merge(*args)  # type: ignore[arg-type]
+    def edit_meanwhile(*args: object, **options: object) -> object:
+        result = merge(*args, **options)  # type: ignore[arg-type]
         path.write_bytes(MINE + f"# {next(count)}{'!' * next(count)}\n".encode())
         return result
 
@@ -364,6 +364,21 @@ def test_a_program_that_had_the_file_open_when_it_was_replaced_loses_nothing(fil
     found = botocore_reads(path)
     assert list(found) == ["mine", "p", "edited"]
     assert found["p"]["aws_session_token"] == "token-canary-2"
+
+
+def test_readers_of_the_status_take_no_edit_away_from_the_next_write(file: CredentialsFile, path: Path) -> None:
+    """Other threads call `standing`, at any moment of a write: it says what readers find and changes nothing."""
+    path.write_bytes(b"[mine]\nregion = x\n")
+    file.write([keys("p")], CONFIG, True)
+    with path.open("rb+") as late:
+        file.write([keys("p", 2)], CONFIG, True)
+        late.seek(0, os.SEEK_END)
+        late.write(b"[late]\nregion = y\n")
+    before = path.read_bytes()
+
+    assert [file.standing() for _ in range(3)] == [before] * 3
+    file.write([keys("p", 2)], CONFIG, True)
+    assert b"[late]" in path.read_bytes()
 
 
 def test_a_profile_taken_out_of_the_replaced_file_is_gone_a_second_later(

@@ -61,15 +61,15 @@ def told_of(verdicts: dict[str, Verdict], told: Told | None = None, stood: float
         (
             failed(FailureKind.NEEDS_LOGIN, left=3000),
             0,
-            [f"{e} source profile:s@default" for e in ("needed", "failed")],
+            [f"{e} source profile:s" for e in ("needed", "failed")],
         ),
-        (failed(FailureKind.SOURCE_DEAD, left=3000), 29, ["failed source profile:s@default"]),
+        (failed(FailureKind.SOURCE_DEAD, left=3000), 29, ["failed source profile:s"]),
         (
             failed(FailureKind.SOURCE_DEAD, left=3000),
             30,
-            [f"{e} source profile:s@default" for e in ("needed", "failed")],
+            [f"{e} source profile:s" for e in ("needed", "failed")],
         ),
-        (failed(FailureKind.SOURCE_DEAD, role=replace(ROLE, parent="s")), 1e6, ["failed source profile:s@default"]),
+        (failed(FailureKind.SOURCE_DEAD, role=replace(ROLE, parent="s")), 1e6, ["failed source profile:s"]),
         (failed(FailureKind.CLOCK), 59, ["failed source profile:s@default"]),
         (failed(FailureKind.CLOCK), 60, [f"{e} source profile:s@default" for e in ("needed", "failed")]),
     ],
@@ -103,14 +103,34 @@ def test_what_has_been_told_is_not_told_again(told: Told, seen: Verdict, events:
 def test_a_source_of_many_roles_is_one_matter_and_is_over_when_all_are_through() -> None:
     """One of them that is refused for itself shows that its source can sign."""
     dead = {name: failed(FailureKind.NEEDS_LOGIN, role=replace(ROLE, profile=name)) for name in "abc"}
-    assert told_of(dead) == ["needed source profile:s@default", "failed source profile:s@default"]
-    found = troubles(dead, {})["source profile:s@default"]
+    assert told_of(dead) == ["needed source profile:s", "failed source profile:s"]
+    found = troubles(dead, {})["source profile:s"]
     assert found.message == "a and 2 more of its source cannot be kept fresh: X: no"
     told = Told(needs={found.subject: "X"}, failures={found.subject: "X", "role c": "X"})
     assert told_of({**dead, "a": well("a")}, told) == []
     assert told_of({"a": well("a"), "b": BUSY}, told) == []
     denied = failed(FailureKind.DENIED, role=replace(ROLE, profile="c"), left=3000)
-    assert told_of({"a": well("a"), "b": well("b"), "c": denied}, told) == ["recovered source profile:s@default"]
+    assert told_of({"a": well("a"), "b": well("b"), "c": denied}, told) == ["recovered source profile:s"]
+
+
+def test_a_sign_in_that_many_profiles_share_is_one_matter() -> None:
+    """Each role has a source profile of its own, in a region of its own; the login is one."""
+
+    def lost(name: str) -> Verdict:
+        role = replace(ROLE, profile=name, source_profile=f"s-{name}", region=f"r-{name}")
+        state = RoleState(None, Failure(FailureKind.NEEDS_LOGIN, "X", "no", "do", NOW))
+        return verdict(role, state, Decision("retry", "", 5.0), NOW, session="", obstacle=None, sign_in="corp")
+
+    dead = {name: lost(name) for name in "abc"}
+    assert told_of(dead) == ["needed sign-in corp", "failed sign-in corp"]
+    told = Told(needs={"sign-in corp": "X"}, failures={"sign-in corp": "X"})
+    assert told_of(dead, told) == []
+    back = {
+        name: verdict(ROLE, RoleState(session()), SCHEDULED, NOW, session="", obstacle=None, sign_in="corp")
+        for name in dead
+    }
+    assert told_of({**dead, "a": back["a"]}, told) == []
+    assert told_of(back, told) == ["recovered sign-in corp"]
 
 
 @pytest.mark.parametrize("subject", ["configuration", "credentials file"])
@@ -141,7 +161,7 @@ def test_once_told_it_is_told() -> None:
     assert told_of(verdicts, told) == []
     over = {"a": well(mark="1")}
     (recovered,) = due(told, over, {}, {}, 0.0)
-    assert recovered == Change("recovered", "source profile:s@default", "")
+    assert recovered == Change("recovered", "source profile:s", "")
     assert recovered.message == "a is well again"
     assert after(told, recovered) == Told(sessions={"a": "1"})
 

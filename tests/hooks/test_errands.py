@@ -47,7 +47,7 @@ def test_a_command_ends_as_it_ends(script: str, code: int, message: str, output:
 def test_a_command_that_talks_without_end_is_heard_for_as_long_as_it_may_take() -> None:
     """Its beginning is kept, and no more of it."""
     outcome = run(errand("yes a", within=2))
-    assert (outcome.code, outcome.message) == (None, "killed, for it took more than 2 s")
+    assert (outcome.code, outcome.message) == (None, "killed: it took more than 2 s")
     assert len(outcome.output) == LONGEST_OUTPUT
 
 
@@ -80,7 +80,7 @@ def test_at_the_end_the_command_under_way_has_a_moment_and_the_others_are_not_be
     errands.offer([errand("sleep 100", "long"), errand("exit 0", "next")])
     eventually(lambda: "long" in errands._in_hand, within=10)
     errands.close(0.1)
-    assert done.get_nowait()[1].message == "killed, for the daemon stopped"
+    assert done.get_nowait()[1].message == "killed: the daemon stopped"
     assert done.empty()
 
 

@@ -141,7 +141,7 @@ def test_a_command_that_hangs_is_killed_with_what_it_started_and_the_renewals_go
         failed = keeper.events("hook.failed")
         secrets = sts.secrets()
     assert [(event["code"], event["message"], event["level"]) for event in failed] == [
-        (None, "killed, for it took more than 1 s", "warning")
+        (None, "killed: it took more than 1 s", "warning")
     ]
     assert failed[0]["output"].startswith("hanging\n[default]")
     assert not [secret for secret in secrets if secret in keeper.stderr]

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from botocore.configloader import raw_config_parse
 
+from assumed.core import conflicts
 from assumed.core.model import Role, Session
 from assumed.core.plan import RoleState
 from assumed.edge.credentials_file import CredentialsFile
-from assumed.keeper.delivery import FIGHT_WINDOW, FIGHTS, GATHER, QUIET, RETRY, TRUCE, WRITE_SHARE, Delivery, patience
+from assumed.keeper.delivery import GATHER, QUIET, RETRY, WRITE_SHARE, Delivery, patience
 from assumed.paths import state_dir
 from core.make import at, role, session
 
@@ -216,62 +217,144 @@ def test_an_edit_of_something_else_is_no_fight_and_is_kept(desk: Desk) -> None:
     assert desk.read()["new"] == {"region": "x"}
 
 
-def fight(desk: Desk, rounds: int, every: float, extra: str = "") -> None:
-    for _ in range(rounds):
-        desk.overwrite(f"{OWN}[p]\n{THEIRS}{extra}")
-        desk.beat()
-        desk.wait(every)
+def overwritten(desk: Desk, extra: str = "") -> None:
+    """Another program writes the file, without our section but for its own session there."""
+    desk.overwrite(f"{OWN}[p]\n{THEIRS}{extra}")
+    desk.beat()
 
 
-def test_another_manager_is_left_the_profile_for_half_an_hour_and_named(desk: Desk) -> None:
+def key(desk: Desk, profile: str = "p") -> str:
+    return str(desk.read()[profile]["aws_access_key_id"])
+
+
+def put_back_after(desk: Desk) -> float:
+    """Seconds until the profile is ours again, by the desk's clock."""
+    began = desk.now
+    while key(desk) == "ASIATHEIRS":
+        assert desk.now - began < 10_000
+        desk.wait(0.5)
+    return desk.now - began
+
+
+def test_a_profile_that_is_overwritten_again_and_again_is_put_back_later_each_time(desk: Desk) -> None:
     desk.write()
-    fight(desk, FIGHTS, 5, "x_security_token_expires = 2026-01-01T00:00:00Z\n")
+    waited = []
+    for _ in range(4):
+        overwritten(desk)
+        waited.append(put_back_after(desk))
 
+    assert waited == pytest.approx([1, 5, 25, 125], abs=0.6)
+    assert desk.delivery.overwritten_by == {"p": "another program"}
+
+
+def test_the_other_program_is_named_from_the_second_time_on_and_forgotten_when_it_is_quiet(desk: Desk) -> None:
+    desk.write()
+    overwritten(desk, "aws_expiration = 2999-01-01T00:00:00Z\n")
+    put_back_after(desk)
+    assert desk.delivery.overwritten_by == {}
+    overwritten(desk, "aws_expiration = 2999-01-01T00:00:00Z\n")
+    desk.wait(2)
+    assert desk.delivery.overwritten_by == {"p": "aws-session-daemon"}
     (contest,) = desk.events("profile.contested")
-    assert (contest["profile"], contest["rival"]) == ("p", "saml2aws")
-    assert desk.delivery.rivals == {"p": "saml2aws"}
-    assert desk.read()["p"]["aws_access_key_id"] == "ASIATHEIRS"
+    assert (contest["profile"], contest["overwritten_by"], contest["times"]) == ("p", "aws-session-daemon", 2)
+    put_back_after(desk)
+
+    desk.now += conflicts.QUIET - 30
+    desk.beat()
+    assert desk.delivery.overwritten_by
+    desk.now += 30
+    desk.beat()
+    assert desk.delivery.overwritten_by == {}
+    overwritten(desk)
+    assert put_back_after(desk) == pytest.approx(1, abs=0.6)
+
+
+def test_a_renewal_puts_it_back_whatever_the_delay(desk: Desk) -> None:
+    desk.write()
+    for _ in range(3):
+        overwritten(desk)
+        put_back_after(desk)
+    overwritten(desk)
+    desk.wait(5)
+    assert key(desk) == "ASIATHEIRS"
 
     desk.renew("ASIATEST2")
-    desk.wait(60)
-    assert desk.read()["p"]["aws_access_key_id"] == "ASIATHEIRS"
-
-    desk.now += TRUCE
-    desk.beat()
-    desk.wait(5)
-    assert desk.delivery.rivals == {}
-    assert desk.read()["p"]["aws_access_key_id"] == "ASIATEST2"
+    desk.wait(2)
+    assert key(desk) == "ASIATEST2"
 
 
-def test_a_contested_profile_does_not_stop_the_others(desk: Desk) -> None:
-    desk.roles.append(role("q"))
-    desk.states["q"] = RoleState(session=session(profile="q"))
+@pytest.mark.parametrize(
+    "theirs", ["", "[p]\n", "[p]\nregion = x\n", f"[p]\n{THEIRS}expiration = 1970-01-01T01:00:00Z\n"], ids=len
+)
+def test_readers_without_a_session_never_wait_for_the_delay(desk: Desk, theirs: str) -> None:
+    """Whoever leaves the section empty, or with a session that has ended, costs them a second each time."""
     desk.write()
-    spared = "".join(f"{key} = {value}\n" for key, value in desk.read()["q"].items())
-    fight(desk, FIGHTS, 5, f"[q]\n{spared}")
-    desk.renew("ASIANEW", "q")
-    desk.wait(5)
-
-    assert desk.read()["q"]["aws_access_key_id"] == "ASIANEW"
-    assert desk.delivery.rivals == {"p": "another program"}
+    for _ in range(6):
+        desk.overwrite(OWN + theirs)
+        desk.beat()
+        desk.wait(2)
+        assert key(desk) == "ASIATEST1"
 
 
-def test_a_person_who_asks_for_it_ends_the_truce(desk: Desk) -> None:
+def test_a_conflict_does_not_stop_the_others_nor_keep_the_keys_of_a_role_that_is_gone(desk: Desk) -> None:
+    desk.roles += [role("q"), role("gone")]
+    desk.states |= {name: RoleState(session=session(profile=name)) for name in ("q", "gone")}
     desk.write()
-    fight(desk, FIGHTS, 5)
-    desk.delivery.forgive("p")
+    for _ in range(3):
+        desk.overwrite(desk.path.read_text().replace(key(desk), "ASIATHEIRS"))
+        desk.beat()
+        desk.wait(2)
+        desk.renew(f"ASIANEW{desk.now}", "q")
+        desk.wait(1)
+        assert key(desk, "q") == desk.delivery.delivered["q"]
+        desk.wait(6)
+    desk.roles.pop()
+    desk.delivery.orphans = True
     desk.delivery.want(desk.now)
-    desk.wait(5)
+    desk.wait(2)
 
-    assert desk.read()["p"]["aws_access_key_id"] == "ASIATEST1"
+    assert "gone" not in desk.read()
+    assert key(desk) == "ASIATHEIRS", "the profile in conflict is not its own orphan"
 
 
-def test_being_overwritten_now_and_then_is_no_contest(desk: Desk) -> None:
+def test_a_renewal_that_is_not_written_yet_makes_no_conflict_of_an_edit_elsewhere(desk: Desk) -> None:
+    """What counts is what was delivered last, not what is to be delivered next."""
     desk.write()
-    fight(desk, FIGHTS * 3, FIGHT_WINDOW / (FIGHTS - 2))
+    for n in range(8):
+        desk.overwrite(desk.path.read_text() + f"[n{n}]\nregion = x\n")
+        desk.renew(f"ASIATEST{n}")
+        desk.beat()
+        desk.wait(3)
 
-    assert desk.events("profile.contested") == []
-    assert desk.read()["p"]["aws_access_key_id"] == "ASIATEST1"
+    assert key(desk) == "ASIATEST7"
+    assert desk.events("profile.overwritten") == []
+
+
+def test_a_person_who_asks_for_it_has_it_put_back_at_once(desk: Desk) -> None:
+    desk.write()
+    for _ in range(3):
+        overwritten(desk)
+        put_back_after(desk)
+    overwritten(desk)
+    desk.wait(5)
+    desk.delivery.forget_conflict("p")
+    desk.delivery.want(desk.now)
+    desk.wait(1)
+
+    assert key(desk) == "ASIATEST1"
+
+
+def test_the_last_write_puts_everything_back(desk: Desk) -> None:
+    """At a stop: nobody would later."""
+    desk.write()
+    for _ in range(3):
+        overwritten(desk)
+        put_back_after(desk)
+    overwritten(desk)
+    desk.wait(2)
+    desk.delivery.write(desk.roles, desk.states, lambda: desk.now, last=True)
+
+    assert key(desk) == "ASIATEST1"
 
 
 def test_a_role_without_a_session_leaves_no_keys_of_ours_behind(desk: Desk) -> None:

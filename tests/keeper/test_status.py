@@ -67,7 +67,7 @@ STATES: dict[str, tuple[dict[str, Any], str, bool]] = {
     "a login that is needed after the end": (
         {"state": failing(FailureKind.NEEDS_LOGIN), "after": 4000}, "needs_login", False),
     "a profile that is not ours to take": ({"refusal": REFUSAL, "section": {}}, "failing", False),
-    "a profile that another program overwrites": ({"rival": "saml2aws", "section": {}}, "failing", False),
+    "a profile that another program overwrites": ({"overwritten_by": "saml2aws", "section": {}}, "failing", False),
     "a role that is switched off": (
         {"stored": None, "of": role(enabled=False), "waits": "disabled"}, "pending", True),
 }  # fmt: skip
@@ -140,7 +140,7 @@ def test_a_role_that_waits_for_no_time_has_no_next_renewal_and_an_overdue_one_is
     [
         ({"state": failing()}, "Code", "advice"),
         ({"refusal": REFUSAL, "state": failing()}, "ProfileRefused", "rename it"),
-        ({"rival": "saml2aws"}, "ProfileContested", "stop saml2aws"),
+        ({"overwritten_by": "saml2aws"}, "ProfileContested", "stop saml2aws"),
     ],
 )
 def test_the_last_error_is_the_one_that_stands_in_the_way(known: dict[str, Any], code: str, advice: str) -> None:

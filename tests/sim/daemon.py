@@ -190,7 +190,7 @@ class Daemon:
         """Pass over heartbeats that would find nothing new, up to the last but one before `until_t`.
 
         Sound, because a beat is a function of the clock and of what the last one saw: after one that nothing had
-        happened before, with no write, edit, source or truce pending, no call in flight and nobody touching a file
+        happened before, with no write, edit, source or conflict pending, no call in flight and nobody touching a file
         until then, the next does the same: it looks at the same files, and puts the same jobs at the same times.
         What it would mend if a job were lost, it no longer mends: skipping makes the world harsher, not milder. The
         clock's sample goes along, so that the stretch does not look like a suspend.
@@ -200,7 +200,7 @@ class Daemon:
         limit = until_t if due is None else min(until_t, clock.at(due))
         beats = int((limit - clock.t) / BEAT - WIDE)
         quiet = self.quiet_beats >= 1 and keeper.is_ready and not self.flights and desk.inbox.empty()
-        pending = desk.delivery.due_at is not None or keeper.lookout.next_look() is not None or desk.delivery.rivals
+        pending = desk.delivery.due_at is not None or keeper.lookout.next_look() is not None or desk.delivery._conflicts
         if beats < 1 or not quiet or pending:
             return
         clock.t += beats * BEAT

@@ -6,6 +6,8 @@ import errno
 import random
 from collections.abc import Callable
 
+from assumed.core.conflicts import LONGEST
+
 from .checks import FIND, Obstacle
 from .disk import Fault
 from .people import Spec, changed, toml
@@ -313,7 +315,7 @@ def tidy(world: World) -> None:
 def fight(world: World) -> None:
     """Another manager of credentials overwrites a kept profile, a few times or stubbornly."""
     profile, left = some_role(world), world.random.randint(1, 8)
-    obstacle = Obstacle("rival", 1800 + FIND + 10, frozenset({profile}), blind=True)
+    obstacle = Obstacle("rival", LONGEST + FIND + 10, frozenset({profile}), blind=True)
     world.begin(obstacle)
 
     def strike() -> None:

@@ -469,9 +469,7 @@ class World:
 
     def _removed_are_gone(self, mono: float) -> None:
         for profile, by in list(self.expected.gone.items()):
-            # While another manager is left a profile, nothing is taken out of the file (half an hour at most).
-            truce = self.daemon is not None and bool(self.daemon.keeper.desk.delivery.rivals)
-            quiet = self.daemon is not None and not truce and not self.expected.standing
+            quiet = self.daemon is not None and not self.expected.standing
             if mono > by and quiet and mono > self.expected.writes_blocked_until:
                 if self.readers.in_file(profile) in self.sts.grants or self.readers.in_store(profile):
                     raise Violation(f"{profile} has left the configuration, and its session is still served")

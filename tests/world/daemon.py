@@ -100,10 +100,12 @@ class Home:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(private)}
         return {**inherited, "HOME": str(self.path), "AWS_EC2_METADATA_DISABLED": "true", **more}
 
-    def assumed(self, *arguments: str, within: float = 60.0, **more: str) -> subprocess.CompletedProcess[str]:
-        """Runs one `assumed` command in this home."""
+    def assumed(
+        self, *arguments: str, within: float = 60.0, before: Sequence[str] = (), **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs one `assumed` command in this home, `before` it a command that runs another one."""
         return subprocess.run(
-            [self.interpreter, "-m", "assumed", *arguments],
+            [*before, self.interpreter, "-m", "assumed", *arguments],
             env=self.environment(**more),
             cwd=self.path,
             stdin=subprocess.DEVNULL,

@@ -131,8 +131,9 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 well, 1 a role is failing, 2 wrong usage or configuration, 3 the daemon is not running, "
-    "4 another instance already keeps that credentials file. `assumed COMMAND --help` shows examples.",
+    epilog="Exit status: 0 well, 1 a role is failing or the daemon does not answer, 2 wrong usage or configuration, "
+    "3 the daemon is not running, 4 another instance already keeps that credentials file. "
+    "`assumed COMMAND --help` shows examples.",
 )
 @click.option(
     "--version",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assumed.core.errors import ConfigError, NotRunning
+from assumed.core.errors import ConfigError, NotAnswering, NotRunning
 
 from .app import FAILING, OK, USAGE, config_option
 from .place import configuration
@@ -61,9 +61,10 @@ def check(config_path: Path | None, as_json: bool) -> int:
 
     from .service.findings import about, asleep, services
 
-    status, installed = _status(config), services(config.path)
+    (status, unanswered), installed = _status(config), services(config.path)
     passed = any(service.passed_keys for _, service in installed)
     findings = [*inspect(config, os.environ, passed_keys=passed), *_endpoints(config), *_clock(status)]
+    findings += unanswered
     findings += [*asleep(installed), *about(installed, config, status)]
     if as_json:
         shown = [asdict(finding) for finding in findings]
@@ -77,15 +78,20 @@ def check(config_path: Path | None, as_json: bool) -> int:
     return FAILING if any(finding.severity == "error" for finding in findings) else OK
 
 
-def _status(config: Config) -> dict[str, Any] | None:
-    """What a running daemon says; None without one."""
+def _status(config: Config) -> tuple[dict[str, Any] | None, list[Finding]]:
+    """What a running daemon says, None without one; and a finding where it runs but does not answer."""
     from assumed.edge.control import ask
     from assumed.paths import socket_path, state_dir
 
     try:
-        return ask(socket_path(state_dir(config.credentials_file)), {"command": "status"})
+        return ask(socket_path(state_dir(config.credentials_file)), {"command": "status"}), []
     except NotRunning:
-        return None
+        return None, []
+    except NotAnswering as error:
+        from assumed.edge.surroundings import Finding
+
+        message, _, advice = str(error).partition(" → ")
+        return None, [Finding("warning", "the daemon", message, advice)]
 
 
 def _endpoints(config: Config) -> Iterable[Finding]:

@@ -29,6 +29,9 @@ PATIENCE = 4.0
 """Seconds in all: the Rust SDK stops waiting after 5."""
 DAEMON_PATIENCE = 1.0
 """Seconds that the daemon may take to answer."""
+OURS = 1.5
+"""Seconds left for a renewal from here, where a daemon runs, does not answer and has not renewed it either."""
+SILENT = "silent"
 MARK_PATIENCE = 2.0
 """Seconds that it may take to read an edited configuration: it is in force after 1.5."""
 
@@ -126,11 +129,14 @@ def _renewed(state: str, profile: str, found: Found) -> Found:
     if not is_kept:
         return found if found.session is None else Found(None, NOT_MANAGED)
     patience = time.monotonic() + MARK_PATIENCE
+    until = deadline - OURS if is_kept is SILENT else deadline
     # A session that is old, but good for a while yet, is not waited for: the daemon has tried, and goes on trying.
     while not found.is_fit or _awaits_mark(found):
         if found.is_fit and time.monotonic() > patience:
             return checked_or_renewed(state, profile, found.wanted, deadline, "check")
-        if time.monotonic() > deadline:
+        if time.monotonic() > until:
+            if is_kept is SILENT:
+                return checked_or_renewed(state, profile, found.wanted, deadline)
             return Found(None, UNCHECKED) if _awaits_mark(found) else found
         time.sleep(LOOK_AGAIN)
         found = read(state, profile, found.wanted)
@@ -155,18 +161,30 @@ def socket_path(state: str) -> str:
     return str(paths.socket_path(Path(state)))
 
 
-def _ask_daemon(path: str, profile: str, configuration: str) -> bool | None:
-    """Have the daemon look at the profile; whether it keeps it, None where none of ours answers. The session comes by
-    its file."""
+def _is_ours(path: str) -> bool:
+    try:
+        return not foreign(os.path.dirname(path)) and os.stat(path).st_uid in {os.geteuid(), 0}
+    except OSError:
+        return False
+
+
+def _ask_daemon(path: str, profile: str, configuration: str) -> bool | str | None:
+    """Have the daemon look at the profile; whether it keeps it, None where none of ours runs, SILENT where one does and
+    does not answer in time. The session comes by its file."""
     from _socket import AF_UNIX, SOCK_STREAM, socket
 
     deadline = time.monotonic() + DAEMON_PATIENCE
     reply, connection = b"", socket(AF_UNIX, SOCK_STREAM)
     try:
-        if foreign(os.path.dirname(path)) or os.stat(path).st_uid not in {os.geteuid(), 0}:
+        if not _is_ours(path):
             return None  # in /tmp anybody may have put a socket there
         connection.settimeout(DAEMON_PATIENCE)
-        connection.connect(path)
+        try:
+            connection.connect(path)
+        except (TimeoutError, BlockingIOError):  # its queue of connections is full
+            return SILENT
+        except OSError:
+            return None
         config = f', "config": {quoted(os.path.abspath(configuration))}' if configuration else ""  # noqa: PTH100
         connection.sendall(f'{{"command": "look", "profiles": [{quoted(profile)}]{config}}}\n'.encode())
         while not reply.endswith(b"\n") and (rest := deadline - time.monotonic()) > 0:
@@ -177,7 +195,9 @@ def _ask_daemon(path: str, profile: str, configuration: str) -> bool | None:
             reply += piece
         answer = parse(reply.decode())
         return "another" not in answer and profile in answer["accepted"]
-    except (OSError, ValueError, StopIteration, LookupError, TypeError):
-        return None  # not running, not ours, or not listening
+    except (OSError, ValueError, StopIteration):
+        return SILENT
+    except (LookupError, TypeError):
+        return None  # an answer, but not one of ours
     finally:
         connection.close()

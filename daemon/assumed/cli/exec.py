@@ -56,6 +56,9 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
     from assumed.edge.endpoint import Endpoint
     from assumed.keeper.start import KEY_LOG
 
+    if command[0].startswith("-") and command[0] != "--":
+        right = f"assumed exec {command[0]} … {profile} -- COMMAND"
+        raise click.UsageError(f"{command[0]} stands after the profile; options come first: {right}")
     if command[0] == "--":
         command = command[1:]
     if not command:

@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import click
 
+from assumed.core.errors import NotAnswering
+
 from .health import Role, explanation
 from .place import Place
 from .terminal import is_smart
@@ -20,12 +22,17 @@ LOOK_AGAIN = 0.1
 """Seconds between two looks at the status document."""
 PATIENCE = 120.0
 """Seconds without any news after which a renewal counts as stuck: STS and sources have shorter deadlines."""
+RENEWED = "renewed"
+"""The outcome of a renewal that went well; any other is a sentence."""
 BAR_AFTER = 1.0
 """Seconds after which a progress bar appears; what takes less needs none."""
 
 
 class Progress:
-    """Outcomes on stderr: a bar on a terminal, once it takes longer than a second; plain lines elsewhere."""
+    """What has been renewed, on stderr: a bar on a terminal, once it takes longer than a second; plain lines elsewhere.
+
+    Failures are left to the end of the command, which says each once.
+    """
 
     def __init__(self, total: int, label: str) -> None:
         self._smart = is_smart(sys.stderr)
@@ -56,7 +63,7 @@ class Progress:
             self._done += 1
             if self._shown:
                 self._bar.update(1)
-            elif not self._smart:
+            elif not self._smart and outcome == RENEWED:
                 click.echo(f"{profile}: {outcome}", err=True)
 
     def _show(self) -> None:
@@ -77,7 +84,7 @@ class Before:
 
 
 def look(place: Place) -> Before:
-    """How things stand now. Raises NotRunning."""
+    """How things stand now. Raises NotRunning, NotAnswering."""
     document = place.ask({"command": "status"})
     profiles = [role["profile"] for role in document["roles"]]
     return Before(document, _stored_keys(place, profiles))
@@ -90,7 +97,12 @@ def follow(place: Place, before: Before, profiles: list[str], progress: Progress
     news = time.monotonic()
     while waiting:
         keys = _stored_keys(place, waiting)  # before the document, which says whether they are delivered
-        document = place.ask({"command": "status"})
+        try:
+            document = place.ask({"command": "status"})
+        except NotAnswering:  # it has taken the order, and is busy
+            if time.monotonic() - news > PATIENCE:
+                raise
+            continue
         roles = {role["profile"]: role for role in document["roles"] if role["profile"] in waiting}
         outcomes = dict.fromkeys(waiting - roles.keys(), "is no longer configured")
         for name, role in roles.items():
@@ -118,9 +130,6 @@ def _stored_keys(place: Place, profiles: Iterable[str]) -> dict[str, str | None]
     store = Store(place.state_dir)
     sessions = {profile: store.load(profile) for profile in profiles}
     return {profile: session.access_key_id if session else None for profile, session in sessions.items()}
-
-
-RENEWED = "renewed"
 
 
 def _only_wait(roles: Iterable[Role]) -> bool:

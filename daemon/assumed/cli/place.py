@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assumed.core.errors import AssumedError, ConfigError, NotRunning, OtherConfiguration
+from assumed.core.errors import AssumedError, ConfigError, NotAnswering, NotRunning, OtherConfiguration
 
 if TYPE_CHECKING:
     from assumed.config import Config
@@ -47,7 +47,7 @@ class Place:
         return self._loaded[1]
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The daemon's answer. Raises NotRunning, or AssumedError with the sentence that it refuses with.
+        """The daemon's answer. Raises NotRunning, NotAnswering, or AssumedError with the sentence that it refuses with.
 
         Where neither a daemon nor a usable configuration is there, the configuration is what to mend: ConfigError.
         """
@@ -67,15 +67,16 @@ class Place:
         return answer
 
     def document(self) -> dict[str, Any]:
-        """The status document: the daemon's own, or one read from the disk, whose `daemon` is None."""
+        """The status document: the daemon's own, or one read from the disk, whose `daemon` is None and whose
+        `daemon_error` says why a daemon that runs did not answer."""
         try:
             return self.ask({"command": "status"})
-        except NotRunning:
+        except (NotRunning, NotAnswering) as error:
             from assumed.keeper.status import offline
 
             if self.config is None:
                 raise
-            return offline(self.config)
+            return offline(self.config, str(error) if isinstance(error, NotAnswering) else None)
 
 
 def configuration(config_path: Path | None) -> Config:

@@ -44,13 +44,14 @@ class Terminal:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text
 
 
-def render(document: Document, now: float, terminal: Terminal) -> list[str]:
+def render(document: Document, now: float, terminal: Terminal, show_all: bool = False) -> list[str]:
     """Lines of at most `terminal.width` columns; `now` is in POSIX seconds.
 
-    Where the height does not suffice, well-served roles give way to those that need somebody.
+    What fails alike is one line and stands first, unless `show_all`. Where the height does not suffice, well-served
+    roles give way to those that need somebody.
     """
     head, foot = [about(document, now, terminal), ""], wrong(document, terminal)
-    roles = document["roles"]
+    roles = document["roles"] if show_all else collapsed(document["roles"])
     lines = table(roles, now, terminal)
     blocks = [[line, *sentences(role, terminal)] for role, line in zip(roles, lines[1:], strict=True)]
     if terminal.height is not None:
@@ -58,6 +59,26 @@ def render(document: Document, now: float, terminal: Terminal) -> list[str]:
         blocks = _fitted(roles, blocks, room, terminal)
     body = [line for block in blocks for line in block]
     return [*head, *lines[:1], *body, *foot][: terminal.height]
+
+
+def collapsed(roles: list[Role]) -> list[Role]:
+    """The roles that need somebody, then the others. Those of one source that fail alike are one entry: that of the
+    role with the least time left, under its name and how many more there are."""
+    groups: dict[object, list[Role]] = {}
+    for role in roles:
+        groups.setdefault(_alike(role), []).append(role)
+    shown = []
+    for group in groups.values():
+        first = min(group, key=lambda role: role["left_seconds"] or 0.0)
+        more = len(group) - 1
+        shown.append({**first, "profile": f"{first['profile']} and {more:,} more"} if more else first)
+    return sorted(shown, key=lambda role: (trouble(role) is None, role["last_error"] is None))
+
+
+def _alike(role: Role) -> object:
+    """What roles that fail alike have in common."""
+    reason = role["last_error"] or (role.get("waits") if trouble(role) else None)
+    return (role["source"], role["state"], role["delivered"], str(reason)) if reason else role["profile"]
 
 
 def _fitted(roles: list[Role], blocks: list[list[str]], room: int, terminal: Terminal) -> list[list[str]]:
@@ -77,7 +98,8 @@ def about(document: Document, now: float, terminal: Terminal) -> str:
     """A line about the daemon."""
     daemon = document["daemon"]
     if daemon is None:
-        text = "assumed is not running; this is what readers find on the disk"
+        state = "does not answer" if document.get("daemon_error") else "is not running"
+        text = f"assumed {state}; this is what readers find on the disk"
         return terminal.paint(shortened(text, terminal), "33")
     up = in_words(now - posix(daemon["started_at"])) if daemon["started_at"] else "?"
     parts = [f"assumed {daemon['version']}", f"pid {daemon['pid']}", f"up {up}", printable(str(daemon["config"]))]
@@ -94,6 +116,8 @@ def wrong(document: Document, terminal: Terminal) -> list[str]:
         lines += ["", *wrapped("The configuration has an error; the last good one goes on:", terminal, "", "33")]
         for problem in str(daemon["config_error"]).splitlines():
             lines += wrapped(problem, terminal, "  ")
+    if daemon.get("watch_error"):
+        lines += ["", *wrapped(str(daemon["watch_error"]), terminal, "", "33")]
     if file.get("error"):
         lines += ["", *wrapped(f"{file['path']} is not written: {file['error']}", terminal, "", "31")]
     return lines

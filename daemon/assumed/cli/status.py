@@ -19,13 +19,17 @@ from .terminal import terminal_of, write
 @click.command()
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="The whole document, for scripts; its keys only grow.")
+@click.option("--all", "show_all", is_flag=True, help="A line for each role, in the configuration's order.")
 @click.option("--watch", is_flag=True, help="Look again every second, until q or Ctrl-C.")
-def status(config_path: Path | None, as_json: bool, watch: bool) -> int:
+def status(config_path: Path | None, as_json: bool, show_all: bool, watch: bool) -> int:
     """Show every role: time left, next renewal, last error in words.
 
+    Roles that need somebody come first; those of one source that fail alike are one line with their number.
+
     The state is what a reader of the profile gets, read from the disk. Exit status 1 when a role is not
-    delivered, expired, needs a login, or is failing with less than 15 minutes (or 25 %) left; 3 when the
-    daemon is not running: then the stored sessions are shown.
+    delivered, expired, needs a login, or is failing with less than 15 minutes (or 25 %) left, or when the
+    daemon runs but does not answer; 3 when it is not running. In the last two cases the stored sessions
+    are shown.
 
     \b
     Examples:
@@ -41,7 +45,10 @@ def status(config_path: Path | None, as_json: bool, watch: bool) -> int:
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
-        write(render(document, time.time(), terminal_of(sys.stdout)))
+        write(render(document, time.time(), terminal_of(sys.stdout), show_all))
+    if document.get("daemon_error"):
+        say(document["daemon_error"])
+        return FAILING
     if document["daemon"] is None:
         say(NO_DAEMON)
         return NOT_RUNNING

@@ -51,7 +51,7 @@ def wait(config_path: Path | None, timeout: float, profiles: tuple[str, ...]) ->
     for profile, reason in unserved.items():
         say(f"{profile}: {reason}")
     if unserved and document["daemon"] is None:
-        say(NO_DAEMON)
+        say(document.get("daemon_error") or NO_DAEMON)
     return FAILING if unserved else OK
 
 

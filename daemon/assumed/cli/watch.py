@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import selectors
 import shutil
 import signal
 import sys
@@ -208,7 +208,10 @@ def _signals() -> Iterator[Callable[[float, bool], bool]]:
     wakeup = signal.set_wakeup_fd(inlet, warn_on_full_buffer=False)
 
     def wait(seconds: float, keys: bool) -> bool:
-        heard, _, _ = select.select([outlet, *([sys.stdin] if keys else [])], [], [], seconds)
+        with selectors.DefaultSelector() as selector:
+            for file in [outlet, *([sys.stdin] if keys else [])]:
+                selector.register(file, selectors.EVENT_READ)
+            heard = [key.fileobj for key, _ in selector.select(seconds)]
         if outlet in heard:
             os.read(outlet, 512)
         if sys.stdin in heard:

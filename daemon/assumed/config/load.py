@@ -18,7 +18,7 @@ from .joint import check_table, merge
 from .keys import Key
 from .lines import KeyPath
 from .model import Config, Hooks, HostFacts
-from .report import Document, Report, listed, nearest, show, type_words
+from .report import MOST, Document, Report, TooMany, listed, nearest, show, type_words
 from .syntax import parse
 
 Table = dict[str, Any]
@@ -53,8 +53,16 @@ def load(text: str, path: Path, environ: Mapping[str, str], *, host: HostFacts) 
     """
     path = path if path.is_absolute() else Path.cwd() / path
     document = parse(text, path)
-    reading = _Reading(document, path, environ, host, Report(path, text, document))
-    top = _checked(document, keys.TOP, (), reading)
+    reading = _Reading(document, path, environ, host, Report(path, text, document, MOST))
+    try:
+        return _loaded(reading, text)
+    except TooMany:
+        more = f"{path}: these are the first {MOST} problems; correct them to see the others"
+        raise ConfigError([*reading.report.problems(), more]) from None
+
+
+def _loaded(reading: _Reading, text: str) -> Config:
+    top = _checked(reading.document, keys.TOP, (), reading)
     log_level = _setting("log_level", top, reading)
     log_format = _setting("log_format", top, reading)
     credentials_file = _credentials_file(top, reading)
@@ -65,7 +73,7 @@ def load(text: str, path: Path, environ: Mapping[str, str], *, host: HostFacts) 
     if problems or credentials_file is None:
         raise ConfigError(problems)
     textfile = Path(top.good["metrics_textfile"]) if "metrics_textfile" in top.good else None
-    return Config(path, tuple(roles), credentials_file, log_level, log_format, text, textfile, hooks)
+    return Config(reading.path, tuple(roles), credentials_file, log_level, log_format, text, textfile, hooks)
 
 
 def _checked(table: Table, known: Mapping[str, Key], at: KeyPath, reading: _Reading) -> _Checked:

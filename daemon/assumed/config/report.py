@@ -15,13 +15,25 @@ from .lines import KeyPath, key_lines
 Document = dict[str, Any]
 
 
-class Report:
-    """The problems found so far in the file at `path`. Lines are looked up only when there is a problem."""
+MOST = 100
+"""Problems of one file that are told: who corrects those sees the next."""
 
-    def __init__(self, path: Path, text: str, document: Document) -> None:
+
+class TooMany(Exception):
+    """There are MOST problems: looking for more would only take time."""
+
+
+class Report:
+    """The problems found so far in the file at `path`. Lines are looked up only when there is a problem.
+
+    `most`: what adds so many raises TooMany.
+    """
+
+    def __init__(self, path: Path, text: str, document: Document, most: int | None = None) -> None:
         self._path = path
         self._text = text
         self._document = document
+        self._most = most
         self._found: list[tuple[int, int, str]] = []
 
     @cached_property
@@ -41,6 +53,8 @@ class Report:
     def add(self, at: KeyPath, what: str) -> None:
         """A problem with the key, table or entry `at`."""
         self._found.append((self.line(at), len(self._found), self.sentence(at, what)))
+        if self._most is not None and len(self._found) >= self._most:
+            raise TooMany
 
     def add_elsewhere(self, where: str, what: str) -> None:
         """A problem outside of the file: an environment variable, say."""

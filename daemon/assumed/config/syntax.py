@@ -8,6 +8,7 @@ from pathlib import Path
 
 from assumed.core.errors import ConfigError
 
+from . import bounds
 from .report import Document
 
 # Beginning of tomllib's message -> what would be right. The first that fits is said.
@@ -37,12 +38,15 @@ _ADVICE: tuple[tuple[str, str], ...] = (
 
 def parse(text: str, path: Path) -> Document:
     """The TOML document. Raises `ConfigError` with where the text stops being TOML, and what would be right."""
+    bounds.check(text, path)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_sentence(str(error), text, path)]) from None
     except RecursionError:
         raise ConfigError([f"{path}:1: is nested too deeply; two levels are enough for every option"]) from None
+    except MemoryError:
+        raise ConfigError([f"{path}:1: needs more memory than there is; shorten it"]) from None
     except ValueError:  # int() refuses numbers of more than 4300 digits
         raise ConfigError([f"{path}:1: holds a number of thousands of digits; none of the options needs one"]) from None
 

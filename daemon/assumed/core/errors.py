@@ -41,7 +41,12 @@ class NotKept(AssumedError):
 
 
 class NotRunning(AssumedError):
-    """No daemon answers on the control socket (exit status 3)."""
+    """No daemon listens on the control socket (exit status 3)."""
+
+
+class NotAnswering(AssumedError):
+    """A daemon listens on the control socket and did not answer in time (exit status 1). It may be busy, stopped or
+    stuck; it holds its lock."""
 
 
 class RenewalFailed(AssumedError):

@@ -66,7 +66,8 @@ class Trouble:
 class Verdict:
     """What may be said of a role now."""
 
-    domain: str
+    subjects: frozenset[str]
+    """What its troubles may be told as: its own, its source's at one endpoint, its source's, its sign-in's."""
     session: str = ""
     """Which session readers find, as `mark_of` it; empty where it is not (yet) delivered."""
     trouble: Trouble | None = None
@@ -101,22 +102,29 @@ def mark_of(access_key_id: str) -> str:
 
 
 def verdict(
-    role: Role, state: RoleState, decision: Decision, now: Instant, *, session: str, obstacle: Trouble | None
+    role: Role,
+    state: RoleState,
+    decision: Decision,
+    now: Instant,
+    *,
+    session: str,
+    obstacle: Trouble | None,
+    sign_in: str = "",
 ) -> Verdict:
     """The verdict on one role. `obstacle` is what keeps its session out of the file, `session` the mark of the one
-    that is in it."""
-    trouble = obstacle if obstacle is not None else _failing(role, state, now)
+    that is in it, `sign_in` what a person signs in to for its source."""
+    trouble = obstacle if obstacle is not None else _failing(role, state, now, sign_in)
     well = trouble is None and decision.reason == "scheduled" and decision.due_in > 0
-    return Verdict(role.domain(), session, trouble, well)
+    subjects = {_role(role.profile), _source(role.domain()), _source(role.source())}
+    return Verdict(frozenset(subjects | ({_sign_in(sign_in)} if sign_in else set())), session, trouble, well)
 
 
-def _failing(role: Role, state: RoleState, now: Instant) -> Trouble | None:
+def _failing(role: Role, state: RoleState, now: Instant, sign_in: str) -> Trouble | None:
     failure = state.failure
     if failure is None:
         return None
-    shared = failure.kind in DOMAIN_WIDE
     return Trouble(
-        _source(role.domain()) if shared else _role(role.profile),
+        _subject(role, failure.kind, sign_in),
         failure.code,
         failure.message,
         failure.advice,
@@ -137,6 +145,19 @@ def _stands(role: Role, state: RoleState, failure: Failure, now: Instant) -> flo
     return STANDS.get(failure.kind, math.inf)
 
 
+def _subject(role: Role, kind: FailureKind, sign_in: str) -> str:
+    """What fails as one: a sign-in that many profiles share, a source in whatever region, an endpoint, or the role."""
+    if kind is FailureKind.NEEDS_LOGIN and sign_in:
+        return _sign_in(sign_in)
+    if kind in (FailureKind.NEEDS_LOGIN, FailureKind.SOURCE_DEAD):
+        return _source(role.source())
+    return _source(role.domain()) if kind in DOMAIN_WIDE else _role(role.profile)
+
+
+def _sign_in(name: str) -> str:
+    return f"sign-in {name}"
+
+
 def _role(profile: str) -> str:
     return f"role {profile}"
 
@@ -153,7 +174,7 @@ def troubles(verdicts: Mapping[str, Verdict], common: Mapping[str, Trouble]) -> 
             found[trouble.subject] = trouble
     if not found:
         return {}
-    counts = Counter(_source(seen.domain) for seen in verdicts.values())
+    counts = Counter(subject for seen in verdicts.values() for subject in seen.subjects & found.keys())
     return {subject: _with_peers(trouble, counts.get(subject, 1)) for subject, trouble in found.items()}
 
 
@@ -166,7 +187,7 @@ def _with_peers(trouble: Trouble, roles: int) -> Trouble:
 
 def pruned(told: Told, verdicts: Mapping[str, Verdict]) -> Told:
     """What has been told, without roles and sources that are no longer configured: nothing of theirs gets well."""
-    there = {CONFIGURATION, CREDENTIALS_FILE, *map(_role, verdicts), *(_source(v.domain) for v in verdicts.values())}
+    there = {CONFIGURATION, CREDENTIALS_FILE}.union(*(seen.subjects for seen in verdicts.values()))
     return Told(
         {profile: mark for profile, mark in told.sessions.items() if profile in verdicts},
         {subject: mark for subject, mark in told.failures.items() if subject in there},
@@ -197,13 +218,18 @@ def _troubles(told: Told, troubles: Mapping[str, Trouble], since: Mapping[str, f
 
 
 def _over(told: Told, verdicts: Mapping[str, Verdict], troubles: Mapping[str, Trouble]) -> Iterator[Change]:
-    for subject in {**told.failures, **told.needs}:
-        if subject in troubles:
-            continue
-        peers = {p: seen for p, seen in verdicts.items() if subject in (_role(p), _source(seen.domain))}
+    ended = {**told.failures, **told.needs}.keys() - troubles.keys()
+    if not ended:
+        return
+    concerned: dict[str, dict[str, Verdict]] = {}
+    for profile, seen in verdicts.items():
+        for subject in seen.subjects & ended:
+            concerned.setdefault(subject, {})[profile] = seen
+    for subject in sorted(ended):
+        peers = concerned.get(subject, {})
         if not peers and subject not in (CONFIGURATION, CREDENTIALS_FILE):
             continue  # nobody mended what is gone
-        of_source = subject.startswith("source ")
+        of_source = subject.startswith(("source ", "sign-in "))
         over = all(seen.is_well or (of_source and seen.trouble is not None) for seen in peers.values())
         if over:
             profile = next(iter(peers), "")

@@ -169,7 +169,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "assumed_role_contested",
         "gauge",
-        "Whether the profile is left to another program that keeps overwriting it.",
+        "Whether another program keeps overwriting the profile.",
         of.role(of.is_contested),
         _PROFILE,
     ),
@@ -218,7 +218,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "assumed_role_contests_total",
         "counter",
-        "Times the profile was left alone because another program kept overwriting it.",
+        "Times another program overwrote the profile again, within 10 minutes of the last time.",
         of.counted(of.profiles),
         _PROFILE,
     ),

@@ -7,8 +7,8 @@ instead of by all (promise 8); a role that fails for reasons of its own never ho
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from .model import Decision, Failure, FailureKind, Instant, Role, Session
 from .renewal import IN_FLIGHT, retry_delay, spread, when_failing, when_healthy
@@ -49,18 +49,28 @@ class Domain:
         return self.kind in DOMAIN_WIDE or len(self.failed) > 1
 
 
-def domain_after(domain: Domain | None, profile: str, failure: Failure, started: Instant) -> Domain | None:
-    """The domain after a failure of an attempt that began at `started`.
+def domain_after(domain: Domain | None, profiles: Iterable[str], failure: Failure, started: Instant) -> Domain | None:
+    """The domain after a failure of `profiles` in attempts that began at `started`.
 
     Attempts in flight together fail together: they count once, or ten workers would use up the backoff at once.
     """
     if failure.kind not in SHARED:
         return domain
     if domain is None:
-        return Domain(failure.kind, failure.at, 1, frozenset({profile}))
+        return Domain(failure.kind, failure.at, 1, frozenset(profiles))
     together = started.boot < domain.at.boot and started.boot_id == domain.at.boot_id
     count = domain.count if together else domain.count + 1
-    return Domain(failure.kind, failure.at, count, domain.failed | {profile})
+    return Domain(failure.kind, failure.at, count, domain.failed.union(profiles))
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """Which role of a domain that is down tries next."""
+
+    in_flight: bool
+    """A role of the domain is being renewed: its answer is the probe."""
+    profile: str | None
+    """The role that probes next; None when none may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,11 @@ class View:
     requests: Mapping[str, str]
     """The fingerprint of each role's whole request, as it stands now."""
     now: Instant
+    peers: Mapping[str, Sequence[str]]
+    """The profiles of each domain."""
+    probing: dict[str, Probing] = field(default_factory=dict)
+    """Domain → its probe, found by the first decision that needs it: one search for each domain and pass, or a
+    thousand roles of a dead source would make a million comparisons."""
 
 
 NEVER = math.inf
@@ -130,10 +145,10 @@ def _held_or_probe(view: View, role: Role, wanted: Decision, domain: Domain) -> 
     state = view.states[role.profile]
     if state.failure is not None and state.failure.kind not in SHARED:
         return wanted
-    peers = [p for p in view.roles.values() if p.domain() == role.domain()]
-    if any(view.states[p.profile].in_flight for p in peers):
+    probing = probing_of(view, role.domain())
+    if probing.in_flight:
         return Decision("held", f"{role.domain()} is being probed by another role", NEVER)
-    if role.profile != _probe(view, peers):
+    if role.profile != probing.profile:
         return Decision("held", f"{role.domain()} is down; another role probes it", NEVER)
     life = state.session.life if state.session else None
     delay = retry_delay(domain.kind, domain.count, spread(view.machine, role.domain()), life)
@@ -142,18 +157,28 @@ def _held_or_probe(view: View, role: Role, wanted: Decision, domain: Domain) -> 
     return Decision("probe", f"probes {role.domain()}", max(due_in, healthy.due_in))
 
 
-def _probe(view: View, peers: Iterable[Role]) -> str | None:
+def probing_of(view: View, domain: str) -> Probing:
+    """The probe of a domain, searched for once in each view."""
+    found = view.probing.get(domain)
+    if found is None:
+        found = view.probing[domain] = _probing(view, view.peers[domain])
+    return found
+
+
+def _probing(view: View, peers: Iterable[str]) -> Probing:
     """The peer that tries next: among those that are due, the one whose last try lies longest back."""
     candidates = []
     for peer in peers:
-        state = view.states[peer.profile]
-        if state.withdrawing or _blocked_by_parent(view, peer):
+        state = view.states[peer]
+        if state.in_flight:
+            return Probing(True, None)
+        if state.withdrawing or _blocked_by_parent(view, view.roles[peer]):
             continue
         if state.failure is not None and state.failure.kind not in SHARED:
             continue
-        due_in = when_healthy(state.session, view.requests[peer.profile], 0.0, view.now).due_in
-        candidates.append((due_in > 0, state.tried.boot if state.tried else -1.0, peer.profile))
-    return min(candidates)[2] if candidates else None
+        due_in = when_healthy(state.session, view.requests[peer], 0.0, view.now).due_in
+        candidates.append((due_in > 0, state.tried.boot if state.tried else -1.0, peer))
+    return Probing(False, min(candidates)[2] if candidates else None)
 
 
 def after_success(state: RoleState, session: Session) -> RoleState:

@@ -8,7 +8,7 @@ back the bytes that were there, with or without a newline at their end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .command import process_command
@@ -60,9 +60,15 @@ class Merge:
 
 
 def merge(
-    text: bytes, kept: Sequence[KeptProfile], config_id: str, remove_orphans: bool, known: Merge | None = None
+    text: bytes,
+    kept: Sequence[KeptProfile],
+    config_id: str,
+    remove_orphans: bool,
+    known: Merge | None = None,
+    *,
+    held: Collection[str] = (),
 ) -> Merge:
-    """`text` with every kept profile saying what it should.
+    """`text` with every kept profile saying what it should. Those of `held` stay as they are, whatever they say.
 
     `known` is an earlier merge: when the file is still what came out of it, it need not be scanned again, nor what has
     not changed since be looked at.
@@ -90,7 +96,7 @@ def merge(
             del settled[role.profile]
             surgery.refused.append(Refusal(role.profile, unfit.reason, unfit.advice))
     if remove_orphans:
-        surgery.remove_all_but(names)
+        surgery.remove_all_but(names.union(held))
     if surgery.meant:
         document, text = _written(surgery.outcome())
     return Merge(

@@ -106,7 +106,7 @@ def states(_: str, facts: Facts) -> Samples:
 
 
 def is_contested(role: Role) -> float:
-    """Whether another program has won the profile for now."""
+    """Whether another program keeps overwriting the profile."""
     return float((role["last_error"] or {}).get("code") == "ProfileContested")
 
 

@@ -28,6 +28,17 @@ class SourceProfile:
     token_files: tuple[str, ...]
 
 
+def sign_in_of(source: SourceProfile) -> str:
+    """What a person signs in to for this source: the name of an `sso_session`, a start URL, a `login_session`; empty
+    where nothing of the kind is known."""
+    for _, values in source.values:
+        found = dict(values)
+        for key in ("sso_session", "sso_start_url", "login_session"):
+            if key in found:
+                return found[key]
+    return ""
+
+
 def read_source(profile: str, credentials: Section, config: Section, environ: Mapping[str, str]) -> SourceProfile:
     """Gather a source profile and what it links to. `credentials` and `config` look sections up in the two files."""
     gathered: dict[str, Mapping[str, str]] = {}

@@ -55,7 +55,9 @@ class Moto:
             start_new_session=True,  # Ctrl-C is for whoever started us: the server ends when we say so
         )
         assert self._process.stdout is not None  # noqa: S101
-        answered, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
+        ready = select.poll()
+        ready.register(self._process.stdout, select.POLLIN)
+        answered = ready.poll(START_SECONDS * 1000)
         port = self._process.stdout.readline().strip() if answered else ""
         if not port.isdigit():
             self._process.kill()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from assumed.core.errors import AssumedError, NotRunning
+from assumed.core.errors import AssumedError, NotAnswering, NotRunning
 from assumed.edge.control import ask
 from assumed.paths import socket_path, state_dir
 
@@ -114,7 +114,7 @@ class DemoHome:
             raise AssumedError(f"the daemon ended with {self._daemon.returncode}; its last words: {self.last_words()}")
         try:
             return ask(socket_path(state_dir(self.credentials)), {"command": "status"})
-        except NotRunning:
+        except (NotRunning, NotAnswering):
             return None
 
     def last_words(self) -> str:

@@ -16,13 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from assumed.core.errors import FileRefused, NotRunning
+from assumed.core.errors import FileRefused, NotAnswering, NotRunning
 from assumed.files import explained
 from assumed.paths import SOCKETS, is_free_or_ours, socket_path
 
 MAX_REQUEST = 64 * 1024
 MAX_ANSWER = 16 * 1024 * 1024
-TIMEOUT = 2.0
+TIMEOUT = 5.0
+"""Seconds that a client waits for an answer. Long: a daemon that is not there refuses at once."""
 PATIENCE = 1.5
 """Seconds for a client to say what it wants, less than it waits for its answer itself."""
 CLIENTS = 16
@@ -48,20 +49,51 @@ def place_socket(state_dir: Path) -> Path:
 
 
 def ask(path: Path, request: Request, timeout: float = TIMEOUT) -> Answer:
-    """Send one request and return the answer. Raises NotRunning when no daemon answers within `timeout` seconds."""
+    """Send one request and return the answer.
+
+    Raises NotRunning when no daemon listens, NotAnswering when one does and no answer comes within `timeout` seconds.
+    """
     if not _is_ours(path.parent):
-        raise NotRunning(f"no assumed daemon answers on {path}; start it with: assumed run")
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
-            channel.settimeout(timeout)
-            channel.connect(str(path))
+        raise NotRunning(f"no assumed daemon listens on {path}; start it with: assumed run")
+    deadline = time.monotonic() + timeout
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+        _connect(channel, path, deadline)
+        try:
             channel.sendall(json.dumps(request).encode() + b"\n")
-            answer = json.loads(_read_line(channel, MAX_ANSWER, timeout))
-    except (OSError, ValueError, RecursionError) as error:
-        raise NotRunning(f"no assumed daemon answers on {path} ({error}); start it with: assumed run") from None
+            line = _read_line(channel, MAX_ANSWER, max(0.001, deadline - time.monotonic()))
+        except OSError as error:
+            reason = f"no answer within {timeout:.0f} s" if isinstance(error, TimeoutError) else str(error)
+            raise NotAnswering(NO_ANSWER.format(path=path, reason=reason)) from None
+        except ValueError as error:
+            raise NotAnswering(NO_ANSWER.format(path=path, reason=error)) from None
+    try:
+        answer = json.loads(line)
+    except (ValueError, RecursionError):
+        answer = None
     if not isinstance(answer, dict):
-        raise NotRunning(f"what answers on {path} is no assumed daemon; start it with: assumed run")
+        reason = "the answer is not a JSON object" if line else "the connection was closed"
+        raise NotAnswering(NO_ANSWER.format(path=path, reason=reason))
     return answer
+
+
+NO_ANSWER = "the daemon on {path} runs but does not answer: {reason} → try again; if it stays so, restart the daemon"
+
+
+def _connect(channel: socket.socket, path: Path, deadline: float) -> None:
+    """Connect. A full queue of connections belongs to a daemon that is there: Linux says EAGAIN at once for it."""
+    while True:
+        channel.settimeout(max(0.001, deadline - time.monotonic()))
+        try:
+            channel.connect(str(path))
+        except (BlockingIOError, TimeoutError):
+            if time.monotonic() >= deadline:
+                reason = "its queue of connections is full"
+                raise NotAnswering(NO_ANSWER.format(path=path, reason=reason)) from None
+            time.sleep(0.02)
+        except OSError as error:
+            raise NotRunning(f"no assumed daemon listens on {path} ({error}); start it with: assumed run") from None
+        else:
+            return
 
 
 def _is_ours(directory: Path) -> bool:
@@ -131,24 +163,28 @@ class ControlServer:
             return False
 
     def _serve(self) -> None:
-        while True:
-            ready, _, _ = select.select([self._socket, self._woken], [], [])
-            if self._woken in ready:
-                return
-            try:
-                channel, _ = self._socket.accept()
-            except OSError:  # the client has gone again, or there are no descriptors left just now
-                time.sleep(0.01)
-                continue
-            # Twice, for the clients that hold the places began in this same moment: one of the two must end first.
-            if not self._slots.acquire(timeout=2 * PATIENCE):
-                channel.close()
-                continue
-            try:
-                threading.Thread(target=self._one, args=[channel], name="control client", daemon=True).start()
-            except RuntimeError:  # no thread to be had just now: this one client goes away without an answer
-                channel.close()
-                self._slots.release()
+        # Not select(), which ends this thread as soon as one of the two descriptors is beyond 1023.
+        ready = select.poll()
+        ready.register(self._socket, select.POLLIN)
+        ready.register(self._woken, select.POLLIN)
+        while not any(fd == self._woken.fileno() for fd, _ in ready.poll()):
+            self._accept()
+
+    def _accept(self) -> None:
+        try:
+            channel, _ = self._socket.accept()
+        except OSError:  # the client has gone again, or there are no descriptors left just now
+            time.sleep(0.01)
+            return
+        # Twice, for the clients that hold the places began in this same moment: one of the two must end first.
+        if not self._slots.acquire(timeout=2 * PATIENCE):
+            channel.close()
+            return
+        try:
+            threading.Thread(target=self._one, args=[channel], name="control client", daemon=True).start()
+        except RuntimeError:  # no thread to be had just now: this one client goes away without an answer
+            channel.close()
+            self._slots.release()
 
     def _one(self, channel: socket.socket) -> None:
         try:

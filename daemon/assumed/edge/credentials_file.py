@@ -14,7 +14,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +45,10 @@ class WriteResult:
 
 
 class CredentialsFile:
-    """One credentials file. Every method raises FileRefused, as a sentence, for what the system does not allow."""
+    """One credentials file. Every method raises FileRefused, as a sentence, for what the system does not allow.
+
+    Belongs to one thread; `standing` alone may be called from others.
+    """
 
     def __init__(self, path: Path, state_dir: Path, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """`path` may be a symbolic link, and need not exist; `state_dir` holds the write lock."""
@@ -100,6 +103,20 @@ class CredentialsFile:
                 return b""
             return with_edits(standing.text if standing else b"", edits).text
 
+    def standing(self) -> bytes:
+        """The bytes that readers find now; b"" when there is no file. Raises FileUnsettled while it is being written.
+
+        From any thread, unlike everything else here: it touches nothing that a write changes.
+        """
+        real = self.real_path
+        with explained("read", real):
+            try:
+                with directory(real.parent) as dir_fd:
+                    found = take(dir_fd, real)
+            except FileNotFoundError:
+                return b""
+            return found.text if found else b""
+
     def sweep(self) -> int:
         """Removes what killed writers left beside the file; returns how many files that were."""
         real = self.real_path
@@ -111,7 +128,9 @@ class CredentialsFile:
             self._aside += aside
             return removed + sweep(real.parent, real.name)
 
-    def write(self, kept: Sequence[KeptProfile], config_id: str, remove_orphans: bool) -> WriteResult:
+    def write(
+        self, kept: Sequence[KeptProfile], config_id: str, remove_orphans: bool, held: Collection[str] = ()
+    ) -> WriteResult:
         """Makes the file say what `kept` should (see `merge`); nothing is written when it does already.
 
         Raises FileUnsettled while another program writes it: call again after `retry_in` seconds.
@@ -119,14 +138,19 @@ class CredentialsFile:
         with self._lock():
             rounds: list[Merge] = []
             for _ in range(_TRIES):
-                result = self._try(self.real_path, kept, config_id, remove_orphans, rounds)
+                result = self._try(
+                    self.real_path,
+                    kept,
+                    lambda text: merge(text, kept, config_id, remove_orphans, self._known, held=held),
+                    rounds,
+                )
                 if result is not None:
                     self._aside.clear()
                     return result
         raise FileUnsettled(f"another program keeps writing {self.path}", SETTLE_SECONDS)
 
     def _try(
-        self, real: Path, kept: Sequence[KeptProfile], config_id: str, remove_orphans: bool, rounds: list[Merge]
+        self, real: Path, kept: Sequence[KeptProfile], merged_into: Callable[[bytes], Merge], rounds: list[Merge]
     ) -> WriteResult | None:
         """One round; None when it was written by somebody else between reading and replacing, or is not all merged.
 
@@ -140,9 +164,7 @@ class CredentialsFile:
             now = self._monotonic()
             edits = self._replaced.edits(dir_fd, real, now)
             mixed = with_edits(standing.text if standing else b"", edits, frozenset(one.profile for one in kept))
-            merged = self._settled(
-                standing, mixed, lambda: merge(mixed.text, kept, config_id, remove_orphans, self._known)
-            )
+            merged = self._settled(standing, mixed, lambda: merged_into(mixed.text))
             if mixed.broken:
                 self._aside += self._replaced.give_up(mixed.broken, dir_fd, real)
                 return None

@@ -21,6 +21,8 @@ LONGEST_OUTPUT = 2000
 """Bytes kept of what a command prints: its beginning, where the reason mostly stands."""
 GLANCE = 0.1
 """Seconds between two looks whether a command has ended that has left a child behind: the child holds its output."""
+REAP = 1.0
+"""Seconds that a killed command has to end."""
 MOMENT = 2.0
 """Seconds that a command under way has left when the daemon stops."""
 
@@ -90,7 +92,7 @@ class Errands:
             self._deadline = time.monotonic() + moment
             self._news.notify()
         if self._thread is not None:
-            self._thread.join(moment + 1.0)  # what does not even die of SIGKILL waits for a disk, and we do not
+            self._thread.join(moment + REAP + 1.0)
 
     def _work(self) -> None:
         while True:
@@ -119,17 +121,18 @@ def run(errand: Errand, deadline: Callable[[], float] = lambda: float("inf")) ->
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Outcome(None, time.monotonic() - began, f"{errand.argv[0]} could not be started: {reason}")
-    with process:
-        output, ended = _watch(process, lambda: min(began + errand.within, deadline()))
-        if not ended:
-            _kill_all(process)
-        code = process.wait()
+    output, ended = _watch(process, lambda: min(began + errand.within, deadline()))
+    if process.stdout is not None:
+        process.stdout.close()
     seconds = time.monotonic() - began
     text = output.decode(errors="replace")
     if ended:
-        return Outcome(code, seconds, _in_words(code), text)
-    stopped = "the daemon stopped" if seconds < errand.within else f"it took more than {errand.within:.0f} s"
-    return Outcome(None, seconds, f"killed, for {stopped}", text)
+        return Outcome(process.returncode, seconds, _in_words(process.returncode), text)
+    reason = "the daemon stopped" if seconds < errand.within else f"it took more than {errand.within:.0f} s"
+    if _is_killed(process):
+        return Outcome(None, seconds, f"killed: {reason}", text)
+    # Another user's (sudo), or one that waits for a disk. The next command must not wait for it.
+    return Outcome(None, seconds, f"{reason} and cannot be killed: process {process.pid} runs on", text)
 
 
 def _watch(process: subprocess.Popen[bytes], deadline: Callable[[], float]) -> tuple[bytes, bool]:
@@ -152,10 +155,16 @@ def _watch(process: subprocess.Popen[bytes], deadline: Callable[[], float]) -> t
     return kept, process.poll() is not None
 
 
-def _kill_all(process: subprocess.Popen[bytes]) -> None:
-    """Kill the command and what it has started. It is not reaped yet, so its group's number is nobody else's."""
+def _is_killed(process: subprocess.Popen[bytes]) -> bool:
+    """Kill the command and what it has started; whether it ends within a moment. It is not reaped yet, so its group's
+    number is nobody else's."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; or another user's (sudo), out of reach
         os.killpg(process.pid, signal.SIGKILL)
+    try:
+        process.wait(REAP)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _in_words(code: int) -> str:

@@ -212,7 +212,12 @@ class _Library(logging.Handler):
     """Warnings of libraries, in our form, without their tracebacks (whose messages we did not write)."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().warning("library.warned", library=record.name, message=record.getMessage())
+        """Never raises, as every handler: a warning must not end what the library was doing."""
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - arguments that do not fit, a `__str__` that raises
+            message = f"{_text(record.msg)} (its arguments do not fit: {type(error).__name__})"
+        structlog.get_logger().warning("library.warned", library=record.name, message=message)
 
 
 def _quiet_libraries() -> None:

@@ -17,9 +17,9 @@ def relay(numbers: Collection[int], heard: Callable[[int], None]) -> Callable[[]
     """Call `heard` with the number of each signal that comes. Returns what puts everything back as it was."""
     outlet, inlet = os.pipe()
     os.set_blocking(inlet, False)
-    # Without a handler of Python's there is nothing that writes; it has nothing left to do.
-    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    # First of all: a signal between the handlers and this would be written nowhere, and a handler does nothing else.
     signal.set_wakeup_fd(inlet, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
 
     def listen() -> None:
         while data := os.read(outlet, 512):
@@ -31,9 +31,9 @@ def relay(numbers: Collection[int], heard: Callable[[int], None]) -> Callable[[]
     thread.start()
 
     def restore() -> None:
-        signal.set_wakeup_fd(-1)
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
         os.close(inlet)
         thread.join()
         os.close(outlet)

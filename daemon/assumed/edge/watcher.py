@@ -6,6 +6,7 @@ handler that raises kills the observer's thread. So the handler does one thing t
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -25,7 +26,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
-from watchdog.observers.api import ObservedWatch
+from watchdog.observers.api import BaseObserver, ObservedWatch
 
 CHANGES: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
@@ -54,20 +55,35 @@ class _Hint(FileSystemEventHandler):
             self._hint()
 
 
+# What may be in the way of a watch, and what helps; inotify(7) and inotify_add_watch(2).
+LIMITS = {
+    errno.EMFILE: "raise fs.inotify.max_user_instances (sysctl), or close programs that watch files, such as editors",
+    errno.ENOSPC: "raise fs.inotify.max_user_watches (sysctl), or close programs that watch files, such as editors",
+    errno.ENFILE: "close some programs: too many files are open on this machine",
+    errno.ENOMEM: "free some memory",
+    errno.EACCES: "allow this user to read the directory",
+}
+
+
 class Watcher:
-    """Watches directories (not files: editors rename, Kubernetes swaps a link) and calls `hint` from its thread."""
+    """Watches directories (not files: editors rename, Kubernetes swaps a link) and calls `hint` from its thread.
+
+    Needs nothing of the system before `start`. Whatever it is refused then costs the hints alone, and is asked for
+    again at each `watch`.
+    """
 
     def __init__(self, hint: Callable[[], None]) -> None:
         self._handler = _Hint(hint)
-        self._observer = Observer()
+        self._is_on = False
+        self._observer: BaseObserver | None = None
         self._watched: dict[Path, tuple[ObservedWatch, tuple[int, int]]] = {}
         """Directory → its watch and the inode that it is on."""
         self.problem = ""
         """Why watching does not work, in words; empty while it does. Polling goes on either way."""
 
     def start(self) -> None:
-        """Start the observer's threads."""
-        self._observer.start()
+        """Watch what `watch` names from now on."""
+        self._is_on = True
 
     def watch(self, files: Iterable[Path]) -> None:
         """Watch the directories of `files` and of what they point to; those that do not exist are left out.
@@ -75,31 +91,41 @@ class Watcher:
         To be called often: a link may lead elsewhere by now, and a watch dies with its directory, silently, even
         when there is a new one of that name.
         """
+        if not self._is_on:
+            return
         wanted = {d: i for f in files for d in _directories(f) if (i := _inode(d))}
-        dead = self._dead()
+        self.problem = ""
+        if self._observer is None:
+            try:
+                observer = Observer()
+                observer.start()
+            except (OSError, RuntimeError) as error:  # the latter: no thread to be had
+                self.problem = _in_words("files", error)
+                return
+            self._observer = observer
+        dead = {emitter.watch for emitter in self._observer.emitters if not emitter.is_alive()}
         for directory in [d for d, (w, inode) in self._watched.items() if wanted.get(d) != inode or w in dead]:
             self._observer.unschedule(self._watched.pop(directory)[0])
-        self.problem = ""
         for directory in wanted.keys() - self._watched.keys():
             try:
                 watch = self._observer.schedule(self._handler, str(directory), event_filter=CHANGES)
-            except OSError as error:
-                reason = error.strerror or error
-                self.problem = f"cannot watch {directory}: {reason}; it is looked at every 30 s instead"
+            except (OSError, RuntimeError) as error:
+                self.problem = _in_words(directory, error)
                 continue
             self._watched[directory] = watch, wanted[directory]
 
-    def _dead(self) -> set[ObservedWatch]:
-        """The watches whose directory has been removed: its inode's number may be the next directory's already."""
-        if not self._observer.is_alive():
-            return set()
-        return {emitter.watch for emitter in self._observer.emitters if not emitter.is_alive()}
-
     def stop(self) -> None:
         """Stop and join the threads."""
-        self._observer.stop()
-        if self._observer.is_alive():
+        if self._observer is not None:
+            self._observer.stop()
             self._observer.join(5)
+
+
+def _in_words(what: object, error: OSError | RuntimeError) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    advice = f" → {LIMITS[number]}" if number in LIMITS else ""
+    return f"cannot watch {what} for changes: {reason}; changes are noticed within 30 s instead{advice}"
 
 
 def _directories(file: Path) -> tuple[Path, Path]:

@@ -197,7 +197,8 @@ def _answer(assembly: Assembly, request: Request, profiles: list[str]) -> Reply:
         return {"another": str(desk.watch.running.path)}
     match request.get("command"):
         case "ping":
-            return {"pid": os.getpid(), "version": __version__}
+            beat = status.beat_document(assembly.keeper.beaten, desk.ports.now())
+            return {"pid": os.getpid(), "version": __version__, **beat}
         case "status":
             return document(assembly)
         case "metrics":
@@ -250,7 +251,9 @@ def document(assembly: Assembly) -> status.Document:
         "daemon": status.daemon_document(
             __version__, keeper.started, config, desk.watch.error, keeper.renewals.clock_offset
         )
-        | status.beat_document(keeper.beaten, now),
+        | status.beat_document(keeper.beaten, now)
+        | {"watch_error": assembly.watcher.problem or None},
+        "daemon_error": None,
         "roles": roles,
         "credentials_file": status.file_document(config, desk.delivery.written_at, desk.delivery.error or disk.error),
         "events": assembly.recent.document(),
@@ -275,6 +278,6 @@ def _known(desk: Desk, role: Role, now: Instant) -> status.Known:
         due_in=None if decision.due_in == float("inf") else decision.due_in,
         waits="" if decision.reason == "scheduled" else decision.message,
         refusal=desk.delivery.refused.get(profile),
-        rival=desk.delivery.rivals.get(profile, ""),
+        overwritten_by=desk.delivery.overwritten_by.get(profile, ""),
         identity=identity,
     )

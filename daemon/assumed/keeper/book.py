@@ -14,6 +14,7 @@ from assumed.core.model import Decision, Failure, FailureKind, Instant, Role, Se
 from assumed.core.plan import (
     SHARED,
     Domain,
+    Probing,
     RoleState,
     View,
     after_failure,
@@ -21,6 +22,7 @@ from assumed.core.plan import (
     decide,
     domain_after,
     forgiven,
+    probing_of,
 )
 from assumed.edge.logs import scrub
 
@@ -42,10 +44,26 @@ class Book:
         self.requests: dict[str, str] = {}
         self._flying: set[str] = set()
         """Profiles with a call in flight: a role that leaves and comes back meanwhile must not have two."""
+        self._peers: dict[str, list[str]] = {}
+        """Domain → its profiles."""
+        self._children: dict[str, list[str]] = {}
+        """Profile → those that it signs for."""
+        self._signed: dict[str, list[str]] = {}
+        """Source → the profiles whose chain begins with it."""
+        self._probing: dict[str, Probing] = {}
+        """Domain → its next probe: found once, until a state changes or time does."""
+        self._probing_at = 0.0
 
     def view(self, now: Instant) -> View:
         """What the core may look at."""
-        return View(self.machine, self.roles, self.states, self.domains, self.requests, now)
+        if not 0 <= now.boot - self._probing_at < CLAIM_TOLERANCE:
+            self._probing, self._probing_at = {}, now.boot
+        return View(self.machine, self.roles, self.states, self.domains, self.requests, now, self._peers, self._probing)
+
+    def _set(self, profile: str, state: RoleState) -> None:
+        self.states[profile] = state
+        if self._probing:
+            self._probing = {}
 
     def decide(self, profile: str, now: Instant) -> Decision:
         """When a role is due, and why."""
@@ -59,11 +77,20 @@ class Book:
 
     def children(self, profile: str) -> list[str]:
         """The roles that `profile` signs for."""
-        return [role.profile for role in self.roles.values() if role.parent == profile]
+        return self._children.get(profile, [])
 
     def peers(self, role: Role) -> list[str]:
         """The roles that share `role`'s failure domain, itself included."""
-        return [r.profile for r in self.roles.values() if r.domain() == role.domain()]
+        return self._peers.get(role.domain(), [])
+
+    def signed_by(self, source: str) -> list[str]:
+        """The roles that `source` signs for, also through other roles."""
+        return self._signed.get(source, [])
+
+    def probe(self, profile: str, now: Instant) -> str | None:
+        """The role that probes for this one while their source is down; None when none may."""
+        view, domain = self.view(now), self.roles[profile].domain()
+        return probing_of(view, domain).profile
 
     def configure(self, roles: Iterable[Role], endpoints: Mapping[str, str | None]) -> list[str]:
         """Take over a set of roles. Returns the profiles whose old session must be withdrawn.
@@ -73,6 +100,7 @@ class Book:
         """
         old = self.roles
         self.roles = {role.profile: role for role in roles}
+        self._index()
         self._fingerprint(endpoints)
         withdrawn: list[str] = []
         for profile, role in self.roles.items():
@@ -82,12 +110,19 @@ class Book:
             if state.session is not None and state.session.identity != self.identities[profile]:
                 state = replace(state, session=None, failure=None, withdrawing=True)
                 withdrawn.append(profile)
-            self.states[profile] = state
+            self._set(profile, state)
         for profile in set(self.states) - set(self.roles):
             del self.states[profile]
-        used = {role.domain() for role in self.roles.values()}
-        self.domains = {name: domain for name, domain in self.domains.items() if name in used}
+        self.domains = {name: domain for name, domain in self.domains.items() if name in self._peers}
         return withdrawn
+
+    def _index(self) -> None:
+        self._peers, self._children, self._signed, self._probing = {}, {}, {}, {}
+        for profile, role in self.roles.items():
+            self._peers.setdefault(role.domain(), []).append(profile)
+            self._signed.setdefault(self.root(role).source(), []).append(profile)
+            if role.parent is not None:
+                self._children.setdefault(role.parent, []).append(profile)
 
     def _fingerprint(self, endpoints: Mapping[str, str | None]) -> None:
         self.identities, self.requests = {}, {}
@@ -109,9 +144,9 @@ class Book:
         """Take over a session from the disk; False when it is not what its role says now: then it has to go first."""
         profile = session.profile
         if session.identity != self.identities.get(profile) or not session.is_of(self.roles[profile].role_arn):
-            self.states[profile] = replace(self.states[profile], withdrawing=True)
+            self._set(profile, replace(self.states[profile], withdrawing=True))
             return False
-        self.states[profile] = replace(self.states[profile], session=session)
+        self._set(profile, replace(self.states[profile], session=session))
         return True
 
     def claim(self, profile: str, now: Instant) -> bool:
@@ -119,7 +154,7 @@ class Book:
         if profile not in self.roles or self.decide(profile, now).due_in > CLAIM_TOLERANCE:
             return False
         self._flying.add(profile)
-        self.states[profile] = replace(self.states[profile], in_flight=True, tried=now)
+        self._set(profile, replace(self.states[profile], in_flight=True, tried=now))
         return True
 
     def is_current(self, profile: str, identity: str) -> bool:
@@ -130,14 +165,14 @@ class Book:
         """The renewal in flight has ended without a result that concerns anybody."""
         self._flying.discard(profile)
         if profile in self.states:
-            self.states[profile] = replace(self.states[profile], in_flight=False)
+            self._set(profile, replace(self.states[profile], in_flight=False))
 
     def succeeded(self, session: Session) -> set[str]:
         """Record a renewal. Returns the profiles whose plan it changes."""
         profile = session.profile
         role = self.roles[profile]
         self._flying.discard(profile)
-        self.states[profile] = after_success(self.states[profile], session)
+        self._set(profile, after_success(self.states[profile], session))
         children = self.children(profile)
         # Their source has changed: what STS said of the old session is nothing to wait for.
         self.forgive(child for child in children if self._failed_with(child, SHARED))
@@ -147,7 +182,7 @@ class Book:
             return touched
         for peer in self.peers(role):
             if self._failed_with(peer, SHARED):
-                self.states[peer] = forgiven(self.states[peer])
+                self._set(peer, forgiven(self.states[peer]))
         return touched | set(self.peers(role))
 
     def _failed_with(self, profile: str, kinds: frozenset[FailureKind]) -> bool:
@@ -170,9 +205,9 @@ class Book:
         role = self.roles[profile]
         self._flying.discard(profile)
         failure = _told(error, now)
-        self.states[profile] = after_failure(self.states[profile], failure)
+        self._set(profile, after_failure(self.states[profile], failure))
         before = self.domains.get(role.domain())
-        after = domain_after(before, profile, failure, started)
+        after = domain_after(before, [profile], failure, started)
         if after is None:
             return {profile}
         self.domains[role.domain()] = after
@@ -181,20 +216,19 @@ class Book:
     def source_failed(self, source: str, error: RenewalFailed, now: Instant) -> set[str]:
         """A source could not be resolved: that failure is every role's that would sign with it now, as one probe."""
         failure = _told(error, now)
-        hit = [
-            profile
-            for profile, role in self.roles.items()
-            if role.parent is None and role.source() == source and self._tries(profile, now)
-        ]
-        before = dict(self.domains)
-        touched: set[str] = set()
-        for profile in hit:
+        hit: dict[str, list[str]] = {}
+        for profile in self.signed_by(source):
             role = self.roles[profile]
-            self.states[profile] = after_failure(self.states[profile], failure)
-            after = domain_after(before.get(role.domain()), profile, failure, now)
+            if role.parent is None and self._tries(profile, now):
+                hit.setdefault(role.domain(), []).append(profile)
+        touched: set[str] = set()
+        for domain, profiles in hit.items():
+            for profile in profiles:
+                self._set(profile, after_failure(self.states[profile], failure))
+            after = domain_after(self.domains.get(domain), profiles, failure, now)
             if after is not None:
-                self.domains[role.domain()] = after
-            touched |= set(self.peers(role))
+                self.domains[domain] = after
+            touched |= set(self._peers[domain])
         return touched
 
     def _tries(self, profile: str, now: Instant) -> bool:
@@ -203,7 +237,7 @@ class Book:
     def forgive(self, profiles: Iterable[str]) -> None:
         """Reset the backoff of these roles and of their sources."""
         for profile in profiles:
-            self.states[profile] = forgiven(self.states[profile])
+            self._set(profile, forgiven(self.states[profile]))
             self.domains.pop(self.roles[profile].domain(), None)
 
     def due(self, now: Instant) -> list[str]:
@@ -216,12 +250,12 @@ class Book:
 
     def force(self, profile: str) -> None:
         """Make a role due now, whatever its backoff says."""
-        self.states[profile] = replace(self.states[profile], forced=True)
+        self._set(profile, replace(self.states[profile], forced=True))
 
     def withdrawn(self, profiles: Iterable[str]) -> None:
         """No reader finds these roles' old session any more: new ones may be asked for."""
         for profile in profiles:
-            self.states[profile] = replace(self.states[profile], withdrawing=False)
+            self._set(profile, replace(self.states[profile], withdrawing=False))
 
     def is_down(self, profile: str) -> bool:
         """Whether the role's source is held to be down."""
@@ -230,6 +264,8 @@ class Book:
 
     def is_settled(self, profile: str, now: Instant) -> bool:
         """Whether the first plan has been carried out for this role: a session, or a reason why there is none."""
+        if profile not in self.roles:
+            return True
         role, state = self.roles[profile], self.states[profile]
         if state.failure is not None or self.is_down(profile):
             return True

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from assumed.core.conflicts import Conflict, after_overwriting, life_left
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.model import Instant, Role, Session
 from assumed.core.ownership import Refusal
 from assumed.core.plan import RoleState
-from assumed.core.profiles import KeptProfile, Merge, merge
-from assumed.core.reading import read_section
-from assumed.core.rivals import rival_of
+from assumed.core.profiles import KeptProfile
+from assumed.core.reading import read_sections
 from assumed.edge.credentials_file import WriteResult
 
 RETRY = 5.0
 """Seconds until a file that was refused is tried again: a person is mending it, or another program is."""
 QUIET = 1.0
-"""Seconds for which another program that has just overwritten our sections is left to finish."""
-FIGHTS, FIGHT_WINDOW, TRUCE = 5, 120.0, 1800.0
-"""So many overwritings within so many seconds are another manager at work: leave it the profile for half an hour."""
+"""Seconds for which another program that has just written the file is left to finish."""
 WRITE_SHARE = 4.0
 """After a write, wait this many times as long as it took: a burst of renewals spends a fifth of its time here."""
 GATHER, GATHER_SHARE = 0.25, 0.05
@@ -36,7 +33,9 @@ class File(Protocol):
 
     path: Path
 
-    def write(self, kept: list[KeptProfile], config_id: str, remove_orphans: bool) -> WriteResult:
+    def write(
+        self, kept: list[KeptProfile], config_id: str, remove_orphans: bool, held: Collection[str]
+    ) -> WriteResult:
         """The whole sequence of one rewrite."""
         ...
 
@@ -62,16 +61,17 @@ class Delivery:
     error: FileRefused | None = None
     written_at: float | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
-    rivals: dict[str, str] = field(default_factory=dict)
-    """Contested profile → the rival's name; ours again when the truce is over."""
     delivered: Mapping[str, str] = field(default_factory=dict)
     """Profile → the access key id of the session that the last write left there for readers; a new one each time."""
     due_at: float | None = None
     """When the next write is due, by the boot clock; None while there is nothing to write."""
     orphans: bool = False
     """Whether sections of ours whose role is gone are taken out: once the configuration has been confirmed."""
-    _truce_until: dict[str, float] = field(default_factory=dict)
-    _fights: dict[str, deque[float]] = field(default_factory=dict)
+    overwritten_by: Mapping[str, str] = field(default_factory=dict)
+    """Profile → the program that has overwritten it more than once, while that is not long ago; a new one each time."""
+    _conflicts: dict[str, Conflict] = field(default_factory=dict)
+    _left: dict[str, KeptProfile] = field(default_factory=dict)
+    """Profile → what the last write that concerned it left there: an overwriting is judged against that."""
     _seen: object = None
     _compare_at: float | None = None
     """When a change that another program has made may be judged; None while there is none."""
@@ -94,11 +94,12 @@ class Delivery:
         if self._is_being_written(began) and not last:
             self.due_at = self._compare_at
             return False
-        roles = list(roles)
-        self._compare(roles, states, began)
-        kept = [self._kept(role, states[role.profile]) for role in roles if role.profile not in self.rivals]
+        self._compare(began)
+        all_kept = [self._kept(role, states[role.profile]) for role in roles]
+        held = set() if last else {one.profile for one in all_kept if self._is_held(one, began)}
+        kept = [one for one in all_kept if one.profile not in held]
         try:
-            result = self.file.write(kept, self.config_id, self.orphans and not self.rivals)
+            result = self.file.write(kept, self.config_id, self.orphans, held)
         except FileUnsettled as unsettled:
             self.due_at = clock() + unsettled.retry_in
             return False
@@ -112,11 +113,9 @@ class Delivery:
             return False
         self._ended = clock()
         self._cost = self._ended - began
-        self.due_at = None
         self._record(result)
-        self.delivered = {
-            k.profile: k.session.access_key_id for k in kept if k.session is not None and k.profile not in self.refused
-        }
+        self._note_delivered(kept, held)
+        self.due_at = min((at for c in self._conflicts.values() if (at := c.put_back_at) is not None), default=None)
         return True
 
     def _kept(self, role: Role, state: RoleState) -> KeptProfile:
@@ -159,10 +158,9 @@ class Delivery:
 
     def look(self, now: float) -> bool:
         """Whether another program has changed the file since. If so, it is compared with what we keep when that
-        program has had time to finish: half a file names no rival, and one save is one fight, not three."""
-        for profile in [p for p, until in self._truce_until.items() if now >= until]:
-            self.forgive(profile)
-            self.want(now)
+        program has had time to finish: half a file names nobody, and one save is one overwriting, not three."""
+        if over := [p for p, conflict in self._conflicts.items() if conflict.is_over(now)]:
+            self._take_conflicts({p: conflict for p, conflict in self._conflicts.items() if p not in over})
         try:
             signature = self.file.signature()
         except FileRefused as refusal:
@@ -181,46 +179,66 @@ class Delivery:
                     self._compare_at = now + QUIET
         return self._compare_at is not None and now < self._compare_at
 
-    def _compare(self, roles: Iterable[Role], states: Mapping[str, RoleState], now: float) -> None:
-        """Count a fight for each profile that another program has overwritten."""
+    def _compare(self, now: float) -> None:
+        """Count an overwriting for each profile of which readers do not get what was delivered last."""
         if self._compare_at is None or now < self._compare_at:
             return
-        self._compare_at = None
-        kept = [self._kept(role, states[role.profile]) for role in roles if role.profile not in self.rivals]
+        overwritten_at, self._compare_at = self._compare_at - QUIET, None
         try:
-            text = self.file.read()
-            merged = merge(text, kept, self.config_id, remove_orphans=False)
+            sections = read_sections(self.file.read(), list(self._left))
         except FileRefused:
             return  # the write that follows says it
-        if merged.text is not text:
-            overwritten = {k.profile for k in kept if _is_overwritten(k, read_section(text, k.profile))}
-            self._fought(text, merged, overwritten, now)
+        for profile, left in self._left.items():
+            if _is_overwritten(left, sections[profile]):
+                self._overwritten(left, sections[profile], overwritten_at)
 
-    def _fought(self, text: bytes, merged: Merge, overwritten: set[str], now: float) -> None:
-        refused = {refusal.profile for refusal in merged.refused}
-        for profile in (p for p in merged.meant if p in overwritten and p not in refused):
-            fights = self._fights.setdefault(profile, deque(maxlen=FIGHTS))
-            fights.append(now)
-            rival = rival_of(read_section(text, profile))
-            if len(fights) == FIGHTS and now - fights[0] <= FIGHT_WINDOW:
-                self.rivals[profile] = rival
-                self._truce_until[profile] = now + TRUCE
-                self.say(
-                    "error",
-                    "profile.contested",
-                    profile=profile,
-                    rival=rival,
-                    message=f"{rival} keeps overwriting this profile; it is left alone for half an hour",
-                    advice=f"stop {rival}, or take the profile out of one of the two; then: assumed refresh",
-                )
-            else:
-                self.say("warning", "profile.overwritten", profile=profile, rival=rival)
+    def _overwritten(self, left: KeptProfile, section: Mapping[str, str] | None, at: float) -> None:
+        before = self._conflicts.get(left.profile)
+        if before is not None and before.put_back_at is not None and life_left(section, self.wall()) > 0:
+            return  # it is not put back yet: whatever is written meanwhile is the same overwriting
+        conflict = after_overwriting(before, section, _session_id(left), at, self.wall())
+        self._take_conflicts({**self._conflicts, left.profile: conflict})
+        self.say(
+            "warning",
+            "profile.overwritten" if conflict.count == 1 else "profile.contested",
+            profile=left.profile,
+            overwritten_by=conflict.overwritten_by,
+            times=conflict.count,
+            put_back_in_seconds=round((conflict.put_back_at or at) - at),
+        )
 
-    def forgive(self, profile: str) -> None:
-        """Forget the fights about a profile: a person asks for it, or the truce is over."""
-        self.rivals.pop(profile, None)
-        self._truce_until.pop(profile, None)
-        self._fights.pop(profile, None)
+    def _is_held(self, kept: KeptProfile, now: float) -> bool:
+        """Whether a profile is left to another program for now: as long as there is no newer session to deliver."""
+        conflict = self._conflicts.get(kept.profile)
+        if conflict is None or conflict.put_back_at is None or _is_empty(kept):
+            return False
+        return now < conflict.put_back_at and _session_id(kept) == conflict.session
+
+    def _note_delivered(self, kept: list[KeptProfile], held: Collection[str]) -> None:
+        now = self._ended
+        before = {profile: left for profile, left in self._left.items() if profile in held}
+        written = {one.profile: one for one in kept if not _is_empty(one) and one.profile not in self.refused}
+        self._left = before | written
+        self.delivered = {p: left.session.access_key_id for p, left in self._left.items() if left.session is not None}
+        if not self._conflicts:
+            return
+        self._take_conflicts(
+            {
+                profile: conflict
+                if profile in held or conflict.put_back_at is None
+                else replace(conflict, put_back_at=None, last_at=now)
+                for profile, conflict in self._conflicts.items()
+                if profile in held or profile in written
+            }
+        )
+
+    def _take_conflicts(self, conflicts: dict[str, Conflict]) -> None:
+        self._conflicts = conflicts
+        self.overwritten_by = {profile: c.overwritten_by for profile, c in conflicts.items() if c.count > 1}
+
+    def forget_conflict(self, profile: str) -> None:
+        """A person wants it written now: forget how often it has been overwritten."""
+        self._take_conflicts({p: conflict for p, conflict in self._conflicts.items() if p != profile})
 
 
 def patience(old: Session | None, now: Instant) -> float:
@@ -228,11 +246,20 @@ def patience(old: Session | None, now: Instant) -> float:
     return 0.0 if old is None else max(0.0, min(GATHER, old.left(now) * GATHER_SHARE))
 
 
-def _is_overwritten(kept: KeptProfile, section: Mapping[str, str] | None) -> bool:
-    """Whether readers of a profile get another session than ours. A lost comment is no fight: many tools that
-    rewrite the file for a profile of their own drop all of them."""
+def _is_empty(kept: KeptProfile) -> bool:
+    """Whether there is nothing for readers: our keys are taken out."""
+    return kept.deliver == "keys" and kept.session is None
+
+
+def _session_id(kept: KeptProfile) -> str:
+    return kept.session.access_key_id if kept.session else ""
+
+
+def _is_overwritten(left: KeptProfile, section: Mapping[str, str] | None) -> bool:
+    """Whether readers of a profile get something else than what was left there. A lost comment is no conflict: many
+    tools that rewrite the file for a profile of their own drop all of them."""
     if section is None:
         return True
-    if kept.deliver == "process":
-        return section.get("credential_process") != kept.command
-    return kept.session is not None and section.get("aws_access_key_id") != kept.session.access_key_id
+    if left.deliver == "process":
+        return section.get("credential_process") != left.command
+    return left.session is not None and section.get("aws_access_key_id") != left.session.access_key_id

@@ -47,8 +47,8 @@ def facts(desk: Desk, change: Change, now: Instant) -> dict[str, str]:
     condition = ""
     if state is not None:
         is_delivered = session is not None and desk.delivery.delivered.get(profile) == session.access_key_id
-        refusal, rival = desk.delivery.refused.get(profile), desk.delivery.rivals.get(profile, "")
-        condition = state_of(is_delivered, left, Known(state, refusal=refusal, rival=rival))
+        refusal, other = desk.delivery.refused.get(profile), desk.delivery.overwritten_by.get(profile, "")
+        condition = state_of(is_delivered, left, Known(state, refusal=refusal, overwritten_by=other))
     told = {
         "EVENT": change.event,
         "PROFILE": profile,

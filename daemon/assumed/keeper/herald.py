@@ -16,6 +16,7 @@ from assumed.core import hooks
 from assumed.core.errors import FileRefused
 from assumed.core.hooks import Change, Told, Trouble, Verdict
 from assumed.core.model import Instant
+from assumed.core.source import sign_in_of
 
 from .desk import Desk
 from .errand import errand
@@ -38,6 +39,8 @@ class Herald:
         self._since: dict[str, tuple[str, float]] = {}
         """Subject → mark of its trouble, and since when it stands."""
         self._delivered: Mapping[str, str] = {}
+        self._hindered: set[str] = set()
+        """Profiles that something keeps out of the file, as of the last look."""
         self._offered: list[tuple[Change, Hooks]] = []
         self._failed: dict[str, str] = {}
         """Hook → how it failed last: said once."""
@@ -142,7 +145,9 @@ class Herald:
             both = {**self._delivered, **delivered}
             heard |= {profile for profile in both if self._delivered.get(profile) != delivered.get(profile)}
             self._delivered = delivered
-        heard |= set(desk.delivery.refused) | set(desk.delivery.rivals)
+        hindered = {*desk.delivery.refused, *desk.delivery.overwritten_by}
+        heard |= self._hindered | hindered
+        self._hindered = hindered
         first = not self._verdicts
         with desk.lock:
             for profile in heard & desk.book.roles.keys():
@@ -157,19 +162,24 @@ class Herald:
     def _verdict(self, profile: str, now: Instant) -> Verdict:
         desk = self._desk
         key = "" if profile in desk.unsaved else self._delivered.get(profile, "")
+        role = desk.book.roles[profile]
+        source = desk.files.sources.get(desk.book.root(role).source())
         return hooks.verdict(
-            desk.book.roles[profile],
+            role,
             desk.book.states[profile],
             desk.book.decide(profile, now),
             now,
             session=hooks.mark_of(key) if key else "",
             obstacle=self._obstacle(profile),
+            sign_in=sign_in_of(source) if source is not None else "",
         )
 
     def _obstacle(self, profile: str) -> Trouble | None:
         """What keeps a role's session out of the file."""
-        refusal, rival = self._desk.delivery.refused.get(profile), self._desk.delivery.rivals.get(profile)
-        error = last_error(Known(refusal=refusal, rival=rival or ""))
+        delivery = self._desk.delivery
+        error = last_error(
+            Known(refusal=delivery.refused.get(profile), overwritten_by=delivery.overwritten_by.get(profile, ""))
+        )
         if error is None:
             return None
         code = error["code"]

@@ -196,7 +196,7 @@ class Lookout:
         with desk.lock:
             for name in sorted(changed):
                 desk.ports.sources.forget(name)
-                desk.book.forgive([p for p, r in desk.book.roles.items() if desk.book.root(r).source() == name])
+                desk.book.forgive(desk.book.signed_by(name))
                 desk.ports.say("info", "source.changed", source=name)
 
     def _look_at_sources(self) -> set[str]:

@@ -67,9 +67,9 @@ WORDS: dict[str, str | Callable[[Facts], str]] = {
     "hook.failed": "the command {hook} failed: {message}",
     "hook.not_remembered": "what the hooks have told cannot be remembered: {message}",
     "listener.crashed": "a fault in assumed; see its log",
-    "profile.overwritten": "overwritten by {rival}, and written again",
+    "profile.overwritten": "overwritten by {overwritten_by}; put back",
     "profile.removed": "its keys are taken out of the credentials file",
-    "profile.contested": "{message}",
+    "profile.contested": "overwritten again by {overwritten_by} ({times} times); put back in {put_back_in_seconds} s",
     "role.renewed": lambda facts: f"new session for {span(facts.get('lives_seconds'))}",
     "role.renewal_failed": _failed,
     "role.renewal_crashed": "a fault in assumed; see its log",
@@ -78,7 +78,7 @@ WORDS: dict[str, str | Callable[[Facts], str]] = {
     "source.changed": "{source} has changed, and is read anew",
     "source.down": "{source} does not sign: {message}",
     "source.recovered": "{source} signs again",
-    "watch.failed": "changes of files are noticed late: {message}",
+    "watch.failed": "{message}",
 }
 
 

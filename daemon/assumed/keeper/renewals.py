@@ -184,14 +184,17 @@ class Renewals:
         desk = self._desk
         with desk.lock:
             role = desk.book.roles.get(message.profile)
-            if role is not None:
-                desk.touch(desk.book.peers(role) if desk.book.is_down(role.profile) else [role.profile])
+            if role is None:
+                return
+            desk.touch([role.profile])
+            if desk.book.is_down(role.profile) and (probe := desk.book.probe(role.profile, desk.ports.now())):
+                desk.touch([probe])
 
     def resolved(self, message: Resolved) -> None:
         """A source can sign now, or could not be resolved."""
         desk, failure = self._desk, message.failure
         with desk.lock:
-            desk.touch(p for p, r in desk.book.roles.items() if desk.book.root(r).source() == message.source)
+            desk.touch(desk.book.signed_by(message.source))
             if failure is not None:
                 desk.touch(desk.book.source_failed(message.source, failure, desk.ports.now()))
         if failure is not None:
@@ -199,13 +202,13 @@ class Renewals:
             desk.ports.say("warning", "source.not_resolved", source=message.source, **facts)
 
     def refresh(self, message: Refresh) -> None:
-        """A person wants renewals now, whatever the backoff or a truce with another program says."""
+        """A person wants renewals now, whatever the backoff or a conflict with another program says."""
         desk = self._desk
         with desk.lock:
             for profile in message.profiles:
                 if profile in desk.book.roles:
                     desk.book.force(profile)
-                    desk.delivery.forgive(profile)
+                    desk.delivery.forget_conflict(profile)
                     desk.touch([profile])
         desk.delivery.want(desk.ports.now().boot)
 

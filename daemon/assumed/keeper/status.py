@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assumed.config import Config
+from assumed.core.conflicts import UNKNOWN
 from assumed.core.errors import ConfigError, FileRefused
 from assumed.core.model import FailureKind, Instant, Role, Session
 from assumed.core.ownership import Refusal
 from assumed.core.plan import RoleState
 from assumed.core.reading import read_sections
-from assumed.core.rivals import NOBODY
 from assumed.edge.clock import SystemClock
 from assumed.edge.credentials_file import CredentialsFile
 from assumed.edge.store import Store, iso
@@ -31,7 +31,8 @@ class Known:
     due_in: float | None = None
     waits: str = ""
     refusal: Refusal | None = None
-    rival: str = ""
+    overwritten_by: str = ""
+    """The program that has overwritten the profile more than once lately."""
     identity: str = ""
     """The role's fingerprint as it stands now."""
 
@@ -47,13 +48,13 @@ class Disk:
 def read_disk(file: CredentialsFile, roles: tuple[Role, ...]) -> Disk:
     """Read the credentials file as its readers would."""
     try:
-        return Disk(read_sections(file.read(), [role.profile for role in roles]), None)
+        return Disk(read_sections(file.standing(), [role.profile for role in roles]), None)
     except FileRefused as error:
         return Disk({}, error)
 
 
-def offline(config: Config) -> Document:
-    """The document without a daemon: what is on the disk."""
+def offline(config: Config, daemon_error: str | None = None) -> Document:
+    """The document without a daemon: what is on the disk. `daemon_error`: why a running one did not answer."""
     directory = state_dir(config.credentials_file)
     file = CredentialsFile(config.credentials_file, directory)
     store = Store(directory)
@@ -61,7 +62,7 @@ def offline(config: Config) -> Document:
     now = SystemClock().now()
     roles = [role_document(role, store.load(role.profile), Known(), disk, now) for role in config.roles]
     about = file_document(config, None, disk.error)
-    return {"daemon": None, "roles": roles, "credentials_file": about, "events": []}
+    return {"daemon": None, "daemon_error": daemon_error, "roles": roles, "credentials_file": about, "events": []}
 
 
 def daemon_document(
@@ -118,6 +119,7 @@ def role_document(role: Role, stored: Session | None, known: Known, disk: Disk, 
         "waits": known.waits or None,
         "failures": known.state.failure.count if known.state.failure else 0,
         "last_error": error,
+        "overwritten_by": known.overwritten_by or None,
     }
 
 
@@ -148,7 +150,7 @@ def state_of(delivered: bool, left: float | None, known: Known) -> str:
         return "needs_login"
     if left is not None and left <= 0:
         return "expired"
-    if failure is not None or known.refusal is not None or known.rival:
+    if failure is not None or known.refusal is not None or (known.overwritten_by and not delivered):
         return "failing"
     if left is None or not delivered:
         return "pending"
@@ -158,9 +160,9 @@ def state_of(delivered: bool, left: float | None, known: Known) -> str:
 def last_error(known: Known) -> Document | None:
     if known.refusal is not None:
         return {"code": "ProfileRefused", "message": known.refusal.reason, "advice": known.refusal.advice}
-    if known.rival:
-        message = f"{known.rival} keeps overwriting this profile"
-        named = "it" if known.rival == NOBODY else known.rival
+    if known.overwritten_by:
+        message = f"{known.overwritten_by} keeps overwriting this profile; it is put back, later each time"
+        named = "it" if known.overwritten_by == UNKNOWN else known.overwritten_by
         advice = f"stop {named}, or rename the profile in one of the two; then: assumed refresh"
         return {"code": "ProfileContested", "message": message, "advice": advice}
     failure = known.state.failure

@@ -14,8 +14,17 @@ from urllib.parse import quote, unquote
 
 from assumed.config import Config
 from assumed.core import consumer
-from assumed.core.errors import AssumedError, ConfigError, NotKept, NotRunning, OtherConfiguration, RenewalFailed
+from assumed.core.errors import (
+    AssumedError,
+    ConfigError,
+    NotAnswering,
+    NotKept,
+    NotRunning,
+    OtherConfiguration,
+    RenewalFailed,
+)
 from assumed.core.model import Session
+from assumed.core.renewal import is_late
 from assumed.edge.clock import SystemClock
 from assumed.edge.control import ask
 from assumed.edge.endpoint import Reply, refusal
@@ -38,6 +47,8 @@ FAILING = 3.0
 LOOK_SHARE = 0.1
 """Of a session's life: with sessions of seconds a daemon that has died must be noticed sooner."""
 LOOK_AGAIN = 0.05
+SILENT = 10.0
+"""Seconds for which a daemon that runs and does not answer is waited for by who has no session at all."""
 STUCK = 300.0
 """Seconds after which a look that has not ended never will: a lock (45 s), a source (30 s) and STS (13 s) are waited
 for, some of them for each role of a chain. A session of an hour still has 20 minutes left when it is due."""
@@ -93,6 +104,8 @@ class Supply:
         """Profile → the access key id of a session that was compared with that version of the configuration."""
         self._problems: dict[str, str] = {}
         self._looked_at = time.monotonic()
+        self._silent_since: float | None = None
+        """Since when the daemon has not answered; None while it does, or is not there."""
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._keep, name="supply", daemon=True)
@@ -207,12 +220,16 @@ class Supply:
         try:
             request = {"command": "look", "profiles": [profile], "config": str(self._config.path)}
             answer = ask(socket_path(self._directory), request, timeout=1.0)
+            self._silent_since = None
             if "another" in answer:
                 raise OtherConfiguration(answer["another"], self._config.path)
             if profile in answer.get("accepted", ()):
                 return self._kept_by_the_daemon(profile, version)
         except NotRunning:
-            pass
+            self._silent_since = None
+        except NotAnswering:
+            if self._is_left_to_the_daemon(profile):
+                return 1.0, ""
         try:
             alone = self._by_ourselves(profile)
             pause = alone.renew_what_is_due()
@@ -239,6 +256,16 @@ class Supply:
         """The session has been compared with this version of the configuration, whatever the store could note."""
         if session is not None:
             self._vouched[profile] = session.access_key_id, version
+
+    def _is_left_to_the_daemon(self, profile: str) -> bool:
+        """Whether to wait for a daemon that runs and does not answer. Renewing beside one that is merely busy asks STS
+        twice; waiting for one that is stopped costs a job its session. So: while there is a session that is not late,
+        and for a moment where there is none. What follows is one renewal, under the role's lock."""
+        self._silent_since = self._silent_since or time.monotonic()
+        session = self.session(profile)
+        if session is None:
+            return time.monotonic() - self._silent_since < SILENT
+        return not is_late(session.left(self._clock.now()), session.life)
 
     def _what_the_daemon_says(self, profile: str) -> str:
         """Why the daemon has no session of a profile, by its status; empty where nothing has failed yet."""

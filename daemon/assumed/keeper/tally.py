@@ -31,7 +31,7 @@ COUNTED: dict[str, tuple[Count, ...]] = {
         Count("assumed_renewal_failures_total", ("profile", "kind")),
     ),
     "profile.overwritten": (Count("assumed_role_overwrites_total", ("profile",)),),
-    "profile.contested": (  # said instead of the overwriting that was one too many
+    "profile.contested": (  # said instead of `profile.overwritten` from the second time on
         Count("assumed_role_overwrites_total", ("profile",)),
         Count("assumed_role_contests_total", ("profile",)),
     ),

@@ -14,7 +14,7 @@ from typing import Any
 
 from assumed.config import Config, find, host_facts, load, read
 from assumed.core import carried
-from assumed.core.errors import AssumedError, ConfigError, NotRunning
+from assumed.core.errors import AssumedError, ConfigError, NotAnswering, NotRunning
 from assumed.core.units import Wanted
 from assumed.edge.control import ask
 from assumed.edge.service.execute import acting_as
@@ -115,11 +115,11 @@ class Choice:
         return base / "assumed" / "config.toml"
 
     def status(self, config: Path, credentials_file: Path) -> dict[str, Any] | None:
-        """The status document of the daemon that keeps this credentials file; None without one."""
+        """The status document of the daemon that keeps this credentials file; None where none answers."""
         if self.account.uid == os.getuid():
             try:
                 return ask(socket_path(state_dir(credentials_file)), {"command": "status"})
-            except NotRunning:
+            except (NotRunning, NotAnswering):
                 return None
         if os.geteuid() != 0:
             return None  # nobody but its user and root is answered

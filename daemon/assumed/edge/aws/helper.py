@@ -6,30 +6,74 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
+import structlog
 from botocore import credentials as boto_credentials
+
+from assumed.core.errors import RenewalFailed
+from assumed.core.model import FailureKind
 
 from .passed import provider
 from .sts import read_token
 
+GLANCE = 0.5
+"""Seconds between two looks whether a helper has been killed."""
+REAP = 1.0
+"""Seconds that a killed helper, and all who hold its output, have to end."""
+MOST_STUCK = 3
+"""Helpers of one command that could not be killed and still run: with so many no further one is started."""
+
+_stuck: list[Helper] = []
+
 
 class Helper(subprocess.Popen[bytes]):
-    """A `credential_process`, the leader of a process group of its own."""
+    """A `credential_process`, the leader of a process group of its own.
+
+    One that cannot be killed (another user's: sudo) is not waited for. Raises RenewalFailed where too many of those
+    still run.
+    """
 
     is_waited_for = False
+    _killed_at: float | None = None
+
+    def __init__(self, command: list[str], **options: Any) -> None:
+        _stuck[:] = [one for one in _stuck if one.poll() is None]
+        pids = [one.pid for one in _stuck if one.args == command]
+        if len(pids) >= MOST_STUCK:
+            running = ", ".join(map(str, pids))
+            raise _stuck_failure(f"earlier runs of the credential_process still run: processes {running}")
+        super().__init__(command, **options)
 
     def communicate(self, *arguments: Any, **options: Any) -> tuple[bytes, bytes]:
-        """As in Popen: until the helper has ended, and all who hold its output have."""
+        """As in Popen: until the helper has ended, and all who hold its output have; but for a killed one not longer
+        than a moment. Raises RenewalFailed then."""
         self.is_waited_for = True
         try:
-            return super().communicate(*arguments, **options)
+            while True:
+                try:
+                    return super().communicate(*arguments, **{**options, "timeout": GLANCE})
+                except subprocess.TimeoutExpired:
+                    if self._killed_at is not None and time.monotonic() - self._killed_at > REAP:
+                        raise self._written_off() from None
         finally:
             self.is_waited_for = False
 
+    def _written_off(self) -> RenewalFailed:
+        for pipe in (self.stdout, self.stderr):
+            if pipe is not None:
+                pipe.close()
+        if self.poll() is None:
+            _stuck.append(self)
+        message = f"the credential_process cannot be killed: process {self.pid} or a child of it runs on"
+        structlog.get_logger().warning("helper.stuck", pid=self.pid, message=message)
+        return _stuck_failure(message)
+
     def kill_all(self) -> None:
         """Kill the group, as long as it is waited for: a helper that has left a child behind is gone itself."""
+        self._killed_at = self._killed_at or time.monotonic()
         # Not reaped before communicate() returns, so the number of the group cannot be another's by now.
         if self.is_waited_for or self.returncode is None:
             # Gone in this instant; or a program of another user's (sudo), whom we cannot kill.
@@ -50,6 +94,11 @@ class TokenFile:
 def use_token_file(provider: Any) -> None:
     """Have a web identity provider of botocore's read its token so."""
     provider._token_loader_cls = TokenFile  # noqa: SLF001 - botocore offers no other way in
+
+
+def _stuck_failure(message: str) -> RenewalFailed:
+    advice = "end it as the user that it runs as; give helpers a time limit of their own"
+    return RenewalFailed(FailureKind.SOURCE_DEAD, "HelperStuck", message, advice)
 
 
 class Builder(boto_credentials.ProfileProviderBuilder):
