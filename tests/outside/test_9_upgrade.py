@@ -113,10 +113,12 @@ def before(
 class Reader(threading.Thread):
     """An SDK that has read a command line once, and runs it again and again."""
 
-    def __init__(self, home: Installed) -> None:
+    def __init__(self, home: Installed, sts: FakeSts) -> None:
         super().__init__()
         self.line = shlex.split((home.profile("job") or {})["credential_process"])
-        self._environment = home.environment(PATH="", AWS_SHARED_CREDENTIALS_FILE="/nowhere")
+        self._environment = home.environment(
+            PATH="", AWS_SHARED_CREDENTIALS_FILE="/nowhere", AWS_ENDPOINT_URL_STS=sts.url
+        )
         self._ended = threading.Event()
         self.replacing = threading.Lock()
         self.keys: list[str] = []
@@ -145,7 +147,7 @@ def test_a_reader_notices_no_upgrade(before: tuple[Installed, Daemon], new_packa
     """No refusal and no call, from the first look to the new daemon's first renewal, which it sees, too."""
     home, old = before
     first = sts.calls[0].issued
-    reader = Reader(home)
+    reader = Reader(home, sts)
     reader.start()
     try:
         with reader.replacing:
