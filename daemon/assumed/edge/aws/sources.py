@@ -22,7 +22,7 @@ from .chain import Chain, Keys
 DEADLINE = 30.0
 """Seconds for a source to resolve: an SSO call or a password manager takes a few; a prompt takes for ever."""
 MOST_ABANDONED = 20
-"""Threads still stuck in attempts that are over: with more, no further attempt begins."""
+"""Threads still stuck in attempts that are over: with more, none is replaced."""
 FRESH_FOR = 15.0
 """Seconds for which keys that botocore may refresh are used without asking it again."""
 
@@ -46,7 +46,7 @@ class _Attempt:
     chain: Chain | None
     running: bool = True
     abandoned: bool = False
-    """Its deadline passed while its thread still ran: whatever it brings now is dropped."""
+    """Its deadline passed while its thread still ran: what it brings is dropped once another attempt has keys."""
     ended: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -115,16 +115,16 @@ class Sources:
             attempt.chain.kill()  # a helper of the old settings must not keep the new ones waiting
 
     def resolve(self, root: Role, profile: SourceProfile | None) -> bool:
-        """Begin to resolve `root`'s source; False while the last attempt still runs (one at a time each), and while too
-        many that are over still hold their threads."""
+        """Begin to resolve `root`'s source; False while the last attempt still runs (one at a time each): one that is
+        over and still holds its thread is replaced, as long as there are not too many of those."""
         name = root.source()
         with self._lock:
             source = self._sources.setdefault(name, _Source())
             last = source.attempt
-            if last is not None and last.running and last.generation == source.generation and not last.abandoned:
-                return False
-            if self._abandoned >= MOST_ABANDONED:
-                return False
+            if last is not None and last.running:
+                hopeless = last.abandoned or last.generation != source.generation
+                if not hopeless or self._abandoned >= MOST_ABANDONED:
+                    return False
             attempt = source.attempt = _Attempt(name, root, profile, source.generation, source.chain)
         try:
             threading.Thread(target=self._run, args=[attempt], name=f"source {name}", daemon=True).start()
@@ -190,7 +190,8 @@ class Sources:
             self._learned(attempt.source, keys)
         with self._lock:
             source = self._sources[attempt.source]
-            if source.generation == attempt.generation and not attempt.abandoned:
+            superseded = source.attempt is not attempt and source.chain is not None
+            if source.generation == attempt.generation and not superseded:
                 source.chain, source.keys, source.resolved_at = attempt.chain, keys, self._now().boot
 
     def _end(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
@@ -202,7 +203,7 @@ class Sources:
         self._report(attempt, failure if current else None)
 
     def _give_up(self, attempt: _Attempt) -> None:
-        """The deadline has passed: the thread may live on, but its answer is dropped, and another attempt may begin."""
+        """The deadline has passed: the thread may live on, but another attempt may begin, whose answer counts."""
         failure = RenewalFailed(
             FailureKind.SOURCE_DEAD,
             "SourceTimeout",
