@@ -87,7 +87,7 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
 
 def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run a command in the foreground and return its exit status, 128 + n where signal n has ended it."""
-    from assumed.edge.signals import relay
+    from assumed.edge.signals import heeded, relay
 
     child: subprocess.Popen[bytes] | None = None
     starting = Lock()
@@ -97,10 +97,12 @@ def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
             if child is not None:
                 child.send_signal(number)
 
+    if not heeded([signal.SIGCHLD]):  # the kernel would drop the command's exit status
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     starting.acquire()
-    restore = relay(PASSED_ON, pass_on)
+    restore = relay(heeded(PASSED_ON), pass_on)
     # Not SIG_IGN: the command would inherit that, and could not be interrupted.
-    before = {number: signal.signal(number, lambda *_: None) for number in FROM_THE_TERMINAL}
+    before = {number: signal.signal(number, lambda *_: None) for number in heeded(FROM_THE_TERMINAL)}
     try:
         try:
             child = subprocess.Popen(command, env=environ)

@@ -43,10 +43,10 @@ def serve(config_path: Path | None, port: int, token_file: Path, as_json: bool, 
       assumed serve my-role --port 9911 --token-file /run/assumed/token
     """
     from assumed.edge.endpoint import Endpoint
-    from assumed.edge.signals import relay
+    from assumed.edge.signals import heeded, relay
 
     stop = Event()
-    relay((signal.SIGTERM, signal.SIGINT), lambda _: stop.set())
+    relay(heeded((signal.SIGTERM, signal.SIGINT)), lambda _: stop.set())
 
     def give_up() -> None:
         if stop.is_set():
