@@ -9,8 +9,10 @@ one Host, on sane framing and on small headers. One thread serves everybody, and
 from __future__ import annotations
 
 import contextlib
+import errno
 import hmac
 import json
+import random
 import selectors
 import socket
 import threading
@@ -25,6 +27,9 @@ from .peers import Peers
 HOST = "127.0.0.1"
 MAX_CLIENTS = 256
 """Beyond that one is cut off: another account's before ours, the oldest first, and last those that hold the token."""
+BACKLOG = 1024
+DYNAMIC = range(49152, 65536)
+"""Ports for whoever wants one (RFC 6335)."""
 BATCH = 64
 """Connections that are accepted in one go, and that are looked after in one go: our account's first."""
 MAX_HEADERS = 8192
@@ -55,6 +60,25 @@ def refusal(status: int, code: str, message: str) -> Reply:
     return status, {"code": code, "message": message, "Code": code, "Message": message}
 
 
+def _exclusive() -> socket.socket:
+    """Listens on a free port that no other socket can share while one process holds it, listening or not.
+
+    Without SO_REUSEADDR; and chosen by us: the kernel takes a port of its own choice back once nothing listens.
+    """
+    for port in random.SystemRandom().sample(DYNAMIC, 100):
+        channel = socket.socket()
+        try:
+            channel.bind((HOST, port))
+            channel.listen(BACKLOG)
+        except OSError as error:
+            channel.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return channel
+    raise OSError(errno.EADDRINUSE, f"no free port on {HOST}")
+
+
 class Endpoint:
     """Answers on 127.0.0.1 from `start` until `close`."""
 
@@ -62,7 +86,7 @@ class Endpoint:
         """Take the port, 0 for any free one. Raises OSError when it is taken."""
         self._token = token.encode()
         self._answer = answer
-        self._socket = socket.create_server((HOST, port), backlog=1024)
+        self._socket = socket.create_server((HOST, port), backlog=BACKLOG) if port else _exclusive()
         self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]
         # aws-c-auth (awscrt, s3torchconnector, Mountpoint) leaves the port out. A page whose name was resolved to this
@@ -80,6 +104,10 @@ class Endpoint:
         """What the SDKs are told. The literal address: names are resolved, and some SDKs refuse those."""
         return f"http://{HOST}:{self.port}{path}"
 
+    def fileno(self) -> int:
+        """The listening socket. Whoever inherits it keeps the port from others after our death."""
+        return self._socket.fileno()
+
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()
@@ -92,6 +120,8 @@ class Endpoint:
         for client in list(self._clients.values()):
             self._drop(client)
         self._selector.close()
+        with contextlib.suppress(OSError):  # where a process has inherited it: the port stays taken, and refuses
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._woken.close()
         self._peers.close()
