@@ -206,7 +206,7 @@ class Endpoint:
         if b"content-length" in headers or b"transfer-encoding" in headers:
             return refusal(400, "BadRequest", "a request has no body")
         if not hmac.compare_digest(headers.get(b"authorization", b""), self._token):
-            return refusal(401, "Unauthorized", WRONG if b"authorization" in headers else WITHOUT)
+            return refusal(401, "Unauthorized", WRONG if headers.get(b"authorization") else WITHOUT)
         return self._answer(request.target.decode("ascii"))
 
 
