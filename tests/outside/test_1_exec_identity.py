@@ -111,6 +111,7 @@ NAMED = {
     "s3fs-fuse's keys": {"AWSACCESSKEYID": OTHER[0], "AWSSECRETACCESSKEY": OTHER[1]},
     "rclone's keys for S3": {"RCLONE_S3_ACCESS_KEY_ID": OTHER[0], "RCLONE_S3_SECRET_ACCESS_KEY": OTHER[1]},
     "fsspec's keys for S3": {"FSSPEC_S3_KEY": OTHER[0], "FSSPEC_S3_SECRET": OTHER[1]},
+    "litellm's role": {"AWS_ROLE_NAME": "arn:aws:iam::1:role/other", "AWS_PROFILE_NAME": "other"},
     "a service's bearer token": {"AWS_BEARER_TOKEN_BEDROCK": OTHER[1], "AWS_BEARER_TOKEN_CODEX": OTHER[1]},
     "a container's address": {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/other"},
 }

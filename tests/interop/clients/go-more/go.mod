@@ -1,0 +1,3 @@
+module assumed-interop-more
+
+go 1.24
