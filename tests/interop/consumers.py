@@ -91,10 +91,7 @@ def rust() -> list[str]:
     return [str(here / "target" / "debug" / "assumed-interop")]
 
 
-MORE = (
-    *("aiobotocore", "anthropic", "awscrt", "awswrangler", "daft", "lance", "langchain_aws", "litellm", "minio"),
-    *("mlflow", "pyiceberg", "s5cmd", "smart_open"),
-)
+MORE = ["aiobotocore", "awscrt", "awswrangler", "daft", "lance", "minio", "mlflow", "pyiceberg", "s5cmd", "smart_open"]
 LISTING: dict[str, Callable[[], list[str]]] = {
     "boto3": boto3,
     **{name: partial(other_python, name) for name in ("s3fs", "pyarrow", "polars", "deltalake")},

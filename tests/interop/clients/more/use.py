@@ -12,7 +12,6 @@ library, bucket, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
 URL = os.environ["AWS_ENDPOINT_URL"]
 REGION = "us-west-2"
 KEY = "reports/2026/hello.txt"
-MODEL = "anthropic.claude-3-haiku-20240307-v1:0"
 Use = Callable[[], Any]
 
 
@@ -132,47 +131,6 @@ def s5cmd() -> Use:
         process.stdin.flush()
 
     return look
-
-
-def answered(use: Use) -> Use:
-    """The embedded AWS has no models: what counts is that it took the signature. It says 403 where it does not."""
-
-    def look() -> None:
-        try:
-            use()
-        except Exception as error:
-            if "403" in repr(error) or "Expired" in repr(error) or "credential" in repr(error).lower():
-                raise
-
-    return look
-
-
-MESSAGES: Any = [{"role": "user", "content": "hello"}]
-
-
-def anthropic() -> Use:
-    from anthropic import AnthropicBedrock
-
-    client = AnthropicBedrock(base_url=URL, aws_region=REGION, max_retries=0)
-    return answered(lambda: client.messages.create(model=MODEL, max_tokens=5, messages=MESSAGES))
-
-
-def langchain_aws() -> Use:
-    from langchain_aws import ChatBedrockConverse
-
-    model = ChatBedrockConverse(model=MODEL, region_name=REGION)
-    return answered(lambda: model.invoke("hello"))
-
-
-def litellm() -> Use:
-    import litellm
-
-    litellm.num_retries = 0
-    return answered(
-        lambda: litellm.completion(
-            model=f"bedrock/{MODEL}", messages=MESSAGES, aws_bedrock_runtime_endpoint=URL, aws_region_name=REGION
-        )
-    )
 
 
 use: Use = globals()[library]()

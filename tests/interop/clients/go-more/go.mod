@@ -1,3 +1,0 @@
-module assumed-interop-more
-
-go 1.24
