@@ -11,7 +11,6 @@ from assumed.core.consumer import SHELL_VARIABLES
 from assumed.core.errors import ConfigError
 from assumed.paths import exists, named_credentials_file, state_dir
 
-
 KEY_LOG = "SSLKEYLOGFILE"
 
 
