@@ -39,6 +39,17 @@ def other_python(name: str) -> list[str]:
     return [str(python), str(CLIENTS / "python" / f"{name}_list.py")]
 
 
+def more(name: str) -> list[str]:
+    """One of the libraries of `clients/more`, all of which fit into one environment, and what it drives."""
+    with _sources("more") as here:
+        python = here / "venv" / "bin" / "python"
+        if not (here / "fetched").exists():
+            _fetch(here, sys.executable, "-m", "venv", "venv")
+            _fetch(here, str(python), "-m", "pip", "install", "--quiet", "-r", "requirements.txt")
+            (here / "fetched").touch()
+    return [str(python), str(CLIENTS / "more" / "use.py"), name]
+
+
 def js() -> list[str]:
     """The SDK for JavaScript v3 under Node."""
     _need("node", "npm")
@@ -80,16 +91,18 @@ def rust() -> list[str]:
     return [str(here / "target" / "debug" / "assumed-interop")]
 
 
+MORE = ["aiobotocore", "awscrt", "awswrangler", "daft", "lance", "minio", "mlflow", "pyiceberg", "s5cmd", "smart_open"]
 LISTING: dict[str, Callable[[], list[str]]] = {
     "boto3": boto3,
     **{name: partial(other_python, name) for name in ("s3fs", "pyarrow", "polars", "deltalake")},
+    **{name: partial(more, name) for name in MORE},
     "js": js,
     "go": go,
     "java": java,
     "rust": rust,
 }
 """Consumers whose client asks for the bucket until its input ends: COMMAND BUCKET SECONDS_BETWEEN."""
-KNOW_NO_PROFILES = {"deltalake"}
+KNOW_NO_PROFILES = {"deltalake", "minio"}
 
 
 def _need(*tools: str) -> None:

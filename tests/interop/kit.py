@@ -23,8 +23,8 @@ NO_SUCH_OBJECT = 404
 """An answer: rclone asks whether the directory is an object."""
 SHORTEST = 900
 """Seconds: what STS gives at least."""
-FIRST_SECONDS = 60.0
-"""Until a consumer's first request: a JVM on a busy machine takes a while."""
+FIRST_SECONDS = 240.0
+"""Until a consumer's first request: a JVM, or an import of mlflow, takes a while on a busy machine."""
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -20,8 +21,12 @@ def _fish(name: str, value: str) -> str:
     return f"set -gx {name} '{escaped}'"
 
 
+_SINGLE_QUOTE = re.compile("['\u2018-\u201b]")
+"""PowerShell ends a string in single quotes at each of these; two of them are one."""
+
+
 def _powershell(name: str, value: str) -> str:
-    escaped = value.replace("'", "''")
+    escaped = _SINGLE_QUOTE.sub(lambda quote: quote[0] * 2, value)
     return f"$Env:{name} = '{escaped}'"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -21,6 +23,10 @@ PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, sign
 """Signals that whoever started us means for the command."""
 FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 """The terminal sends these to the command, too."""
+HIGH = 200
+"""The lowest number for a descriptor that the command inherits: shells use those from 10 on."""
+ENDING, NAMED = 0.1, 5
+"""Seconds for processes that end together with the command, and how many of those that do not are named."""
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses, as a shell's."""
 
@@ -43,6 +49,9 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
     environment and a private file hold. Inside, the role is the only one there is: variables with other
     credentials are taken away, ~/.aws/credentials is an empty file and ~/.aws/config holds the settings of
     PROFILE alone, so no other profile can be named. Signals, terminal and exit status are COMMAND's own.
+
+    The endpoint ends with COMMAND. What COMMAND leaves running (nohup, setsid, a tmux server) is named on
+    stderr: for such jobs use deliver = "process" or `assumed serve`.
 
     Works with the daemon, and without: then this process renews the one role itself.
 
@@ -82,12 +91,52 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
                 config_file=str(directory / "config"),
                 credentials_file=str(directory / "credentials"),
             )
-            return run(command, inner)
+            with out_of_the_way(endpoint.fileno()) as port:
+                status = run(command, inner, port)
+            name_what_runs_on(str(directory / "token"))
+            return status
 
 
-def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run a command in the foreground and return its exit status, 128 + n where signal n has ended it."""
-    from assumed.edge.signals import relay
+@contextmanager
+def out_of_the_way(fd: int) -> Iterator[int]:
+    """A copy of a descriptor under a number that no script uses for its own."""
+    try:
+        copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH)
+    except OSError:  # beyond the limit of this process
+        copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    try:
+        yield copy
+    finally:
+        os.close(copy)
+
+
+def name_what_runs_on(token_file: str) -> None:
+    """One line about processes of the command that outlive it, for their endpoint does not."""
+    from assumed.edge.processes import carrying
+
+    def found() -> list[tuple[int, str]]:
+        return carrying("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token_file)
+
+    if not found():
+        return
+    time.sleep(ENDING)
+    processes = [f"{command} (pid {number})" for number, command in found()]
+    if processes:
+        others = f" and {len(processes) - NAMED} others" if len(processes) > NAMED else ""
+        with suppress(OSError):
+            say(
+                f"still running without credentials: {', '.join(processes[:NAMED])}{others}; the endpoint of exec ends"
+                ' with its command. For jobs that outlive it use deliver = "process", or `assumed serve`'
+            )
+
+
+def run(command: Sequence[str], environ: Mapping[str, str], port: int) -> int:
+    """Run a command in the foreground and return its exit status, 128 + n where signal n has ended it.
+
+    It inherits `port`, the listening socket: should we be killed, no other account can bind the port and hand its own
+    credentials out. Connections then wait for an answer until they time out.
+    """
+    from assumed.edge.signals import heeded, relay
 
     child: subprocess.Popen[bytes] | None = None
     starting = Lock()
@@ -97,13 +146,15 @@ def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
             if child is not None:
                 child.send_signal(number)
 
+    if not heeded([signal.SIGCHLD]):  # the kernel would drop the command's exit status
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     starting.acquire()
-    restore = relay(PASSED_ON, pass_on)
+    restore = relay(heeded(PASSED_ON), pass_on)
     # Not SIG_IGN: the command would inherit that, and could not be interrupted.
-    before = {number: signal.signal(number, lambda *_: None) for number in FROM_THE_TERMINAL}
+    before = {number: signal.signal(number, lambda *_: None) for number in heeded(FROM_THE_TERMINAL)}
     try:
         try:
-            child = subprocess.Popen(command, env=environ)
+            child = subprocess.Popen(command, env=environ, pass_fds=[port])
         finally:
             starting.release()
         status = child.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import signal
 from contextlib import closing
 from pathlib import Path
@@ -34,19 +35,20 @@ from .supplying import first_session, path_of, supply_of, write_private
 def serve(config_path: Path | None, port: int, token_file: Path, as_json: bool, profiles: tuple[str, ...]) -> int:
     """Serve the sessions of PROFILEs on 127.0.0.1 until SIGTERM: for a sidecar beside a container with a job.
 
-    It speaks the container-credentials protocol, which every AWS SDK knows. A consumer needs two variables,
-    which are printed for each profile; it must be able to read the token file, and share the loopback.
-    `assumed probe` says how it is.
+    It speaks the container-credentials protocol of AWS's SDKs. A consumer needs the variables that are printed for
+    each profile; it must be able to read the token file, and share the loopback. The last one is for clients that do
+    not read the token file (AWS CLI 2.9, boto3 1.28, Go SDK v1): they need the token itself, and a restart after each
+    start of `serve`. `assumed probe` says how it is.
 
     \b
     Examples:
       assumed serve my-role --port 9911 --token-file /run/assumed/token
     """
     from assumed.edge.endpoint import Endpoint
-    from assumed.edge.signals import relay
+    from assumed.edge.signals import heeded, relay
 
     stop = Event()
-    relay((signal.SIGTERM, signal.SIGINT), lambda _: stop.set())
+    relay(heeded((signal.SIGTERM, signal.SIGINT)), lambda _: stop.set())
 
     def give_up() -> None:
         if stop.is_set():
@@ -87,3 +89,5 @@ def _print(profile: str, url: str, token_file: Path, as_json: bool) -> None:
     click.echo(f"# {profile}")
     for name, value in variables.items():
         click.echo(f"{name}={value}")
+    click.echo("# instead of the file, for clients that do not read it (AWS CLI 2.9, boto3 1.28, Go SDK v1):")
+    click.echo(f'export AWS_CONTAINER_AUTHORIZATION_TOKEN="$(cat {shlex.quote(str(token_file))})"')

@@ -1,30 +1,53 @@
 """What a consumer of the endpoint needs around it: variables, and an AWS configuration without credentials.
 
-SDKs prefer static keys to the endpoint: of the environment, of `AWS_PROFILE`, of a `[default]` with keys (contract
-§4.2). So whatever could win is taken away, and the two AWS files are private ones in which nothing can.
+SDKs prefer other credentials to the endpoint: keys in the environment, `AWS_PROFILE`, a `[default]` with keys, boto's
+own configuration. So whatever could win is removed or points to an empty file. This is the one list of such variables.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
-TAKEN = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
+SHELL_VARIABLES = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
     "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_CREDENTIAL_FILE",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_BEARER_TOKEN_BEDROCK",
+    *("AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
+    *("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME"),
 )
-"""Variables that name other credentials."""
+"""Credentials that a shell may have exported, as botocore reads them. Our own processes remove them from their
+environment and use them only for `credential_source = "Environment"`."""
+
+TAKEN = frozenset(
+    {
+        *SHELL_VARIABLES,
+        "AWS_CREDENTIAL_SCOPE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",  # wins over the full URI in every SDK
+        "AWS_CREDENTIAL_FILE",  # boto 2, botocore, s3cmd, s3fs-fuse
+        *("AWS_ACCESS_KEY", "AWS_SECRET_KEY"),  # Java v1, Go v1, Ruby, s3cmd, Ansible
+        *("AMAZON_ACCESS_KEY_ID", "AMAZON_SECRET_ACCESS_KEY", "AMAZON_SESSION_TOKEN"),  # JavaScript v2, Ruby
+        *("EC2_ACCESS_KEY", "EC2_SECRET_KEY", "EC2_SECURITY_TOKEN"),  # Ansible, the EC2 API tools
+        *("AWSACCESSKEYID", "AWSSECRETACCESSKEY", "AWSSESSIONTOKEN"),  # s3fs-fuse
+        *(f"RCLONE_S3_{name}" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")),
+        *("RCLONE_S3_PROFILE", "RCLONE_S3_SHARED_CREDENTIALS_FILE"),
+        *("AWS_PROFILE_NAME", "AWS_ROLE_NAME", "AWS_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN"),  # litellm
+        *(f"FSSPEC_S3_{name}" for name in ("KEY", "SECRET", "TOKEN", "PROFILE")),  # s3fs for Python
+    }
+)
+"""Variables that name other credentials: an SDK's, or a tool's default for S3. A remote that the user configured by
+name stays (`RCLONE_CONFIG_…`, `MC_HOST_…`), and so does what belongs to another service (`MINIO_…`)."""
+
+TAKEN_PREFIX = "AWS_BEARER_TOKEN_"
+"""Before the name of a service whose clients prefer this token to every signature."""
+
+JVM_OPTIONS = re.compile(r"JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|.*_OPTS")
+"""Variables whose options reach a JVM: directly, or through the start script of a tool (`MAVEN_OPTS`, `JAVA_OPTS`)."""
+_OPTION = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+\s*""")
+_PROPERTY = re.compile(
+    r"-Daws\.(accessKeyId|secretKey|secretAccessKey|sessionToken|profile|roleArn|roleSessionName|webIdentityTokenFile"
+    r"|sharedCredentialsFile|configFile|container\w+)="
+)
+"""System properties that AWS's SDKs for Java prefer to variables."""
 
 CREDENTIALS = frozenset(
     {
@@ -53,7 +76,11 @@ def environment(
     credentials_file: str,
 ) -> dict[str, str]:
     """The consumer's environment, in which the endpoint at `url` is the only source of credentials."""
-    inner = {name: value for name, value in outer.items() if name not in TAKEN}
+    inner = {
+        name: _without_properties(value) if JVM_OPTIONS.fullmatch(name) else value
+        for name, value in outer.items()
+        if name not in TAKEN and not name.startswith(TAKEN_PREFIX)
+    }
     inner |= {
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": url,
         # The same token twice: object_store (deltalake, obstore) knows the file alone, SDKs from before 2024 the other.
@@ -61,6 +88,10 @@ def environment(
         "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": token_file,
         "AWS_CONFIG_FILE": config_file,
         "AWS_SHARED_CREDENTIALS_FILE": credentials_file,
+        "AWS_CREDENTIAL_PROFILES_FILE": credentials_file,  # Java v1's name for it
+        "CPL_AWS_CREDENTIALS_FILE": credentials_file,  # GDAL's
+        # botocore, too, takes keys from it, else from /etc/boto.cfg or ~/.boto, before it asks an endpoint.
+        "BOTO_CONFIG": "/dev/null",
         # Without it an SDK whose endpoint is slow for once would go on to a cloud machine's own role.
         "AWS_EC2_METADATA_DISABLED": "true",
     }
@@ -71,6 +102,12 @@ def environment(
         if any(proxy in inner for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")) or name in inner:
             inner[name] = ",".join(part for part in (inner.get(name, ""), "127.0.0.1") if part)
     return inner
+
+
+def _without_properties(options: str) -> str:
+    """The options of a JVM without those that name other credentials."""
+    plain = str.maketrans("", "", "\"'")
+    return _OPTION.sub(lambda word: "" if _PROPERTY.match(word[0].translate(plain)) else word[0], options)
 
 
 def configuration(section: Section, profile: str) -> str:

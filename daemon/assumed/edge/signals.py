@@ -39,3 +39,9 @@ def relay(numbers: Collection[int], heard: Callable[[int], None]) -> Callable[[]
         os.close(outlet)
 
     return restore
+
+
+def heeded(numbers: Collection[int]) -> list[int]:
+    """Those that we were not started to ignore (`nohup`, a shell's `&`): a handler would undo that, also for every
+    program that we run."""
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from assumed.core.consumer import SHELL_VARIABLES
 from assumed.core.hooks import HOOK_OF, Change
 from assumed.core.model import Instant
 from assumed.edge import logs
@@ -12,7 +13,6 @@ from assumed.edge.hooks import Errand
 from assumed.edge.store import iso
 
 from .desk import Desk
-from .start import SHELL_VARIABLES
 from .status import Known, state_of
 
 LONGEST = 1000

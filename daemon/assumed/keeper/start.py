@@ -7,23 +7,9 @@ from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
 from assumed.config import Config, find, host_facts, load, network, read
+from assumed.core.consumer import SHELL_VARIABLES
 from assumed.core.errors import ConfigError
 from assumed.paths import exists, named_credentials_file, state_dir
-
-# A shell that starts the daemon may have these exported; they are its own business. `credential_source =
-# "Environment"` asks for them by name. (Trap 16 of the contract.)
-SHELL_VARIABLES = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ROLE_ARN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_SESSION_NAME",
-)
 
 KEY_LOG = "SSLKEYLOGFILE"
 
