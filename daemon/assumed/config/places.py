@@ -14,6 +14,7 @@ from pathlib import Path
 from assumed.core.errors import ConfigError
 from assumed.paths import PathError, resolve, usual_configurations
 
+from . import trust
 from .model import HostFacts
 from .report import escape
 
@@ -61,7 +62,25 @@ def find(explicit: str | os.PathLike[str] | None, environ: Mapping[str, str]) ->
 
 
 def read(path: Path) -> str:
-    """The text of the configuration file. Raises `ConfigError` with the one reason why there is none."""
+    """The text of the configuration file. Raises `ConfigError` with the one reason why there is none, and with every
+    file or directory that lets another account write it."""
+    # First, then opened: what only we and root can write, nobody can exchange in between.
+    refused = trust.problems(path)
+    if refused:
+        raise ConfigError(refused)
+    return _text(path)
+
+
+def glimpse(path: Path) -> str:
+    """What the file says whoever wrote it, empty where it cannot be read: to find the state directory by, as
+    `named_credentials_file` does, and for nothing else."""
+    try:
+        return _text(path)
+    except ConfigError:
+        return ""
+
+
+def _text(path: Path) -> str:
     try:
         with open(path, "rb", opener=_open) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

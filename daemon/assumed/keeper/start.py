@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
 from assumed.config import Config, find, host_facts, load, network, read
+from assumed.config.places import glimpse
 from assumed.core.errors import ConfigError
 from assumed.paths import exists, named_credentials_file, state_dir
 
@@ -55,12 +56,10 @@ def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]
     """The configuration; when it is bad, the last good one and what is wrong. Raises ConfigError when there is none."""
     path = find(config_path, os.environ)
     parse = parser_of(path)
-    text = ""
     try:
-        text = read(path)
-        return parse(text), None
+        return parse(read(path)), None
     except ConfigError as error:
-        last_good = state_dir(named_credentials_file(text, path, os.environ)) / "config.last-good.toml"
+        last_good = state_dir(named_credentials_file(glimpse(path), path, os.environ)) / "config.last-good.toml"
         if not exists(last_good):
             raise
         return parse(read(last_good)), error
