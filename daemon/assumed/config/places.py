@@ -13,6 +13,7 @@ from pathlib import Path
 
 from assumed.core.errors import ConfigError
 from assumed.paths import PathError, resolve, usual_configurations
+from assumed.redact import printable
 
 from . import trust
 from .model import HostFacts
@@ -52,12 +53,13 @@ def find(explicit: str | os.PathLike[str] | None, environ: Mapping[str, str]) ->
     for path in usual:
         if os.path.lexists(path):
             return path
-    looked = "\n".join(f"  {place}" for place in ("--config", "$ASSUMED_CONFIG", *map(str, usual)))
+    looked = "".join(f"  {printable(place)}\n" for place in ("--config", "$ASSUMED_CONFIG", *map(str, usual)))
     if not environ.get("HOME"):
-        looked += "\n($HOME is not set, so not in ~/.config)"
+        looked += "($HOME is not set, so not in ~/.config)\n"
     smallest = "".join(f"  {line}\n" for line in SMALLEST_USEFUL.splitlines())
     raise ConfigError(
-        [f"there is no configuration; it was looked for at\n{looked}\nThe smallest useful {usual[0]}:\n{smallest}"]
+        ["there is no configuration; it was looked for at"],
+        f"{looked}The smallest useful {printable(str(usual[0]))}:\n{smallest}",
     )
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
+from assumed import redact
 from assumed.config import Config, find, host_facts, load, network, read
 from assumed.config.places import glimpse
 from assumed.core.errors import ConfigError
@@ -40,11 +41,9 @@ def take_shell_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
 
 def guard_environment(inherited: Mapping[str, str]) -> None:
     """Never print the environment's credentials, nor the passwords of its proxies and endpoints."""
-    from assumed.edge import logs  # noqa: PLC0415 - a supply with a daemon behind it does without
-
-    logs.guard("environment", *(inherited.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")))
+    redact.guard("environment", *(inherited.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")))
     for name, passwords in network.secrets(os.environ):
-        logs.guard(name, *passwords)
+        redact.guard(name, *passwords)
 
 
 def parser_of(path: Path) -> Callable[[str], Config]:
