@@ -22,7 +22,11 @@ HOSTILE = {
     "60 kB in one word": "denied " + "a:" * 30_000,
     "a megabyte of words": "denied " + f"word {FORGED}\n" * 40_000,
 }
-each_text = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+QUICK = ("line feeds", "a megabyte of words")
+each_text = pytest.mark.parametrize(
+    "text",
+    [pytest.param(text, id=name, marks=[] if name in QUICK else pytest.mark.slow) for name, text in HOSTILE.items()],
+)
 LONGEST_LINE, LONGEST_OUTPUT = 40_000, 20_000
 """Bytes: journald splits lines of 48 KiB."""
 

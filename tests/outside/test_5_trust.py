@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,14 @@ from outside.trusting import (
     STRANGER,
     STRANGERS_PRIMARY,
     US,
+    WITHOUT_ROOT,
     as_alice,
     give,
     give_home,
     let_write,
+    machine_root,
     needs_accounts,
+    readable_interpreter,
 )
 from world.daemon import Daemon, Home, python, role
 from world.fake_sts import FakeSts
@@ -49,10 +52,12 @@ class Machine:
     base: Path
     sts: FakeSts
 
-    def assumed(self, *arguments: str, mounts: str = "true", **more: str) -> subprocess.CompletedProcess[str]:
+    def assumed(
+        self, *arguments: str, mounts: str = "true", enter: str = "", under: Sequence[str] = (), **more: str
+    ) -> subprocess.CompletedProcess[str]:
         """One command of alice's."""
         return subprocess.run(
-            [*as_alice(self.home.path, mounts), python(), "-m", "assumed", *arguments],
+            [*as_alice(self.home.path, mounts, enter), *under, python(), "-m", "assumed", *arguments],
             env=self.environment(**more),
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -106,6 +111,7 @@ def machine(sts: FakeSts) -> Iterator[Machine]:
         Path(directory).chmod(0o755)
         home, base = Home(Path(directory, "h")), Path(directory, "m")
         base.mkdir()
+        give(US, Path(directory))
         home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
         home.config.parent.mkdir(parents=True)
         give_home(home)
@@ -263,7 +269,14 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("make", [directory_for_everyone, strangers_file, file_of_a_group_with_others])
+@pytest.mark.parametrize(
+    "make",
+    [
+        directory_for_everyone,
+        pytest.param(strangers_file, marks=pytest.mark.slow),
+        pytest.param(file_of_a_group_with_others, marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_uses_it(machine: Machine, command: str, make: Made) -> None:
     """One rule, where the configuration is read."""
@@ -429,6 +442,35 @@ def test_a_read_only_mount_of_a_services_sandbox_says_nothing_about_others(machi
     config, mounts = config_map(machine)
     done = machine.assumed("once", "--config", str(config), mounts=mounts, INVOCATION_ID="0" * 32)
     assert (done.returncode, machine.asked_for()) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("make", "status"),
+    [
+        (roots_directory, 0),
+        (nix_store, 0),
+        (directory_for_everyone, 2),
+        (strangers_file_in_a_sticky_directory, 2),
+    ],
+)
+def test_where_a_user_namespace_hides_root_its_files_are_still_roots(
+    machine: Machine, make: Callable[[Machine], tuple[Path, object]], status: int
+) -> None:
+    """Everything of root's, `/` first, belongs to the overflow uid there."""
+    config, _ = make(machine)
+    done = machine.assumed(
+        "once", "--config", str(config), mounts=readable_interpreter(machine.base), under=WITHOUT_ROOT
+    )
+    assert (done.returncode, machine.asked_for()) == (status, status == 0), done.stderr
+
+
+@pytest.mark.parametrize(("mode", "status"), [(0o755, 0), (0o1775, 0), (0o1777, 0), (0o775, 2), (0o777, 2)])
+def test_the_root_directory_is_judged_like_any_other(machine: Machine, mode: int, status: int) -> None:
+    """Sticky and of a group with others (macOS had it so) starts; open to others does not."""
+    config = machine.write(machine.make("etc") / "config.toml")
+    mounts, enter = machine_root(machine.base, mode)
+    done = machine.assumed("once", "--config", str(config), mounts=mounts, enter=enter)
+    assert (done.returncode, machine.asked_for()) == (status, status == 0), done.stderr
 
 
 # -- while the daemon runs ----------------------------------------------------------------------------------------

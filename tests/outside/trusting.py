@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,12 +51,39 @@ def missing() -> str | None:
 needs_accounts = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
-def as_alice(base: Path, mounts: str = "true") -> list[str]:
+PREFIX = str(Path(sys.base_prefix).resolve())
+WITHOUT_ROOT = ("unshare", "--user", f"--map-user={US}", f"--map-group={USER_PRIVATE}")
+"""A user namespace that has her alone, as PrivateUsers=yes of her service manager and rootless containers have."""
+
+
+def readable_interpreter(base: Path) -> str:
+    """Mounts after which every account reaches the interpreter, also one in root's home."""
+    if not PREFIX.startswith("/root/"):
+        return "true"
+    aside = base / "interpreter"
+    aside.mkdir()
+    away = f"mount --bind {PREFIX} {aside} && mount -t tmpfs -o mode=755 t /root"
+    return f"{away} && mkdir -p {PREFIX} && mount --bind {aside} {PREFIX}"
+
+
+def machine_root(base: Path, mode: int) -> tuple[str, str]:
+    """Mounts that make a machine whose `/` has another mode and a group with others, and the command that enters it."""
+    upper, work, root = (base / name for name in ("upper", "work", "root"))
+    for place in (upper, work, root):
+        place.mkdir()
+    overlay = f"mount -t overlay -o lowerdir=/,upperdir={upper},workdir={work} o {root}"
+    shared = " && ".join(
+        f"mount --rbind /{name} {root}/{name}" for name in ("tmp", "proc", "dev", "etc/passwd", "etc/group")
+    )
+    return f"{overlay} && chown 0:{BUILDERS} {root} && chmod {mode:o} {root} && {shared}", f"chroot {root} "
+
+
+def as_alice(base: Path, mounts: str = "true", enter: str = "") -> list[str]:
     """A prefix that runs a command as alice, where the accounts above exist, after `mounts` (shell, as root)."""
     passwd, group = base / "passwd", base / "group"
     passwd.write_text(PASSWD)
     group.write_text(GROUP)
-    script = f'{BIND} {{ {mounts}; }} && shift 2 && exec {BECOME} "$@"'
+    script = f'{BIND} {{ {mounts}; }} && shift 2 && exec {enter}{BECOME} "$@"'
     return ["unshare", "-m", "sh", "-c", script, "sh", str(passwd), str(group)]
 
 

@@ -1,7 +1,7 @@
 """Whether only this user and root can write the configuration: it decides which roles are assumed and what hooks run.
 
 Strict like ssh's StrictModes, about the file and every directory and link on the way to it, and open to the set-ups
-that exist: docs/decisions/0015-a-configuration-that-only-we-can-write.md lists them.
+that exist: docs/decisions/0016-a-configuration-that-only-we-can-write.md lists them.
 """
 
 from __future__ import annotations
