@@ -7,7 +7,6 @@ leaves: in the log, in status, in a hook's environment, on a command's stderr.
 from __future__ import annotations
 
 import math
-import re
 import threading
 import traceback
 from collections import Counter, deque
@@ -30,7 +29,6 @@ GUARDED_LEAST = 8
 GUARDED_EACH = 4
 """Secrets kept for each owner: two sessions' worth, for the old one is good until it ends."""
 
-_UNFINISHED = re.compile(r"\S*\Z")
 _guarded: dict[str, deque[str]] = {}
 """Owner → its secrets."""
 _by_length: dict[int, Counter[str]] = {}
@@ -93,7 +91,8 @@ def cut(text: str, longest: int) -> str:
 def _without_secrets(text: str) -> str:
     if len(text) > LOOKED_AT:
         # Half a secret looks like none: the word that the cut goes through is left out.
-        text = _UNFINISHED.sub("", text[:LOOKED_AT]) + "…"
+        parts = text[:LOOKED_AT].rsplit(maxsplit=1)
+        text = f"{parts[0]} …" if len(parts) == 2 else "…"
     for secret in _known_secrets(len(text)):
         if secret in text:
             text = text.replace(secret, REDACTED)
