@@ -130,7 +130,7 @@ def _value(value: Any) -> Any:
         return str(value)  # NaN and Infinity are no JSON
     if value is None or isinstance(value, bool | int | float):
         return value
-    return clean(_text(value))
+    return clean(text_of(value))
 
 
 def _fitting(parts: Iterable[Any], shown: Callable[[Any], Any], more: Any) -> list[Any]:
@@ -146,7 +146,8 @@ def _fitting(parts: Iterable[Any], shown: Callable[[Any], Any], more: Any) -> li
     return kept
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """`str(value)`, or what it is where it cannot be shown."""
     try:
         return str(value)
     except Exception as error:  # noqa: BLE001 - a value that cannot be shown must not cost the line

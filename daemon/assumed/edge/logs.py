@@ -142,7 +142,7 @@ class _Library(logging.Handler):
         try:
             message = record.getMessage()
         except Exception as error:  # noqa: BLE001 - arguments that do not fit, a `__str__` that raises
-            message = f"{_text(record.msg)} (its arguments do not fit: {type(error).__name__})"
+            message = f"{redact.text_of(record.msg)} (its arguments do not fit: {type(error).__name__})"
         structlog.get_logger().warning("library.warned", library=record.name, message=message)
 
 
