@@ -292,5 +292,7 @@ def test_help_imports_no_command(user: Home) -> None:
         "assumed.cli.app",
         "assumed.core",
         "assumed.core.errors",
+        "assumed.core.redaction",
+        "assumed.redact",
         "assumed.core.model",
     }

@@ -109,7 +109,7 @@ def test_a_credentials_file_that_cannot_be_written_is_named_with_the_reason() ->
 def test_a_message_cannot_move_the_cursor_or_add_lines() -> None:
     error = {**DENIED, "message": "\x1b[2J\rgotcha\nrole  fresh", "advice": ""}
     lines = shown(role("x", state="failing", last_error=error))
-    assert lines[-1] == "  AccessDenied: ?[2J gotcha role  fresh"
+    assert lines[-1] == "  AccessDenied: \\x1b[2J gotcha role  fresh"
 
 
 def test_a_role_that_renews_at_this_moment_says_now() -> None:

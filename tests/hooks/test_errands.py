@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from assumed import redact
 from assumed.edge.hooks import LONGEST_OUTPUT, Errand, Errands, Outcome, run
-from assumed.keeper.errand import inherited, plain
+from assumed.keeper.errand import inherited
 from world.waiting import eventually
 
 Done = queue.SimpleQueue[tuple[Errand, Outcome]]
@@ -101,9 +102,9 @@ def test_a_command_inherits_nothing_that_leads_to_credentials_or_to_the_service_
 
 
 def test_a_text_for_a_command_is_one_line_without_a_secret() -> None:
-    assert plain("a\n b\x1b[2J AKIA1234567890123456") == "a b\\u001b[2J [key …3456]"
-    assert plain("a\u202eb\u200b") == "a b", "nor what turns the direction of writing"
-    assert len(plain("x " * 4000)) == 1000
+    assert redact.clean("a\n b\x1b[2J AKIA1234567890123456") == "a  b\\x1b[2J [key …3456]"
+    assert redact.clean("a\u202eb\u200b") == "a\\u202eb\\u200b", "nor what turns the direction of writing"
+    assert len(redact.clean("x " * 4000)) == 1000
 
 
 def test_the_notification_of_the_example_is_one(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_command_that_hangs_is_killed_with_what_it_started_and_the_renewals_go
     assert [(event["code"], event["message"], event["level"]) for event in failed] == [
         (None, "killed: it took more than 1 s", "warning")
     ]
-    assert failed[0]["output"].startswith("hanging\n[default]")
+    assert failed[0]["output"].startswith("hanging [default]")
     assert not [secret for secret in secrets if secret in keeper.stderr]
     for pid in map(int, pids.read_text().split()):
         eventually(lambda pid=pid: not is_alive(pid), within=10, saying=f"the end of {pid}")

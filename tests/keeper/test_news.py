@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assumed.edge import logs
+from assumed import redact
 from assumed.keeper.news import Event, News
 
 
@@ -43,7 +43,7 @@ def test_a_listener_that_fails_is_told_of_and_costs_nobody_else() -> None:
 
 def test_no_listener_is_told_a_secret_or_an_exception() -> None:
     """Its message may hold what the log takes out: what is left of it belongs to the log alone."""
-    logs.guard("test-news", "a-secret-of-no-known-form")
+    redact.guard("test-news", "a-secret-of-no-known-form")
     heard: list[Event] = []
     news = News(Log(), lambda: 0.0)
     news.listeners = [heard.append]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import assumed
+from assumed import redact
 from assumed.core.model import Instant
-from assumed.edge import logs
 from assumed.keeper.news import News
 from assumed.keeper.recent import KEPT, WORDS, Recent, in_words, span
 from assumed.keeper.status import beat_document
@@ -66,7 +66,7 @@ def test_the_last_events_are_kept_without_a_secret_and_without_chatter() -> None
     recent = Recent()
     news = News(lambda *_args, **_facts: None, lambda: 1_800_000_000.0)
     news.listeners.append(recent.hear)
-    logs.guard("test-recent", "a-secret-of-no-known-form")
+    redact.guard("test-recent", "a-secret-of-no-known-form")
     for number in range(KEPT + 5):
         news.say("info", "role.renewed", profile=f"r{number}", lives_seconds=900)
     news.say("debug", "file.written", path="x")

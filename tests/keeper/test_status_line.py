@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from freezegun import freeze_time
 
-from assumed.edge import logs
+from assumed import redact
 from assumed.keeper.messages import Hint, Refresh, Reload
 from days.world import World
 
@@ -85,7 +85,7 @@ def test_a_rejected_configuration_is_told_with_its_first_problem_until_it_is_men
 def test_what_the_configuration_should_not_hold_is_not_told(listened: Listened) -> None:
     world = listened.world
     secret = "canary-of-a-source-of-no-known-form"
-    logs.guard("profile:default", secret)
+    redact.guard("profile:default", secret)
     world.config_path.write_text(TOML.replace('"arn:aws:iam::123456789012:role/a"', f'"{secret}"'))
     world.keeper.desk.inbox.put(Reload())
     world.run(5)

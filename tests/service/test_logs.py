@@ -38,7 +38,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (EVENT % NOON, '01-02 12:00:00 info    role.renewed profile=my-role left=12.5 message="two words"'),
         ('{"event": "x.y", "problems": ["a", "b"]}', '        x.y problems="[\\"a\\", \\"b\\"]"'),
         ("Traceback (most recent call last):", "        Traceback (most recent call last):"),
-        ('{"event": "x\\u001b[2Jy", "level": "error"}', "error   x?[2Jy"),
+        ('{"event": "x\\u001b[2Jy", "level": "error"}', "error   x\\x1b[2Jy"),
         ('{"no": "event"}', '        {"no": "event"}'),
     ],
 )

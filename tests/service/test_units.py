@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -144,6 +145,21 @@ def test_the_system_unit_names_the_account_and_its_real_home() -> None:
         "-ReadWritePaths=-/home/%i/.aws",
         "+ReadWritePaths=-/data/homes/alice/.aws -/mnt/keys",
     ]
+
+
+def test_a_service_without_programs_of_others_sees_no_bus_and_no_keys() -> None:
+    """With a hook or a helper the list is empty; a place that holds a file to write is none to hide."""
+    shipped = texts.text_of(texts.TEMPLATE)
+
+    def hidden(**more: Any) -> str:
+        wanted = Wanted(("/usr/bin/assumed",), user="alice", home="/data/al ice", **more)
+        return next(line for line in units.unit(shipped, wanted, "edit").splitlines() if line.startswith("Inaccess"))
+
+    assert "-/run/user" in hidden()
+    assert '"-/data/al ice/.ssh"' in hidden()
+    assert "/home/" not in hidden()
+    assert hidden(compiles=True) == "InaccessiblePaths="
+    assert "/run/user" not in hidden(writable=("/run/user/1000/aws",))
 
 
 def test_of_the_sandbox_the_directories_change() -> None:

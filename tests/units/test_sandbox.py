@@ -44,6 +44,8 @@ def test_helpers_and_hooks_of_a_person_work_in_the_sandbox(service: Service, sts
         defaults=f"hooks.after_renewal = {json.dumps(HOOK)}\n" + DEFAULTS,
     )
     service.machine.hand_over()
+    # as `assumed service install` writes it where there is a hook or a helper
+    service.install(f"Environment=AWS_ENDPOINT_URL_STS={sts.url}", DEADLY, "InaccessiblePaths=")
     service.systemctl("start")
     assert home.profile("first")
     hooked = home.path / ".aws" / "hooked"
@@ -57,7 +59,8 @@ def test_helpers_and_hooks_of_a_person_work_in_the_sandbox(service: Service, sts
         assert said[1].startswith("as ")
 
 
-PROBE = """for path in .aws/inside outside .config/outside; do echo kept > ~/$path && echo $path; done
+PROBE = """systemd-run --user --wait --collect touch ~/escaped; cat ~/.ssh/id
+for path in .aws/inside outside .config/outside; do echo kept > ~/$path && echo $path; done
 grep -E '^(CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr '\\t\\n' '  '
 cut -d' ' -f5,6 /proc/self/mountinfo | grep -E '^(/proc/sys|/dev|/tmp) ' | tr '\\n' ' '"""
 
@@ -65,6 +68,9 @@ cut -d' ' -f5,6 /proc/self/mountinfo | grep -E '^(/proc/sys|/dev|/tmp) ' | tr '\
 def test_what_the_sandbox_takes_away_is_really_gone(service: Service, sts: FakeSts, told: Told) -> None:
     """A shell beside the daemon, in the same sandbox, tries it."""
     (service.machine.home.path / "probe").write_text(PROBE)
+    (service.machine.home.path / ".ssh").mkdir()
+    (service.machine.home.path / ".ssh" / "id").write_text("her-own-key\n")
+    service.machine.hand_over()
     said = service.machine.home.path / ".aws" / "said"
     home = "/home/alice"
     service.install(
@@ -76,10 +82,13 @@ def test_what_the_sandbox_takes_away_is_really_gone(service: Service, sts: FakeS
     told("what a shell in there may write, and has", saw=text.replace("\n", " | "))
     assert "NoNewPrivs: 1" in text
     assert "Seccomp: 2" in text
-    assert ".aws/inside" in text.splitlines()[0]
+    assert ".aws/inside" in text
     is_bare = not (service.sandbox or service.is_template)
     assert ("outside" in text) == is_bare
     assert (service.machine.home.path / "outside").exists() == is_bare
+    assert ("her-own-key" in text) == is_bare
+    if not service.is_template:  # which has no session that could be asked
+        assert (service.machine.home.path / "escaped").exists() == is_bare
     if not is_bare:
         assert "CapBnd: 0000000000000000" in text
         assert "/proc/sys ro" in text

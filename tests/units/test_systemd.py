@@ -127,6 +127,15 @@ def test_no_file_and_no_core_dump_gives_credentials_away(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MANAGER)
+def test_what_runs_wild_in_it_is_killed_alone(name: str) -> None:
+    """Both kinds of manager have the controllers of memory and tasks (Delegate= of user@.service)."""
+    settings = unit(name)
+    assert settings.one("MemoryMax") == "1536M"
+    assert settings.one("TasksMax") == "512"
+    assert settings.one("OOMPolicy") == "continue"
+
+
+@pytest.mark.parametrize("name", MANAGER)
 def test_the_boot_id_stays_readable_and_the_users_shared_memory_stays_there(name: str) -> None:
     """ProcSubset=pid hides /proc/sys; RemoveIPC=yes deletes what other programs of the user share."""
     settings = unit(name)
@@ -138,13 +147,13 @@ def test_the_boot_id_stays_readable_and_the_users_shared_memory_stays_there(name
 def test_what_an_installation_replaces_stands_once(name: str) -> None:
     """`service install` sets single keys to this machine's own paths; `%h` would be root's home in a system unit."""
     settings = unit(name)
-    for key in ("ExecStart", "ReadWritePaths", "MemoryDenyWriteExecute"):
+    for key in ("ExecStart", "ReadWritePaths", "InaccessiblePaths", "MemoryDenyWriteExecute"):
         assert len(settings.get(key, [""])) == 1
 
 
 def test_the_user_unit_uses_nothing_that_a_user_manager_ignores_or_refuses_by_itself() -> None:
     """Tried on 252: these are without effect, or end in 217/USER and 218/CAPABILITIES."""
-    without_effect = {"ProtectSystem", "ProtectHome", "PrivateTmp", "ReadWritePaths", "MemoryMax", "IPAddressDeny"}
+    without_effect = {"ProtectSystem", "ProtectHome", "PrivateTmp", "ReadWritePaths", "IPAddressDeny"}
     refused = {"PrivateDevices", "ProtectClock", "CapabilityBoundingSet", "DynamicUser", "User"}
     assert not (without_effect | refused) & set(unit("assumed.service"))
 

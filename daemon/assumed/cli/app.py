@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from assumed.core.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
+from assumed.redact import crash, printable
 
 OK, FAILING, USAGE, NOT_RUNNING, ANOTHER_INSTANCE = range(5)
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
@@ -164,14 +166,19 @@ def app(ctx: click.Context, config_path: Path | None) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one command; every error raised on purpose becomes a sentence on stderr and an exit status."""
+    sys.excepthook = lambda _kind, error, _trace: click.echo(crash(error), err=True)
     try:
         status = app.main(arguments, prog_name="assumed", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        _to_stderr(shown.getvalue().rstrip("\n"))
         return USAGE
     except ConfigError as error:
         for problem in error.problems:
             say(problem)
+        if error.example:
+            click.echo(error.example, err=True)
         return USAGE
     except NotRunning as error:
         say(str(error))
@@ -202,11 +209,18 @@ def _give_up_on_stdout() -> None:
 
 
 def say(sentence: str) -> None:
-    """One message for the person, on stderr; into the journal with its priority, where a start fails unseen."""
+    """One message for the person, on stderr; into the journal with its priority, where a start fails unseen.
+
+    Its line feeds are our own layout: text from outside has none, it has passed the gate.
+    """
     if "JOURNAL_STREAM" in os.environ:
         from assumed.edge import logs
 
         if logs.goes_to_journal(sys.stderr):
             logs.tell_failure(sentence)
             return
-    click.echo(f"assumed: {sentence}", err=True)
+    _to_stderr(f"assumed: {sentence}")
+
+
+def _to_stderr(text: str) -> None:
+    click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)

@@ -90,6 +90,7 @@ def configuration(config_path: Path | None) -> Config:
 def locate(config_path: Path | None) -> Place:
     """The place of a configuration. A bad edit must not hide the daemon that goes on with the last good one."""
     from assumed.config import find, host_facts, load, read
+    from assumed.config.places import glimpse
     from assumed.paths import named_credentials_file, state_dir
 
     text = ""
@@ -97,11 +98,11 @@ def locate(config_path: Path | None) -> Place:
 
     def loaded() -> Config:
         place = find(config_path, os.environ)
-        return load(text or read(place), place, os.environ, host=host_facts())
+        return load(read(place), place, os.environ, host=host_facts())
 
     try:
         path = find(config_path, os.environ)
-        text = read(path)
+        text = glimpse(path)
         if CONFIG_MAY_NAME_IT.search(text):
             config = loaded()
             return Place(path, state_dir(config.credentials_file), lambda: config)

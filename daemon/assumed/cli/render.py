@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from assumed.core.renewal import IN_FLIGHT
+from assumed.redact import printable
 
 from .health import Document, Role, explanation, is_enabled, stuck, trouble
 
@@ -238,11 +239,6 @@ def wrapped(text: str, terminal: Terminal, indent: str, colour: str = "") -> lis
     width = terminal.width if columns_of(text) == len(text) else terminal.width // 2
     lines = textwrap.wrap(text, max(width, len(indent) + 1), initial_indent=indent, subsequent_indent=" " * len(indent))
     return [terminal.paint(line, colour) for line in lines]
-
-
-def printable(text: str) -> str:
-    """The text without control characters: an STS that is not AWS's could move the cursor with its messages."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 
 def columns_of(text: str) -> int:

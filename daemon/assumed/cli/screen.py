@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from assumed.core.renewal import IN_FLIGHT
+from assumed.redact import printable
 
 from .health import Document, Role, is_enabled, trouble
 from .render import (
@@ -26,7 +27,6 @@ from .render import (
     columns_of,
     in_words,
     posix,
-    printable,
     sentences,
     shortened,
     table,

@@ -16,18 +16,6 @@ REMOUNT = "mount it so that it can be written (in a container: without :ro), or 
 _OURS = "run assumed as that user; it rewrites only its own files"
 
 
-def config_file(path: Path, found: os.stat_result, uid: int) -> Iterator[Finding]:
-    """Whoever may write the configuration decides which roles are assumed; who may read it learns no secret."""
-    if found.st_uid not in (0, uid):
-        advice = f"give it to the user that the daemon runs as: chown {uid} {path}"
-        yield Finding("error", str(path), "belongs to another user, who decides by it which roles are assumed", advice)
-    elif found.st_mode & OTHERS_WRITE:
-        message = f"may be written by others ({_mode(found)}), who decide by it which roles are assumed"
-        yield Finding("error", str(path), message, f"chmod go-w {path}")
-    else:
-        yield Finding("ok", str(path), "may be written by its owner alone")
-
-
 def credentials_file(path: Path, found: os.stat_result, uid: int, *, mounted: bool) -> Iterator[Finding]:
     """The file that is replaced at each renewal."""
     subject = str(path)

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from assumed.core.errors import ConfigError
 from assumed.paths import PathError, resolve, usual_configurations
+from assumed.redact import printable
 
+from . import trust
 from .model import HostFacts
 from .report import escape
 
@@ -51,17 +53,36 @@ def find(explicit: str | os.PathLike[str] | None, environ: Mapping[str, str]) ->
     for path in usual:
         if os.path.lexists(path):
             return path
-    looked = "\n".join(f"  {place}" for place in ("--config", "$ASSUMED_CONFIG", *map(str, usual)))
+    looked = "".join(f"  {printable(place)}\n" for place in ("--config", "$ASSUMED_CONFIG", *map(str, usual)))
     if not environ.get("HOME"):
-        looked += "\n($HOME is not set, so not in ~/.config)"
+        looked += "($HOME is not set, so not in ~/.config)\n"
     smallest = "".join(f"  {line}\n" for line in SMALLEST_USEFUL.splitlines())
     raise ConfigError(
-        [f"there is no configuration; it was looked for at\n{looked}\nThe smallest useful {usual[0]}:\n{smallest}"]
+        ["there is no configuration; it was looked for at"],
+        f"{looked}The smallest useful {printable(str(usual[0]))}:\n{smallest}",
     )
 
 
 def read(path: Path) -> str:
-    """The text of the configuration file. Raises `ConfigError` with the one reason why there is none."""
+    """The text of the configuration file. Raises `ConfigError` with the one reason why there is none, and with every
+    file or directory that lets another account write it."""
+    # First, then opened: what only we and root can write, nobody can exchange in between.
+    refused = trust.problems(path)
+    if refused:
+        raise ConfigError(refused)
+    return _text(path)
+
+
+def glimpse(path: Path) -> str:
+    """What the file says whoever wrote it, empty where it cannot be read: to find the state directory by, as
+    `named_credentials_file` does, and for nothing else."""
+    try:
+        return _text(path)
+    except ConfigError:
+        return ""
+
+
+def _text(path: Path) -> str:
     try:
         with open(path, "rb", opener=_open) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

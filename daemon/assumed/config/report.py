@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from assumed.core.redaction import redacted
+from assumed.redact import quoted
 
 from .lines import KeyPath, key_lines
 
@@ -91,10 +91,7 @@ def _key_words(names: list[str | int]) -> list[str]:
 def escape(text: str, longest: int = 80) -> str:
     """`text` on one line, cut where it is long: what a user typed may hold line ends and terminal controls, and keys
     that were pasted into the wrong place."""
-    text = redacted(text)
-    if len(text) > longest:
-        text = text[:longest] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return quoted(text, longest)
 
 
 def show(value: object) -> str:

@@ -82,12 +82,7 @@ def service(installed: Installed, config: Config, environ: Mapping[str, str], ne
     yield from _keys(installed, config)
     yield from _places(installed, config, needs)
     yield from too_wide(installed, needs.real, needs.home)
-    if needs.compilers and not installed.may_compile:
-        message = (
-            f"sets MemoryDenyWriteExecute=yes, under which programs of node, Java or .NET fail, and starts "
-            f"{listed(needs.compilers, 'and')}"
-        )
-        yield Finding("warning", installed.name, message, f"{installed.again} (or set it to no in a drop-in)")
+    yield from _started(installed, needs)
     for hook, program in needs.only_here.items():
         message = f"{program} is in $PATH here, not in that of {installed.name}"
         advice = f"write the whole path of the program, or: {installed.again}, which takes $PATH along"
@@ -104,6 +99,16 @@ def standing(installed: Installed, said: str, *, running: bool, loops: bool) -> 
         yield Finding("warning", installed.name, message, installed.restart if said else installed.again)
     else:
         yield Finding("error", installed.name, message, f"what it said: {installed.logs}")
+
+
+def _started(installed: Installed, needs: Needs) -> Iterator[Finding]:
+    """Whether hooks and helpers get what they may need."""
+    closed = [str(path) for path in installed.hidden if str(path) not in TEMPORARY]
+    wrong = [] if installed.may_compile else ["sets MemoryDenyWriteExecute=yes, under which node, Java or .NET fail"]
+    wrong += [f"hides {closed[0]} and more"] if closed else []
+    if needs.compilers and wrong:
+        message = f"starts {listed(needs.compilers, 'and')}, but {' and '.join(wrong)}"
+        yield Finding("warning", installed.name, message, f"{installed.again} (or set it in a drop-in)")
 
 
 def too_wide(installed: Installed, real: Path, home: Path) -> Iterator[Finding]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from assumed.redact import clean, printable
+
 from .model import FailureKind
+
+LONGEST_CODE = 100
+"""Characters. AWS's longest has some 50."""
 
 
 class AssumedError(Exception):
@@ -10,11 +15,15 @@ class AssumedError(Exception):
 
 
 class ConfigError(AssumedError):
-    """The configuration cannot be used. Holds every problem found, each with file, line and key."""
+    """The configuration cannot be used. Holds every problem found, each with file, line and key, on one line.
 
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problems))
+    `example` is what would do: lines to copy.
+    """
+
+    def __init__(self, problems: list[str], example: str = "") -> None:
+        self.problems = [printable(problem) for problem in problems]
+        self.example = example
+        super().__init__("\n".join([*self.problems, *([example] if example else [])]))
 
 
 class AlreadyRunning(AssumedError):
@@ -52,25 +61,27 @@ class NotAnswering(AssumedError):
 class RenewalFailed(AssumedError):
     """STS or the source refused or did not answer. `kind` decides when to try again.
 
+    What it holds has passed the gate: STS, proxies and helpers may say anything, also the keys that they were given.
+
     `offset` is STS's clock minus ours in seconds, by the `Date` of a refusal; None where there was no answer.
     """
 
     def __init__(self, kind: FailureKind, code: str, message: str, advice: str, *, offset: float | None = None) -> None:
         self.kind = kind
-        self.code = code
-        self.message = message
-        self.advice = advice
+        self.code = clean(code, LONGEST_CODE)
+        self.message = clean(message)
+        self.advice = clean(advice)
         self.offset = offset
-        super().__init__(f"{code}: {message}" if code else message)
+        super().__init__(f"{self.code}: {self.message}" if code else self.message)
 
 
 class FileRefused(AssumedError):
     """The credentials file cannot be rewritten safely now; it stays as it is. `advice` says what to do."""
 
     def __init__(self, message: str, advice: str = "") -> None:
-        self.message = message
-        self.advice = advice
-        super().__init__(f"{message}. {advice}" if advice else message)
+        self.message = printable(message)
+        self.advice = printable(advice)
+        super().__init__(f"{self.message}. {self.advice}" if advice else self.message)
 
 
 class FileUnsettled(FileRefused):

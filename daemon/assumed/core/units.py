@@ -38,9 +38,12 @@ class Wanted:
     """Real directories whose files are replaced."""
     environment_file: str | None = None
     compiles: bool = False
-    """Whether something that it starts may write code and run it (node, Java, .NET)."""
+    """Whether it starts programs of others, hooks and helpers: they may write code and run it (node, Java, .NET), and
+    need what the sandbox hides."""
     user: str | None = None
     """The account of a system unit."""
+    home: str | None = None
+    """Its home directory."""
     shares_tmp: bool = False
     """Whether its control socket lies in /tmp, where the commands of its user look for it."""
 
@@ -98,13 +101,27 @@ def sandbox(text: str, wanted: Wanted) -> str:
 
 
 def _places(text: str, wanted: Wanted) -> str:
-    """The unit with what it may write, and with everybody's /tmp where its socket lies there."""
+    """The unit with what it may write and what it cannot see, and with everybody's /tmp where its socket lies there."""
+    text = with_setting(text, "InaccessiblePaths", _hidden(text, wanted))
     if not wanted.shares_tmp:
         return with_setting(text, "ReadWritePaths", writable_list(wanted.writable))
     # A path of more than 100 bytes holds no socket, so the daemon listens in /tmp/assumed-UID-…: in a /tmp of its own
     # nobody could reach it. Without PrivateTmp= it is ProtectSystem=strict that makes /tmp read-only.
     text = with_setting(text, "PrivateTmp", "no")
     return with_setting(text, "ReadWritePaths", writable_list([*wanted.writable, TMP]))
+
+
+def _hidden(text: str, wanted: Wanted) -> str:
+    """The value of `InaccessiblePaths=`: the shipped one, for the real home, without what holds a file to write."""
+    found = re.search(r"^InaccessiblePaths=(.*)$", text, re.MULTILINE)
+    if wanted.compiles or found is None:
+        return ""
+    kept = []
+    for word in found[1].split():
+        place = word.removeprefix("-").replace("/home/%i", wanted.home or "/home/%i")
+        if not any(f"{directory}/".startswith(f"{place}/") for directory in wanted.writable):
+            kept.append(word if wanted.home is None or "/home/%i" not in word else quoted(f"-{place}"))
+    return " ".join(kept)
 
 
 def writable_list(directories: Iterable[str]) -> str:

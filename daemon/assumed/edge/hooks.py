@@ -42,7 +42,7 @@ class Errand:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a command went. `code` is its exit status, negative for a signal; None when it was killed for its time, or
-    did not begin: `message` says it in words. `output` is what it printed, as it is: scrub it."""
+    did not begin: `message` says it in words. `output` is what it printed, not yet through `assumed.redact`."""
 
     code: int | None
     seconds: float

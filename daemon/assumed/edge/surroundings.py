@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from assumed.config import modes, network
+from assumed.config import modes, network, trust
 from assumed.config.around import Finding, Profiles, chosen_profile, claims, exported_keys, leaks, sources
 from assumed.config.copies import copies
 from assumed.config.model import Config
@@ -46,7 +46,7 @@ def inspect(
     data = _read(real, broken)
     document = _scan(real, data, broken)
     aws_config = _aws_config(environ, broken)
-    found = [*_config_file(config.path), *_credentials_file(config.credentials_file, real), *broken]
+    found = [*trust.findings(config.path), *_credentials_file(config.credentials_file, real), *broken]
     found += _state(config.credentials_file)
     found += _sections(config, real, data)
     found += claims(config, aws_config, _shown_config(environ))
@@ -148,14 +148,6 @@ def _config_name(section: str) -> str | None:
     except ValueError:
         return None
     return words[1] if len(words) == 2 and words[0] == "profile" else None
-
-
-def _config_file(path: Path) -> Iterator[Finding]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return  # it was read a moment ago: an editor is saving it
-    yield from modes.config_file(path, found, os.geteuid())
 
 
 def _credentials_file(path: Path, real: Path) -> Iterator[Finding]:

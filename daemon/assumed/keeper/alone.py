@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from assumed import redact
 from assumed.config import Config
 from assumed.core.errors import FileRefused, NotKept, RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
 from assumed.core.names import safe_name
-from assumed.edge import logs
 from assumed.edge.clock import SystemClock, machine_id
 from assumed.edge.store import Store
 from assumed.files import explained, make_private_dir, try_lock
@@ -87,7 +87,7 @@ class Alone:
             self._clock.now,
             self._resolved.put,
             passed=passed_credentials(os.environ),
-            learned=lambda source, keys: logs.guard(source, keys.secret_access_key, keys.session_token),
+            learned=lambda source, keys: redact.guard(source, keys.secret_access_key, keys.session_token),
         )
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ class Alone:
             return
         session = there.session
         if session != known:
-            logs.guard(profile, session.secret_access_key, session.session_token)
+            redact.guard(profile, session.secret_access_key, session.session_token)
             self._book.succeeded(session)
         if there.checked != self.checked and session.request == self._book.requests[profile]:
             with contextlib.suppress(FileRefused):  # a read-only state: the next reader compares as well
@@ -176,7 +176,7 @@ class Alone:
             failed = RenewalFailed(FailureKind.TRANSIENT, type(error).__name__, "a fault in assumed", "see stderr")
             self._book.failed(profile, failed, started, self._clock.now())
             return
-        logs.guard(profile, session.secret_access_key, session.session_token)
+        redact.guard(profile, session.secret_access_key, session.session_token)
         self._book.succeeded(session)
         self._store.save(session)
 

@@ -18,6 +18,7 @@ from assumed.edge.privacy import close_off
 from assumed.edge.store import Store
 from assumed.files import write_atomic
 from assumed.files.stamp import Stamp, stamp_of
+from assumed.redact import printable
 
 from .alone import Alone
 from .start import take_shell_variables
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> int:
     except (AssumedError, OSError) as error:
         problem = str(error)
     if problem:
-        sys.stderr.write(f"assumed: {' '.join(problem.split())}\n")
+        sys.stderr.write(f"assumed: {printable(problem)}\n")
     return 1 if problem else 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from assumed import __version__
+from assumed import __version__, redact
 from assumed.config import Config, read
 from assumed.core.command import process_command
 from assumed.core.errors import FileRefused
@@ -97,7 +97,7 @@ def assemble(
     def ask(client: Any, order: Order, now: Callable[[], Instant]) -> Answer:
         pacer.wait(order.role.source())
         answer = assume(client, order, now)
-        logs.guard(order.role.profile, answer.session.secret_access_key, answer.session.session_token)
+        redact.guard(order.role.profile, answer.session.secret_access_key, answer.session.session_token)
         return answer
 
     inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -115,7 +115,7 @@ def assemble(
         clock.now,
         inbox.put,
         passed=passed_credentials(os.environ),
-        learned=lambda source, keys: logs.guard(source, keys.secret_access_key, keys.session_token),
+        learned=lambda source, keys: redact.guard(source, keys.secret_access_key, keys.session_token),
     )
 
     said = ""

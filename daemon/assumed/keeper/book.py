@@ -24,7 +24,6 @@ from assumed.core.plan import (
     forgiven,
     probing_of,
 )
-from assumed.edge.logs import scrub
 
 YOUNG_SECONDS, YOUNG_SHARE = 60.0, 0.1
 """A kept session younger than this is not renewed because STS refuses it for a child: the next would fare no better."""
@@ -276,4 +275,4 @@ class Book:
 
 def _told(error: RenewalFailed, now: Instant) -> Failure:
     """The failure as it may be shown to anybody: STS and helpers may quote the keys that they were given."""
-    return Failure(error.kind, scrub(error.code), scrub(error.message), scrub(error.advice), now)
+    return Failure(error.kind, error.code, error.message, error.advice, now)

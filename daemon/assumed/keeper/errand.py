@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from assumed import redact
 from assumed.core.consumer import SHELL_VARIABLES
 from assumed.core.hooks import HOOK_OF, Change
 from assumed.core.model import Instant
-from assumed.edge import logs
 from assumed.edge.hooks import Errand
 from assumed.edge.store import iso
 
 from .desk import Desk
 from .status import Known, state_of
-
-LONGEST = 1000
-"""Characters of a message."""
 
 PRIVATE = (
     "AWS_CONTAINER_CREDENTIALS_",
@@ -60,15 +57,9 @@ def facts(desk: Desk, change: Change, now: Instant) -> dict[str, str]:
         "ADVICE": change.advice,
     }
     config = str(desk.watch.running.path)  # for a command that runs one of ours
-    return {"ASSUMED_CONFIG": config, **{f"ASSUMED_{name}": plain(text) for name, text in told.items()}}
+    return {"ASSUMED_CONFIG": config, **{f"ASSUMED_{name}": redact.clean(text) for name, text in told.items()}}
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
     """The daemon's environment without what is its own."""
     return {n: v for n, v in environ.items() if n not in SHELL_VARIABLES and not n.startswith(PRIVATE)}
-
-
-def plain(text: str) -> str:
-    """A text on which nobody can act, on one line: without credentials and control characters."""
-    # Not printable: also what turns the direction of writing, or takes no room.
-    return " ".join("".join(c if c.isprintable() else " " for c in logs.scrub(text)).split())[:LONGEST]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import queue
 
+from assumed import redact
 from assumed.core.clocks import compare, misled
 from assumed.core.model import Instant
-from assumed.edge import logs
 from assumed.edge.aws.sources import Resolved
 
 from . import words
@@ -174,7 +174,7 @@ class Keeper:
         desk = self.desk
         with desk.lock:
             line = words.summary(desk.book.states, desk.delivery.error, desk.watch.error, desk.ports.now())
-        return logs.scrub(line)  # a rejected configuration's problems quote what it says
+        return redact.clean(line)  # a rejected configuration's problems quote what it says
 
     def _drain(self) -> None:
         """Handle what has come together: one write serves all of it."""

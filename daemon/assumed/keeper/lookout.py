@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from assumed import redact
 from assumed.config.network import UNENCRYPTED
 from assumed.config.urls import is_unencrypted
 from assumed.core.carried import ENDPOINT, shown
 from assumed.core.errors import FileRefused
 from assumed.core.model import Instant
-from assumed.edge import logs
 
 from . import words
 from .awsfiles import look_of
@@ -55,7 +55,7 @@ class Lookout:
         session = desk.ports.store.load(profile)
         if session is None:
             return
-        logs.guard(profile, session.secret_access_key, session.session_token)
+        redact.guard(profile, session.secret_access_key, session.session_token)
         if desk.book.restore(session):
             desk.ports.say("info", "role.restored", profile=profile, left_seconds=round(session.left(now)))
             return

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from assumed.edge import logs
+from assumed import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class News:
         self._log(level, name, **facts)
         if not self.listeners:
             return
-        event = Event(self._wall(), level, name, logs.scrubbed(facts))
+        event = Event(self._wall(), level, name, redact.event(facts))
         for listener in self.listeners:
             try:
                 listener(event)

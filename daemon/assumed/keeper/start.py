@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
+from assumed import redact
 from assumed.config import Config, find, host_facts, load, network, read
+from assumed.config.places import glimpse
 from assumed.core.consumer import SHELL_VARIABLES
 from assumed.core.errors import ConfigError
 from assumed.paths import exists, named_credentials_file, state_dir
@@ -25,11 +27,9 @@ def take_shell_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
 
 def guard_environment(inherited: Mapping[str, str]) -> None:
     """Never print the environment's credentials, nor the passwords of its proxies and endpoints."""
-    from assumed.edge import logs  # noqa: PLC0415 - a supply with a daemon behind it does without
-
-    logs.guard("environment", *(inherited.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")))
+    redact.guard("environment", *(inherited.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")))
     for name, passwords in network.secrets(os.environ):
-        logs.guard(name, *passwords)
+        redact.guard(name, *passwords)
 
 
 def parser_of(path: Path) -> Callable[[str], Config]:
@@ -41,12 +41,10 @@ def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]
     """The configuration; when it is bad, the last good one and what is wrong. Raises ConfigError when there is none."""
     path = find(config_path, os.environ)
     parse = parser_of(path)
-    text = ""
     try:
-        text = read(path)
-        return parse(text), None
+        return parse(read(path)), None
     except ConfigError as error:
-        last_good = state_dir(named_credentials_file(text, path, os.environ)) / "config.last-good.toml"
+        last_good = state_dir(named_credentials_file(glimpse(path), path, os.environ)) / "config.last-good.toml"
         if not exists(last_good):
             raise
         return parse(read(last_good)), error

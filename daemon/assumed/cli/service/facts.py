@@ -176,6 +176,7 @@ def _wish(
             tuple(writable),
             compiles=bool(started),
             user=choice.user,
+            home=str(choice.account.home) if choice.user is not None else None,
             shares_tmp=not socket_path(state).is_relative_to(state),
         ),
         variables=_in_order({**kept, **variables}),

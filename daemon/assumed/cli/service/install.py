@@ -14,9 +14,10 @@ import click
 from assumed import __version__
 from assumed.cli.app import FAILING, OK, USAGE, say
 from assumed.cli.health import is_enabled, is_healthy, is_served
-from assumed.cli.render import printable, render
+from assumed.cli.render import render
 from assumed.cli.terminal import terminal_of, write
 from assumed.core.errors import AlreadyRunning, AssumedError
+from assumed.redact import printable
 
 from . import chosen, options
 from .show import planned_for, show_plan, tell_kept

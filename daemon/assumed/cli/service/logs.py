@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assumed.cli.app import FAILING, OK, say
-from assumed.cli.render import Terminal, printable
+from assumed.cli.render import Terminal
 from assumed.cli.terminal import terminal_of, write
 from assumed.core.errors import AssumedError
+from assumed.redact import printable
 
 if TYPE_CHECKING:
     from assumed.edge.service.site import Site

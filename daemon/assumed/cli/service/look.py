@@ -14,10 +14,11 @@ import click
 from assumed import __version__
 from assumed.cli.app import FAILING, NOT_RUNNING, OK
 from assumed.cli.check import LONG_LINE, finding_lines, line
-from assumed.cli.render import in_words, printable
+from assumed.cli.render import in_words
 from assumed.cli.terminal import terminal_of, write
 from assumed.core.carried import CONFIG
 from assumed.core.errors import ConfigError
+from assumed.redact import printable
 
 from . import chosen, options
 from .words import counted

@@ -16,10 +16,11 @@ from botocore import exceptions as boto
 from botocore.config import Config as ClientConfig
 from botocore.parsers import ResponseParserError
 
-from assumed.core.errors import RenewalFailed
+from assumed.core.errors import LONGEST_CODE, RenewalFailed
 from assumed.core.model import FailureKind, Instant, Role, Session, contradiction, malformed
 from assumed.core.refusals import advice_for, kind_of, too_long
 from assumed.files import read_limited
+from assumed.redact import clean
 
 from . import http
 
@@ -238,7 +239,8 @@ def _server_time(response: Mapping[str, Any]) -> float | None:
 def code_and_message(error: boto.ClientError) -> tuple[str, str]:
     """A refusal's code and words."""
     detail = error.response.get("Error", {})
-    return str(detail.get("Code", "Unknown")), str(detail.get("Message", "")) or "no message"
+    code, message = str(detail.get("Code", "Unknown")), str(detail.get("Message", ""))
+    return clean(code, LONGEST_CODE), clean(message) or "no message"
 
 
 def _refusal(error: boto.ClientError, role: Role, now: Callable[[], Instant]) -> RenewalFailed:

@@ -1,0 +1,162 @@
+"""The one gate for text from outside: cut, redacted, and on one line that no terminal, journal or reader acts on.
+
+What STS, proxies, helpers, hooks and exceptions say passes it where it enters (`core.errors`), and once more where it
+leaves: in the log, in status, in a hook's environment, on a command's stderr.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from assumed.core.redaction import REDACTED, redacted
+
+LONGEST = 1000
+"""Characters of a text. AWS's own messages have a few hundred."""
+MOST = 2500
+"""Characters of a value with parts, in an event. journald splits a line of more than 48 KiB (LineMax= in
+journald.conf(5)), and reads a `<0>` at the beginning of its second part as a priority."""
+LOOKED_AT = 16 * LONGEST
+"""Characters that are looked at of a longer text: every secret in what is shown of it lies wholly within."""
+TRACEBACK_LINES, TRACEBACK_WIDTH = 40, 300
+
+GUARDED_LEAST = 8
+"""Characters of a secret that is worth guarding: a shorter one would blot out words."""
+GUARDED_EACH = 4
+"""Secrets kept for each owner: two sessions' worth, for the old one is good until it ends."""
+
+_guarded: dict[str, deque[str]] = {}
+"""Owner → its secrets."""
+_by_length: dict[int, Counter[str]] = {}
+"""The same: length → secret → how many owners have it. Most texts are too short for any, and pay nothing."""
+_lock = threading.RLock()
+"""Reentrant: memory may be tidied up, and an error in that be logged, in the midst of a line."""
+
+
+def guard(owner: str, *secrets: str | None) -> None:
+    """Never print these again, for as long as `owner` (a role, a source) has no newer ones."""
+    with _lock:
+        kept = _guarded.setdefault(owner, deque())
+        for secret in secrets:
+            if secret is None or len(secret) < GUARDED_LEAST or secret in kept:
+                continue
+            kept.append(secret)
+            _by_length.setdefault(len(secret), Counter())[secret] += 1
+            if len(kept) > GUARDED_EACH:
+                _forget(kept.popleft())
+
+
+def _forget(secret: str) -> None:
+    alike = _by_length[len(secret)]
+    alike[secret] -= 1
+    if not alike[secret]:
+        del alike[secret]
+    if not alike:
+        del _by_length[len(secret)]
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """`text` without credentials, on one line, at most `longest` characters of it. Twice is the same as once."""
+    return cut(printable(_without_secrets(text)), longest)
+
+
+def printable(text: str) -> str:
+    """`text` on one line: white space is a space, and what cannot be seen (control characters, changes of direction,
+    surrogates) is an escape. For what only needs that: names and paths, in which a long word is no secret."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _visible(c) for c in text)
+
+
+def quoted(text: str, longest: int) -> str:
+    """As `clean`, for quotation marks: what is quoted shows its line feeds and tabs."""
+    return "".join(c if c.isprintable() else _escape(c) for c in cut(_without_secrets(text), longest))
+
+
+def _visible(character: str) -> str:
+    return " " if character.isspace() else _escape(character)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def cut(text: str, longest: int) -> str:
+    """At most `longest` characters, the last of them an ellipsis where there were more."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _without_secrets(text: str) -> str:
+    if len(text) > LOOKED_AT:
+        # Half a secret looks like none: the word that the cut goes through is left out.
+        parts = text[:LOOKED_AT].rsplit(maxsplit=1)
+        text = f"{parts[0]} …" if len(parts) == 2 else "…"
+    for secret in _known_secrets(len(text)):
+        if secret in text:
+            text = text.replace(secret, REDACTED)
+        if "%" in text and (encoded := _percent_encoded(secret)) in text:  # as a URL shows it
+            text = text.replace(encoded, REDACTED)
+    return redacted(text)
+
+
+def _percent_encoded(secret: str) -> str:
+    from urllib.parse import quote  # noqa: PLC0415 - 3 ms, for a text with a percent sign alone
+
+    return quote(secret, safe="")
+
+
+def _known_secrets(longest: int) -> list[str]:
+    """The secrets that a text of so many characters has room for, the longest first: one may hold another."""
+    with _lock:
+        lengths = sorted((length for length in _by_length if length <= longest), reverse=True)
+        return [secret for length in lengths for secret in _by_length[length]]
+
+
+def event(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of an event as anyone may see them, in types that JSON has; an exception is left to the log."""
+    return {clean(key): _value(value) for key, value in facts.items() if key != "exc_info"}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return dict(_fitting(value.items(), lambda item: (clean(str(item[0])), _value(item[1])), ("…", "…")))
+    if isinstance(value, list | tuple):
+        return _fitting(value, _value, "…")
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # NaN and Infinity are no JSON
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return clean(text_of(value))
+
+
+def _fitting(parts: Iterable[Any], shown: Callable[[Any], Any], more: Any) -> list[Any]:
+    """The first parts, as they are shown: `MOST` characters of them, then `more`."""
+    kept: list[Any] = []
+    room = MOST
+    for part in parts:
+        one = shown(part)
+        room -= len(str(one))
+        if room < 0:
+            return [*kept, more]
+        kept.append(one)
+    return kept
+
+
+def text_of(value: object) -> str:
+    """`str(value)`, or what it is where it cannot be shown."""
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - a value that cannot be shown must not cost the line
+        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
+
+
+def crash(error: BaseException) -> str:
+    """The traceback: file, line and code, never the values of locals; of a long one the beginning and the end."""
+    lines = "".join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines()
+    if len(lines) > TRACEBACK_LINES:
+        lines = [*lines[: TRACEBACK_LINES // 2], "…", *lines[-TRACEBACK_LINES // 2 :]]
+    return "\n".join(clean(line, TRACEBACK_WIDTH) for line in lines)
