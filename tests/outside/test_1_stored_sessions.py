@@ -140,6 +140,19 @@ def test_an_edit_of_something_else_asks_sts_for_nothing(kept: Home, sts: FakeSts
     assert len(sts.calls) == 1
 
 
+@pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:9", "http://localhost:4566"], ids=["none", "dead", "other"])
+def test_a_consumer_of_another_environment_gets_the_session_all_the_same(
+    kept: Home, sts: FakeSts, endpoint: str
+) -> None:
+    """Which STS the daemon asked is in its environment alone; a consumer has an endpoint for reasons of its own."""
+    kept.config.write_text("# edited\n" + kept.config.read_text())
+    command = shlex.split((kept.profile("prod") or {})["credential_process"])
+    environ = kept.environment(**({"AWS_ENDPOINT_URL": endpoint} if endpoint else {}))
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["AccessKeyId"] == sts.calls[0].issued
+
+
 @pytest.mark.parametrize("broken", ["[[roles", 'nonsense = "key"\n', ""], ids=["no TOML", "unknown key", "empty"])
 def test_a_bad_edit_takes_nothing_away(kept: Home, sts: FakeSts, broken: str) -> None:
     """The last good configuration goes on, and it asks for this session."""

@@ -180,7 +180,9 @@ class Authority:
         if how.mfa and not coded and not (caller and caller.mfa):
             raise Refused("AccessDenied")
         account = (str(call.role_arn).split(":") + [""] * 5)[4] or ACCOUNT
-        arn = f"arn:aws:sts::{account}:assumed-role/{str(call.role_arn).rpartition('/')[2]}/{call.session_name}"
+        partition = str(call.role_arn).split(":")[1] if str(call.role_arn).startswith("arn:") else "aws"
+        name = str(call.role_arn).rpartition("/")[2]
+        arn = f"arn:{partition}:sts::{account}:assumed-role/{name}/{call.session_name}"
         content, call.issued = self._issue(arn, how.session_seconds or call.duration or 3600, now, coded)
         given = {**(how.credentials or {}), **({"Expiration": how.expiration} if how.expiration is not None else {})}
         for name, value in given.items():

@@ -55,9 +55,12 @@ class Store:
         place: Mapping[str, str] | None = None,
         checked: Callable[[], Stamp | None] = lambda: None,
     ) -> None:
-        """The directory is made with the first file in it. `place`: where configuration and AWS files lie, kept for
-        `credential-process`, whose consumer may have another environment. `checked`: the version of the configuration
-        that sessions are saved under."""
+        """The directory is made with the first file in it.
+
+        `place`: where configuration and AWS files are and which endpoint the environment names, kept for
+        `credential-process`, whose consumer may have another one. `checked`: the version of the configuration that
+        sessions are saved under.
+        """
         self.directory = directory
         self._place = place
         self._checked = checked

@@ -134,14 +134,13 @@ class Alone:
             self._book.forgive(self._book.roles)
 
     def _agree_with_the_store(self, profile: str) -> None:
-        """The daemon or another process may have brought a session; what is not the role's any more goes first. One of
-        ours that the disk did not take, or has lost, is stored: readers find nothing else."""
+        """The daemon or another process may have brought a session; one that is not the role's any more is not used.
+        One of ours that the disk did not take, or has lost, is stored: readers find nothing else."""
         there, known, now = self._store.stored(profile), self._book.states[profile].session, self._clock.now()
         role_arn = self._book.roles[profile].role_arn
         if there is not None and not (
             self._book.is_current(profile, there.session.identity) and there.session.is_of(role_arn)
         ):
-            self._store.forget(profile)
             there = None
         if known is not None and known.left(now) > (there.session.left(now) if there else 0.0):
             self._store.save(known)

@@ -13,6 +13,7 @@ from assumed.config import Config, find, host_facts, load, read
 from assumed.core.errors import AssumedError, ConfigError, RenewalFailed
 from assumed.core.names import safe_name
 from assumed.core.renewal import retry_delay
+from assumed.core.source import ENDPOINT_VARIABLES
 from assumed.edge import logs
 from assumed.edge.privacy import close_off
 from assumed.edge.store import Store
@@ -107,10 +108,16 @@ def _failures_in_a_row(note: Path) -> int:
 
 
 def _as_at(place: Mapping[str, str]) -> None:
-    """See the AWS files that the daemon saw, wherever the consumer's environment points to."""
+    """See the AWS files and the endpoint that the daemon saw, wherever the consumer's environment points to."""
     for variable, name in (("AWS_SHARED_CREDENTIALS_FILE", "credentials_file"), ("AWS_CONFIG_FILE", "aws_config")):
         if name in place:
             os.environ[variable] = place[name]
+    for variable in ENDPOINT_VARIABLES:
+        if variable not in place:
+            continue  # an earlier version did not record it
+        os.environ.pop(variable, None)
+        if place[variable]:
+            os.environ[variable] = place[variable]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from assumed.config import Config, read
 from assumed.core.command import process_command
 from assumed.core.errors import FileRefused
 from assumed.core.model import Instant, Role
+from assumed.core.source import ENDPOINT_VARIABLES
 from assumed.edge import logs, notify
 from assumed.edge.aws.sources import Sources
 from assumed.edge.aws.sts import Answer, Order, Pacer, assume
@@ -91,7 +92,8 @@ def assemble(
     )
     watch = ConfigWatch(config, read, parser_of(config.path))
     absolute = {name: os.path.abspath(path) for name, path in place.items()}  # noqa: PTH100
-    store = Store(directory, absolute, lambda: watch.checked)
+    endpoints = {name: os.environ.get(name, "") for name in ENDPOINT_VARIABLES}
+    store = Store(directory, absolute | endpoints, lambda: watch.checked)
     pacer = Pacer()
 
     def ask(client: Any, order: Order, now: Callable[[], Instant]) -> Answer:
