@@ -13,6 +13,7 @@ from assumed.core.model import Instant, Role
 from assumed.edge.aws.sts import Answer, Order, Pacer, assume
 from assumed.edge.credentials_file import CredentialsFile
 from assumed.edge.store import Store
+from assumed.edge.watcher import Watcher
 from assumed.files import make_private_dir
 from assumed.keeper import main
 from assumed.keeper.assembly import Assembly, document
@@ -131,7 +132,7 @@ class Daemon:
         self.assembly = Assembly(
             keeper,
             self.timetable,
-            cast("Any", None),
+            Watcher(lambda: None),
             cast("Any", sources),
             file,
             store,
