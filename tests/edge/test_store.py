@@ -156,7 +156,7 @@ def test_a_value_of_the_wrong_kind_is_no_session_rather_than_a_crash_later(
     found = store.load("p")
 
     # a system may have no boot id, a server may name no principal
-    assert found is None or (fact, wrong) in {("boot_id", ""), ("principal_arn", "")}
+    assert found is None or (fact, wrong) in [("boot_id", ""), ("principal_arn", "")]
 
 
 @pytest.mark.parametrize("fact", ["AccessKeyId", "SecretAccessKey", "SessionToken", "Assumed", *FACTS])
