@@ -50,8 +50,10 @@ def check(config_path: Path | None, as_json: bool) -> int:
       assumed check
       assumed check --config ./config.toml --json
     """
+    from assumed.keeper.deliverable import check_deliverable
+
     try:
-        config = configuration(config_path)
+        config = check_deliverable(configuration(config_path))
     except ConfigError as error:
         if not as_json:
             raise

@@ -87,6 +87,9 @@ def merge(
     before = frozenset(document.sections)
     surgery = _Surgery(document, config_id)
     for role in kept:
+        if role.refusal is not None:
+            surgery.refused.append(role.refusal)
+            continue
         settled[role.profile] = role
         if unchanged.get(role.profile) == role:
             continue

@@ -11,25 +11,29 @@ from functools import lru_cache
 from .edits import Edits
 from .ini import Section
 from .model import Deliver, Session
-from .ownership import MANAGED_KEYS, OWNER_KEY, TOKENS, Unfit, check_adoptable, check_hands_off
+from .ownership import MANAGED_KEYS, OWNER_KEY, TOKENS, Refusal, Unfit, check_adoptable, check_hands_off
 
 MARK = "# kept by assumed"
 COMMENT = f"{MARK}: these keys are replaced before they expire; other lines of this profile stay as you write them"
 _VALUE = re.compile(r"[!$-:<-~][!-~]*")
 """Printable ASCII without spaces, and no quote, # or ; at the front: read alike by every SDK."""
-_COMMAND = re.compile(r'["/][ -~]*[!-~]')
+_COMMAND = re.compile(r'["/][^\x00-\x1f\x7f\ud800-\udfff]*[!-~]')
 _WORDS = re.compile(r"[!-~]+( [!-~]+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class KeptProfile:
-    """What a section should say: `session` None takes our keys out, `command` is for `deliver = "process"`."""
+    """What a section should say: `session` None takes our keys out, `command` is for `deliver = "process"`.
+
+    `refusal`: why it cannot be written at all; the section then stays as it is.
+    """
 
     profile: str
     deliver: Deliver
     session: Session | None
     region: str | None = None
     command: str | None = field(default=None, repr=False)
+    refusal: Refusal | None = None
 
 
 Extras = Sequence[str]

@@ -13,7 +13,6 @@ import structlog
 
 from assumed import __version__, redact
 from assumed.config import Config, read
-from assumed.core.command import process_command
 from assumed.core.errors import FileRefused
 from assumed.core.model import Instant, Role
 from assumed.edge import logs, notify
@@ -23,7 +22,6 @@ from assumed.edge.clock import SystemClock, machine_id
 from assumed.edge.control import Answer as Reply
 from assumed.edge.control import Request
 from assumed.edge.credentials_file import CredentialsFile
-from assumed.edge.process_command import credential_process_argv
 from assumed.edge.scheduler import Timetable, background
 from assumed.edge.store import Store
 from assumed.edge.watcher import Watcher
@@ -32,6 +30,7 @@ from assumed.paths import aws_config_file, passed_credentials
 from . import facts, status
 from .awsfiles import AwsFiles
 from .book import Book
+from .deliverable import check_deliverable, command_of
 from .delivery import Delivery
 from .desk import Desk
 from .keeper import BEAT, Keeper
@@ -85,11 +84,12 @@ def assemble(
         file,
         config.config_id,
         files.region_of,
-        lambda role: process_command(credential_process_argv(directory, role.profile)),
+        lambda role: command_of(directory, role.profile),
         news.say,
         lambda: clock.now().wall,
     )
-    watch = ConfigWatch(config, read, parser_of(config.path))
+    parse = parser_of(config.path)
+    watch = ConfigWatch(config, read, lambda text: check_deliverable(parse(text)))
     absolute = {name: os.path.abspath(path) for name, path in place.items()}  # noqa: PTH100
     store = Store(directory, absolute, lambda: watch.checked)
     pacer = Pacer()

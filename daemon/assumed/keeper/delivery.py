@@ -11,7 +11,7 @@ from typing import Protocol
 from assumed.core.conflicts import Conflict, after_overwriting, life_left
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.model import Instant, Role, Session
-from assumed.core.ownership import Refusal
+from assumed.core.ownership import Refusal, Unfit
 from assumed.core.plan import RoleState
 from assumed.core.profiles import KeptProfile
 from assumed.core.reading import read_sections
@@ -119,8 +119,13 @@ class Delivery:
         return True
 
     def _kept(self, role: Role, state: RoleState) -> KeptProfile:
-        command = self.command_of(role) if role.deliver == "process" else None
-        return KeptProfile(role.profile, role.deliver, state.session, self.region_of(role), command)
+        command, refusal = None, None
+        if role.deliver == "process":
+            try:
+                command = self.command_of(role)
+            except Unfit as unfit:
+                refusal = Refusal(role.profile, unfit.reason, unfit.advice)
+        return KeptProfile(role.profile, role.deliver, state.session, self.region_of(role), command, refusal)
 
     def _record(self, result: WriteResult) -> None:
         if self.error is not None:

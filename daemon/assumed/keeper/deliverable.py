@@ -1,0 +1,35 @@
+"""The roles that cannot be delivered as the configuration says, found before anything is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assumed.config import Config, role_problems
+from assumed.core.command import process_command
+from assumed.core.errors import ConfigError
+from assumed.core.model import Role
+from assumed.core.ownership import Unfit
+from assumed.edge.process_command import credential_process_argv
+from assumed.paths import state_dir
+
+
+def command_of(directory: Path, profile: str) -> str:
+    """The `credential_process` line of a profile whose session lies in the state directory. Raises Unfit."""
+    return process_command(credential_process_argv(directory, profile))
+
+
+def check_deliverable(config: Config) -> Config:
+    """`config`. Raises ConfigError, with file, line and key, for enabled roles whose profile could not be written."""
+    directory = state_dir(config.credentials_file)
+
+    def problem(role: Role) -> str:
+        if role.deliver == "process" and role.enabled:
+            try:
+                command_of(directory, role.profile)
+            except Unfit as unfit:
+                return f'is "process", but {unfit.reason}. {unfit.advice}'
+        return ""
+
+    if problems := role_problems(config, "deliver", problem):
+        raise ConfigError(problems)
+    return config
