@@ -30,6 +30,8 @@ from assumed.paths import aws_config_file, passed_credentials
 from . import facts, status
 from .awsfiles import AwsFiles
 from .book import Book
+from .config_file import ConfigFile
+from .config_lines import ConfigLines
 from .deliverable import check_deliverable, command_of
 from .delivery import Delivery
 from .desk import Desk
@@ -53,6 +55,7 @@ class Assembly:
     watcher: Watcher
     sources: Sources
     file: CredentialsFile
+    config_file: ConfigFile
     store: Store
     news: News
     tally: Tally
@@ -77,9 +80,9 @@ def assemble(
     tally = Tally()
     news.listeners.append(tally.hear)
     file = CredentialsFile(config.credentials_file, directory)
-    aws_config = aws_config_file(os.environ)
-    place = {"config": config.path, "credentials_file": config.credentials_file, "aws_config": aws_config}
-    files = AwsFiles(config.credentials_file, aws_config, os.environ, inherited)
+    aws_config = ConfigFile(aws_config_file(os.environ), config.credentials_file, directory)
+    place = {"config": config.path, "credentials_file": config.credentials_file, "aws_config": aws_config.path}
+    files = AwsFiles(config.credentials_file, aws_config.path, os.environ, inherited)
     delivery = Delivery(
         file,
         config.config_id,
@@ -87,6 +90,7 @@ def assemble(
         lambda role: command_of(directory, role.profile),
         news.say,
         lambda: clock.now().wall,
+        ConfigLines(aws_config, config.config_id, news.say),
     )
     parse = parser_of(config.path)
     watch = ConfigWatch(config, read, lambda text: check_deliverable(parse(text)))
@@ -156,7 +160,7 @@ def assemble(
     )
     desk = Desk(watch, files, delivery, Book(machine_id()), ports, inbox)
     keeper = Keeper(desk, heartbeat(notify.watchdog_seconds()))
-    assembled = Assembly(keeper, timetable, watcher, sources, file, store, news, tally, textfile)
+    assembled = Assembly(keeper, timetable, watcher, sources, file, aws_config, store, news, tally, textfile)
     news.listeners.append(assembled.recent.hear)
     return assembled
 
@@ -279,5 +283,6 @@ def _known(desk: Desk, role: Role, now: Instant) -> status.Known:
         waits="" if decision.reason == "scheduled" else decision.message,
         refusal=desk.delivery.refused.get(profile),
         overwritten_by=desk.delivery.overwritten_by.get(profile, ""),
+        notice=desk.delivery.lines.notices.get(profile) if desk.delivery.lines else None,
         identity=identity,
     )

@@ -115,6 +115,8 @@ def _sweep(assembly: Assembly) -> int:
     swept = assembly.store.sweep()
     with contextlib.suppress(FileRefused):
         swept += assembly.file.sweep()
+    with contextlib.suppress(FileRefused):
+        swept += assembly.config_file.sweep()
     return swept
 
 
