@@ -17,7 +17,7 @@ ROOMS = ["core", "paths", "files", "config", "edge", "keeper", "demo", "cli"]
 # What the core may use: pure parts of the standard library. No clock, no randomness, no files, no logging.
 PURE = {
     *("__future__", "bisect", "codecs", "collections", "configparser", "dataclasses", "datetime", "enum", "functools"),
-    *("hashlib", "itertools", "json", "math", "re", "string", "typing", "unicodedata"),
+    *("hashlib", "itertools", "json", "math", "re", "shlex", "string", "typing", "unicodedata"),
 }
 IMPURE = re.compile(r"\.now\(|\.utcnow\(|\.today\(|(?<![\w.])open\(|(?<![\w.])print\(")
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

@@ -99,7 +99,7 @@ def default_credentials_file(environ: Mapping[str, str]) -> Path:
 def aws_config_file(environ: Mapping[str, str]) -> Path:
     """Where the SDKs look for their configuration; /dev/null is an empty one. Raises PathError.
 
-    It is only read, so without `$HOME` the account's home will do, as it does for botocore.
+    Without `$HOME` the account's home will do, as it does for botocore.
     """
     if not environ.get("HOME"):
         environ = {**environ, "HOME": os.path.expanduser(f"~{_account_name(os.getuid())}")}  # noqa: PTH111

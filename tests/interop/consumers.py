@@ -28,9 +28,12 @@ def boto3() -> list[str]:
     return [sys.executable, str(CLIENTS / "python" / "boto3_list.py")]
 
 
-def other_python(name: str) -> list[str]:
-    """A library of Python in an environment of its own: s3fs pins another botocore than ours."""
-    with _sources("python") as here:
+def other_python(name: str, environment: str = "python") -> list[str]:
+    """A library of Python in an environment of its own: s3fs pins another botocore than ours.
+
+    `cpp`: the last releases whose AWS C++ SDK looks for `credential_process` in the config file alone.
+    """
+    with _sources(environment) as here:
         python = here / "venv" / "bin" / "python"
         if not (here / "fetched").exists():
             _fetch(here, sys.executable, "-m", "venv", "venv")
@@ -96,6 +99,8 @@ LISTING: dict[str, Callable[[], list[str]]] = {
     "boto3": boto3,
     **{name: partial(other_python, name) for name in ("s3fs", "pyarrow", "polars", "deltalake")},
     **{name: partial(more, name) for name in MORE},
+    "pyarrow21": partial(other_python, "pyarrow", "cpp"),
+    "duckdb": partial(other_python, "duckdb", "cpp"),
     "js": js,
     "go": go,
     "java": java,

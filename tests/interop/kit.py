@@ -43,10 +43,11 @@ class World:
 
 
 @contextlib.contextmanager
-def world(path: Path, session_seconds: int | None, objects: int = 0) -> Iterator[World]:
+def world(path: Path, session_seconds: int | None, objects: int = 0, older: bool = False) -> Iterator[World]:
     """A running daemon, in an AWS whose sessions live for `session_seconds` (None: 900 s, the shortest of STS's).
 
-    `objects` is how many small objects lie in the bucket under `many/`.
+    `objects` is how many small objects lie in the bucket under `many/`. `older`: both AWS files have a section of the
+    profile `process` already.
     """
     with Moto() as moto, Front(moto.url, session_seconds) as front:
         facts = set_up(front.url)
@@ -56,6 +57,8 @@ def world(path: Path, session_seconds: int | None, objects: int = 0) -> Iterator
         moto.enforce_iam()
         home = Home(path)
         home.add_source(facts.natan.access_key_id, facts.natan.secret_access_key)
+        if older:
+            write_older_sections(home)
         home.configure(
             role("process", facts.reports_role, deliver="process"),
             role("exec", facts.my_role, external_id=facts.external_id),
@@ -64,6 +67,15 @@ def world(path: Path, session_seconds: int | None, objects: int = 0) -> Iterator
         with Daemon(home, AWS_ENDPOINT_URL=front.url) as daemon:
             daemon.wait_until_fresh(*WAYS)
             yield World(front, facts, home, daemon)
+
+
+def write_older_sections(home: Home) -> None:
+    """Another tool's session in the credentials file; settings and a line of an older installation in the other."""
+    with home.credentials.open("a") as file:
+        file.write("[process]\naws_access_key_id = ASIAOLD\naws_secret_access_key = s\naws_session_token = t\n")
+        file.write("aws_security_token = t\nexpiration = 2026-01-01 00:00:00\n")
+    line = f"credential_process = /old/python -I -S /old/credential_process.py --state {home.state} process"
+    home.aws_config.write_text(f"[profile process]\nregion = us-west-2\noutput = json\n{line}\n")
 
 
 @dataclass

@@ -74,6 +74,32 @@ def test_an_sdk_goes_on_over_three_lifetimes(path: Path, sdk: str, way: str, rec
 @pytest.mark.slow
 @pytest.mark.interop
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("sdk", [sdk for sdk in consumers.LISTING if sdk not in consumers.KNOW_NO_PROFILES])
+def test_older_sections_of_that_name_do_not_keep_an_sdk_from_the_profile(path: Path, sdk: str, record: Record) -> None:
+    """Another tool's keys in the credentials file; settings and an older line of ours in the config file."""
+    with world(path, SESSION_SECONDS, older=True) as aws:
+        with lists(aws, sdk, "process") as job:
+            job.goes_on_for(LIFETIMES * SESSION_SECONDS)
+        must_have_worked(job, f"{sdk}.older", record)
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("sdk", [sdk for sdk in consumers.LISTING if sdk not in consumers.KNOW_NO_PROFILES])
+def test_a_home_with_letters_quotes_and_spaces_is_read_alike_by_every_sdk(path: Path, sdk: str, record: Record) -> None:
+    """What stands in double quotes in the credential_process line."""
+    home = path / "José O'Brien (R&D) 50%"
+    home.mkdir(mode=0o700)
+    with world(home, SESSION_SECONDS) as aws:
+        with lists(aws, sdk, "process") as job:
+            job.goes_on_for(SESSION_SECONDS)
+        must_have_worked(job, f"{sdk}.quoted", record, keys=2)
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("sdk", "way"), PAIRS)
 def test_an_sdk_does_not_notice_that_the_daemon_is_killed(path: Path, sdk: str, way: str, record: Record) -> None:
     """kill -9 in the middle, more than a lifetime without it, and a restart."""

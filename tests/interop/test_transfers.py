@@ -28,8 +28,10 @@ def aws_s3_sync(at: World, way: str, aws: str = str(Path(sys.executable).parent 
 
     The limit is a setting of the profile, which `exec` passes on.
     """
-    with at.home.aws_config.open("a") as file:
-        file.write(f"[profile {way}]\ns3 =\n  max_concurrent_requests = 2\n  max_bandwidth = 2MB/s\n")
+    config = at.home.aws_config
+    header, text = f"[profile {way}]\n", config.read_text() if config.exists() else ""
+    settings = "s3 =\n  max_concurrent_requests = 2\n  max_bandwidth = 2MB/s\n"
+    config.write_text(text.replace(header, header + settings) if header in text else text + header + settings)
     return [aws, "s3", "sync", "--no-progress", f"s3://{at.facts.bucket}/many", "copied"]
 
 
@@ -59,13 +61,15 @@ TOOLS: dict[str, Callable[[World, str], list[str]]] = {
 @pytest.mark.slow
 @pytest.mark.interop
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "older"), [(way, older) for way in WAYS for older in (False, True) if way == "process" or not older]
+)
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_transfer_outlives_its_sessions(
-    tmp_path_factory: pytest.TempPathFactory, tool: str, way: str, record: Record
+    tmp_path_factory: pytest.TempPathFactory, tool: str, way: str, older: bool, record: Record
 ) -> None:
-    """Every object arrives, and no request bore an expired key."""
-    with world(tmp_path_factory.mktemp("h"), SESSION_SECONDS, objects=OBJECTS) as aws:
+    """Every object arrives, and no request bore an expired key. `older`: see `world`."""
+    with world(tmp_path_factory.mktemp("h"), SESSION_SECONDS, objects=OBJECTS, older=older) as aws:
         with Job(aws, way, TOOLS[tool](aws, way)) as job:
             job.ends_within(WITHIN)
         must_have_worked(job, tool, record)

@@ -50,8 +50,10 @@ def check(config_path: Path | None, as_json: bool) -> int:
       assumed check
       assumed check --config ./config.toml --json
     """
+    from assumed.keeper.deliverable import check_deliverable, config_lines
+
     try:
-        config = configuration(config_path)
+        config = check_deliverable(configuration(config_path))
     except ConfigError as error:
         if not as_json:
             raise
@@ -63,7 +65,8 @@ def check(config_path: Path | None, as_json: bool) -> int:
 
     (status, unanswered), installed = _status(config), services(config.path)
     passed = any(service.passed_keys for _, service in installed)
-    findings = [*inspect(config, os.environ, passed_keys=passed), *_endpoints(config), *_clock(status)]
+    findings = [*inspect(config, os.environ, passed_keys=passed), *config_lines(config, os.environ)]
+    findings += [*_endpoints(config), *_clock(status)]
     findings += unanswered
     findings += [*asleep(installed), *about(installed, config, status)]
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .diff import Changes, diff
-from .load import load, missing_sources
+from .load import load, missing_sources, role_problems
 from .model import Config, Hooks, HostFacts
 from .places import SMALLEST_USEFUL, find, host_facts, read, session_name
 
@@ -19,5 +19,6 @@ __all__ = [
     "load",
     "missing_sources",
     "read",
+    "role_problems",
     "session_name",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from assumed.core.model import Role
+from assumed.core.ownership import OWNER_KEY
 
 from .model import Config
 from .report import listed, nearest, show
@@ -56,7 +57,7 @@ def claims(config: Config, aws_config: Profiles, name: str) -> Iterator[Finding]
                 f"{name} has {key} for it, so SDKs {preferred[key]} and do not read what is kept here",
                 f"take {key} out of that profile in {name}, {_OTHER_NAME}",
             )
-        elif role.deliver == "keys" and "credential_process" in section:
+        elif role.deliver == "keys" and "credential_process" in section and OWNER_KEY not in section:
             yield Finding(
                 "warning",
                 role.profile,

@@ -233,8 +233,8 @@ ROLE_KEYS: tuple[Key, ...] = (
         "string",
         '"keys"',
         "keys",
-        "keys writes the session into the profile; process writes a credential_process line, through which SDKs "
-        "renew inside jobs that run longer than a session.",
+        "keys writes the session into the profile; process writes a credential_process line into both AWS "
+        "files, through which SDKs renew inside jobs that run longer than a session.",
         choices=("keys", "process"),
     ),
     Key(

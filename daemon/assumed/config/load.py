@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -202,6 +202,17 @@ def _role(values: Table, host: HostFacts) -> Role:
     for name in ("policy_arns", "transitive_tag_keys"):
         values[name] = tuple(values.get(name, ()))
     return Role(**values)
+
+
+def role_problems(config: Config, key: str, problem: Callable[[Role], str]) -> list[str]:
+    """A line for each role for which `problem` returns a sentence, with the file, the line and `key` before it."""
+    found = [(index, sentence) for index, role in enumerate(config.roles) if (sentence := problem(role))]
+    if not found:
+        return []
+    report = Report(config.path, config.text, parse(config.text, config.path))
+    for index, sentence in found:
+        report.add(("roles", index, key), sentence)
+    return report.problems()
 
 
 def missing_sources(config: Config, known_profiles: set[str]) -> list[str]:

@@ -55,6 +55,7 @@ CREDENTIALS = frozenset(
         *("aws_credential_expiration", "credential_process", "credential_source", "role_arn", "source_profile"),
         *("role_session_name", "external_id", "mfa_serial", "duration_seconds", "web_identity_token_file"),
         *("sso_session", "sso_account_id", "sso_role_name", "sso_start_url", "sso_region", "login_session"),
+        "x_assumed",
     }
 )
 """Keys of a profile that say where credentials come from. Everything else (region, s3, retries) is kept."""
@@ -114,6 +115,8 @@ def configuration(section: Section, profile: str) -> str:
     """An AWS config file whose default profile has the settings of `profile` (or of the outer default), and no
     credentials."""
     own = section("default") if profile == "default" else section(f"profile {profile}")
+    if own is not None and own.keys() == {"credential_process", "x_assumed"}:
+        own = None  # one that assumed has made for its credential_process
     values = own if own is not None else section("default") or {}
     lines = ["[default]", *_lines(values)]
     services = values.get("services")

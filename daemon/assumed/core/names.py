@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 
 _NAME = re.compile(r"[A-Za-z0-9_.@/%-]+")
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
@@ -18,6 +19,22 @@ def is_profile_name(name: str) -> bool:
     of defaults, whose keys leak into every profile of botocore's; `__proto__` makes the JavaScript SDK throw.
     """
     return _NAME.fullmatch(name) is not None and name not in ("DEFAULT", "__proto__")
+
+
+def header_of(profile: str) -> str:
+    """What stands in brackets above a profile in the AWS config file."""
+    return profile if profile == "default" else f"profile {profile}"
+
+
+def profile_of(header: str) -> str | None:
+    """The profile that a header of the AWS config file is about, as botocore's `build_profile_map` reads it."""
+    if not header.startswith("profile"):
+        return header if header == "default" else None
+    try:
+        words = shlex.split(header)
+    except ValueError:
+        return None
+    return words[1] if len(words) == 2 and words[0] == "profile" else None
 
 
 def safe_name(profile: str) -> str:

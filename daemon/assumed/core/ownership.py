@@ -56,15 +56,19 @@ class Unfit(Exception):
         self.advice = advice
 
 
-def check_hands_off(section: Section, values: Mapping[str, str], session: Session | None) -> None:
-    """Raises Unfit where a line that we would replace is worth more than ours, or is more than a line."""
-    long = MANAGED_KEYS & section.tails.keys()
+def check_tails(section: Section, managed: frozenset[str]) -> None:
+    """Raises Unfit where a line that we would replace is more than a line."""
+    long = managed & section.tails.keys()
     if long:
         key = min(long, key=lambda key: section.tails[key])
         raise Unfit(
             f"in [{section.name}] the line under {key} is indented, which makes it a part of that key's value",
             "Move its text to the beginning of the line, or delete it",
         )
+
+
+def check_long_term_keys(section: Section, values: Mapping[str, str], session: Session | None) -> None:
+    """Raises Unfit where keys that we would replace are worth more than ours."""
     key_id = values.get("aws_access_key_id", "")
     token = values.get("aws_session_token") or values.get("aws_security_token")
     # AWS marks a long-term key by AKIA, a session's by ASIA; `aws configure` leaves our token beside a new AKIA

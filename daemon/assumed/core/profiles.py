@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .command import process_command
 from .ini import Document, Section, carriage_of, check_columns, decode, scan, section_of
 from .names import is_profile_name
-from .ownership import MANAGED_KEYS, OWNER_KEY, Refusal, Unfit, check_defaults, check_preferred
+from .ownership import OWNER_KEY, Refusal, Unfit, check_defaults, check_preferred
 from .reading import parser_of, read_section, read_sections, values_of
 from .sections import (
+    CREDENTIALS,
     KeptProfile,
+    Kind,
     Released,
     extras_of,
     is_blank,
@@ -33,7 +34,6 @@ __all__ = [
     "Refusal",
     "merge",
     "misread",
-    "process_command",
     "read_section",
     "read_sections",
 ]
@@ -57,6 +57,7 @@ class Merge:
     config_id: str = ""
     settled: Mapping[str, KeptProfile] = field(default_factory=dict, repr=False)
     """Kept profiles of which `text` says what it should."""
+    kind: Kind = CREDENTIALS
 
 
 def merge(
@@ -67,6 +68,7 @@ def merge(
     known: Merge | None = None,
     *,
     held: Collection[str] = (),
+    kind: Kind = CREDENTIALS,
 ) -> Merge:
     """`text` with every kept profile saying what it should. Those of `held` stay as they are, whatever they say.
 
@@ -79,21 +81,25 @@ def merge(
     same = known if known is not None and known.text == text else None
     unchanged = same.settled if same is not None and same.config_id == config_id else {}
     settled: dict[str, KeptProfile] = {}
-    names = {role.profile for role in kept}
-    if len(names) != len(kept) or not all(map(is_profile_name, names - unchanged.keys())):
+    names = {role.section for role in kept}
+    new = (role.profile for role in kept if role.section not in unchanged)
+    if len(names) != len(kept) or not all(map(is_profile_name, new)):
         raise ValueError("kept profiles need valid names, each once")
     document = same.document if same is not None else scan(decode(text))
     check_columns(document)
     before = frozenset(document.sections)
-    surgery = _Surgery(document, config_id)
+    surgery = _Surgery(document, config_id, kind)
     for role in kept:
-        settled[role.profile] = role
-        if unchanged.get(role.profile) == role:
+        if role.refusal is not None:
+            surgery.refused.append(role.refusal)
+            continue
+        settled[role.section] = role
+        if unchanged.get(role.section) == role:
             continue
         try:
             surgery.keep(role)
         except Unfit as unfit:
-            del settled[role.profile]
+            del settled[role.section]
             surgery.refused.append(Refusal(role.profile, unfit.reason, unfit.advice))
     if remove_orphans:
         surgery.remove_all_but(names.union(held))
@@ -109,6 +115,7 @@ def merge(
         meant=surgery.meant,
         config_id=config_id,
         settled=settled,
+        kind=kind,
     )
 
 
@@ -124,7 +131,7 @@ def misread(merged: Merge) -> str | None:
     parser = parser_of(merged.document)
     for profile, meant in merged.meant.items():
         found = values_of(merged.document, profile, parser) or {}
-        if {key: value for key, value in found.items() if key in MANAGED_KEYS or key in meant} != meant:
+        if {key: value for key, value in found.items() if key in merged.kind.managed or key in meant} != meant:
             return profile
     return None
 
@@ -132,9 +139,10 @@ def misread(merged: Merge) -> str | None:
 class _Surgery:
     """One merge under way."""
 
-    def __init__(self, document: Document, config_id: str) -> None:
+    def __init__(self, document: Document, config_id: str, kind: Kind) -> None:
         self.document = document
         self.config_id = config_id
+        self.kind = kind
         self.adopted: list[str] = []
         self.refused: list[Refusal] = []
         self.removed: list[str] = []
@@ -145,7 +153,7 @@ class _Surgery:
 
     def keep(self, role: KeptProfile) -> None:
         """Makes a profile say what it should. Raises Unfit where it must not be touched."""
-        section = self.document.sections.get(role.profile)
+        section = self.document.sections.get(role.section)
         if role.deliver == "keys" and role.session is None:
             if section is not None:
                 self._release(section)
@@ -153,18 +161,18 @@ class _Surgery:
         check_defaults(role.deliver, self.document.defaults)
         carriage = self.document.carriage
         if section is None:
-            text, self.meant[role.profile] = new_text(role, self.config_id, carriage)
+            text, self.meant[role.section] = new_text(role, self.config_id, carriage, self.kind)
             self._added.append(text)
             return
         check_preferred(section)
-        if says_so(section, role, self.config_id):
+        if says_so(section, role, self.config_id, self.kind):
             return
-        changed, meant = rewritten(section, role, self.config_id, carriage)
+        changed, meant = rewritten(section, role, self.config_id, carriage, self.kind)
         if changed is None:
             return
-        self._rewritten[role.profile] = changed
-        self.meant[role.profile] = meant
-        if extras_of(section, self.config_id) is None:
+        self._rewritten[role.section] = changed
+        self.meant[role.section] = meant
+        if extras_of(section, self.config_id, self.kind) is None:
             self.adopted.append(role.profile)
 
     def remove_all_but(self, names: set[str]) -> None:
@@ -177,10 +185,10 @@ class _Surgery:
                     continue  # somebody has put keys of his own under our mark: they are his
 
     def _release(self, section: Section) -> None:
-        extras = extras_of(section, self.config_id)
+        extras = extras_of(section, self.config_id, self.kind)
         if extras is None:
             return
-        self._released[section.name] = released(section, extras)
+        self._released[section.name] = released(section, extras, self.kind)
         self.removed.append(section.name)
         self.meant[section.name] = {}
 

@@ -11,63 +11,102 @@ from functools import lru_cache
 from .edits import Edits
 from .ini import Section
 from .model import Deliver, Session
-from .ownership import MANAGED_KEYS, OWNER_KEY, TOKENS, Unfit, check_adoptable, check_hands_off
+from .names import profile_of
+from .ownership import (
+    MANAGED_KEYS,
+    OWNER_KEY,
+    TOKENS,
+    Refusal,
+    Unfit,
+    check_adoptable,
+    check_long_term_keys,
+    check_tails,
+)
 
 MARK = "# kept by assumed"
 COMMENT = f"{MARK}: these keys are replaced before they expire; other lines of this profile stay as you write them"
 _VALUE = re.compile(r"[!$-:<-~][!-~]*")
 """Printable ASCII without spaces, and no quote, # or ; at the front: read alike by every SDK."""
-_COMMAND = re.compile(r'["/][ -~]*[!-~]')
+_COMMAND = re.compile(r'["/][^\x00-\x1f\x7f\ud800-\udfff]*[!-~]')
 _WORDS = re.compile(r"[!-~]+( [!-~]+)*")
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """What is ours in the sections of one of the two AWS files."""
+
+    managed: frozenset[str]
+    comment: str
+
+
+CREDENTIALS = Kind(MANAGED_KEYS, COMMENT)
+CONFIG = Kind(
+    frozenset({"credential_process", OWNER_KEY}),
+    f"{MARK}: for SDKs that look for credential_process in this file alone; other lines of this profile stay",
+)
+
+
+@dataclass(frozen=True, slots=True)
 class KeptProfile:
-    """What a section should say: `session` None takes our keys out, `command` is for `deliver = "process"`."""
+    """What a section should say: `session` None takes our keys out, `command` is for `deliver = "process"`.
+
+    `refusal`: why it cannot be written at all; the section then stays as it is. `header`: what stands in brackets,
+    where that is not the profile's name.
+    """
 
     profile: str
     deliver: Deliver
     session: Session | None
     region: str | None = None
     command: str | None = field(default=None, repr=False)
+    refusal: Refusal | None = None
+    header: str = ""
+
+    @property
+    def section(self) -> str:
+        """What stands in brackets."""
+        return self.header or self.profile
 
 
 Extras = Sequence[str]
 """The owner's words behind profile and configuration: `region`, `header` (see OWNER_KEY)."""
 
 
-def extras_of(section: Section, config_id: str) -> Extras | None:
+def extras_of(section: Section, config_id: str, kind: Kind = CREDENTIALS) -> Extras | None:
     """What else in the section is ours or is not; None when the section itself is not ours."""
+    owner = profile_of(section.name) if kind is CONFIG else section.name
     words = section.values().get(OWNER_KEY, "").split()
-    return words[2:] if words[:2] == [section.name, config_id] else None
+    return words[2:] if words[:2] == [owner, config_id] else None
 
 
-def new_text(role: KeptProfile, config_id: str, carriage: str) -> tuple[str, dict[str, str]]:
+def new_text(role: KeptProfile, config_id: str, carriage: str, kind: Kind = CREDENTIALS) -> tuple[str, dict[str, str]]:
     """A section's text, with the one empty line behind it, and what a reader must find. Raises Unfit."""
     wanted = _signed(wanted_of(role), role, config_id, _region(role))
     _check_values(wanted)
-    lines = [f"[{role.profile}]", COMMENT, *_lines(wanted), ""]
+    lines = [f"[{role.section}]", kind.comment, *_lines(wanted), ""]
     return "\n".join(line + carriage for line in lines), wanted
 
 
-def says_so(section: Section, role: KeptProfile, config_id: str) -> bool:
+def says_so(section: Section, role: KeptProfile, config_id: str, kind: Kind = CREDENTIALS) -> bool:
     """Whether the section is word for word what we would write anew: the short way, for nearly all of them."""
     wanted = _signed(wanted_of(role), role, config_id, _region(role))
-    expected = "\n".join([f"[{role.profile}]", COMMENT, *_lines(wanted)])
+    expected = "\n".join([f"[{role.section}]", kind.comment, *_lines(wanted)])
     return section.text.startswith(expected) and section.text[len(expected) :].strip() == ""
 
 
-def rewritten(section: Section, role: KeptProfile, config_id: str, carriage: str) -> tuple[str | None, dict[str, str]]:
+def rewritten(
+    section: Section, role: KeptProfile, config_id: str, carriage: str, kind: Kind = CREDENTIALS
+) -> tuple[str | None, dict[str, str]]:
     """The text of an owned or an adopted section that says what is wanted; None when it does already.
 
     Each line is replaced where it stands; new ones go where the others are. Raises Unfit.
     """
     values = section.values()
-    check_hands_off(section, values, role.session)
-    extras = extras_of(section, config_id)
-    if extras is None:
+    _check_hands_off(section, role.session, kind)
+    extras = extras_of(section, config_id, kind)
+    if extras is None and kind is CREDENTIALS:
         check_adoptable(section, values)
-    ours = _ours(section, extras)
+    ours = _ours(section, extras, kind)
     words: list[str] = []
     if role.region and ("region" in ours or "region" not in section.keys):
         words.append("region")
@@ -86,9 +125,9 @@ def rewritten(section: Section, role: KeptProfile, config_id: str, carriage: str
     first, behind, beside = _place(section, ours)
     marks = _marks(lines)
     if not marks:
-        edits.insert(first - 1, [COMMENT])
+        edits.insert(first - 1, [kind.comment])
     for number in marks[:1]:
-        edits.replace(number, COMMENT)
+        edits.replace(number, kind.comment)
     for number in marks[1:]:
         edits.delete(number)
     # as deep as the line beside it: deeper would make it part of that line's value, less would swallow the next
@@ -109,14 +148,14 @@ class Released:
     """The empty line that came with the section went from behind it; if not, it may be in front."""
 
 
-def released(section: Section, extras: Extras) -> Released:
+def released(section: Section, extras: Extras, kind: Kind = CREDENTIALS) -> Released:
     """A section of ours without our lines, and without its header when no key is left in it. Raises Unfit.
 
     An empty section is worse than none: SDKs would go on to the instance's role.
     """
-    check_hands_off(section, section.values(), None)
+    _check_hands_off(section, None, kind)
     lines = section.text.split("\n")
-    ours = _ours(section, extras)
+    ours = _ours(section, extras, kind)
     edits = Edits(lines, "")
     numbers = [*ours.values(), *_marks(lines)]
     for number in numbers:
@@ -134,6 +173,12 @@ def released(section: Section, extras: Extras) -> Released:
 def is_blank(line: str) -> bool:
     """Whether there is nothing in the line at all."""
     return line in ("", "\r")
+
+
+def _check_hands_off(section: Section, session: Session | None, kind: Kind) -> None:
+    check_tails(section, kind.managed)
+    if kind is CREDENTIALS:
+        check_long_term_keys(section, section.values(), session)
 
 
 def _region(role: KeptProfile) -> list[str]:
@@ -196,12 +241,12 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _ours(section: Section, extras: Extras | None) -> dict[str, int]:
+def _ours(section: Section, extras: Extras | None, kind: Kind) -> dict[str, int]:
     """The keys, and their lines, that we replace or take out."""
     more = {"region"} & set(extras or ())
     if extras is None and not section.keys.keys().isdisjoint(TOKENS):
         more = {"aws_account_id"}  # of the session that was there: botocore picks endpoints by it
-    return {key: number for key, number in section.keys.items() if key in MANAGED_KEYS or key in more}
+    return {key: number for key, number in section.keys.items() if key in kind.managed or key in more}
 
 
 def _place(section: Section, ours: Mapping[str, int]) -> tuple[int, int, int]:

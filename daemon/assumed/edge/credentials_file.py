@@ -50,6 +50,10 @@ class CredentialsFile:
     Belongs to one thread; `standing` alone may be called from others.
     """
 
+    _widest = 0o700
+    """What is kept of the mode of a file that is there."""
+    _may_be_empty = False
+
     def __init__(self, path: Path, state_dir: Path, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """`path` may be a symbolic link, and need not exist; `state_dir` holds the write lock."""
         self.path = path
@@ -141,7 +145,7 @@ class CredentialsFile:
                 result = self._try(
                     self.real_path,
                     kept,
-                    lambda text: merge(text, kept, config_id, remove_orphans, self._known, held=held),
+                    lambda text: self._merge(text, kept, config_id, remove_orphans, held),
                     rounds,
                 )
                 if result is not None:
@@ -159,11 +163,11 @@ class CredentialsFile:
         with explained("write", real), contextlib.ExitStack() as stack:
             make_missing_dirs(real.parent)
             dir_fd = stack.enter_context(directory(real.parent))
-            _check_directory(dir_fd, real.parent)
+            check_directory(dir_fd, real.parent)
             standing = take(dir_fd, real)
             now = self._monotonic()
             edits = self._replaced.edits(dir_fd, real, now)
-            mixed = with_edits(standing.text if standing else b"", edits, frozenset(one.profile for one in kept))
+            mixed = with_edits(standing.text if standing else b"", edits, frozenset(one.section for one in kept))
             merged = self._settled(standing, mixed, lambda: merged_into(mixed.text))
             if mixed.broken:
                 self._aside += self._replaced.give_up(mixed.broken, dir_fd, real)
@@ -174,7 +178,7 @@ class CredentialsFile:
                 self._replaced.merged(edits, mixed, dir_fd, now)
                 return self._result([*rounds, merged], bool(rounds), before)
             temp = stack.enter_context(Temp(dir_fd, real.name))
-            temp.write(merged.text, mode=stat.S_IMODE(standing.status.st_mode) & 0o700 if standing else 0o600)
+            temp.write(merged.text, mode=stat.S_IMODE(standing.status.st_mode) & self._widest if standing else 0o600)
             if temp.read_back() != merged.text:
                 raise FileRefused(f"{real}: the disk did not give back what was written", "Check the disk")
             if profile := misread(merged):
@@ -200,6 +204,11 @@ class CredentialsFile:
                         return None
             return self._result(rounds, True, after, published.durable)
 
+    def _merge(
+        self, text: bytes, kept: Sequence[KeptProfile], config_id: str, remove_orphans: bool, held: Collection[str]
+    ) -> Merge:
+        return merge(text, kept, config_id, remove_orphans, self._known, held=held)
+
     def _result(
         self, rounds: Sequence[Merge], written: bool, signature: Signature | None, durable: bool = True
     ) -> WriteResult:
@@ -224,7 +233,7 @@ class CredentialsFile:
         except FileRefused as refusal:
             refused = refusal
             missing |= expected | {""} if expected else expected
-        if self._seen is None and standing is not None and not standing.text:
+        if self._seen is None and standing is not None and not standing.text and not self._may_be_empty:
             missing |= {""}
         self._wait_for(missing)
         if refused is not None:
@@ -261,7 +270,8 @@ class CredentialsFile:
             close(fd)
 
 
-def _check_directory(dir_fd: int, path: Path) -> None:
+def check_directory(dir_fd: int, path: Path) -> None:
+    """Raises FileRefused where others could put in another file."""
     refuse_as_root(path)
     found = os.fstat(dir_fd)
     if found.st_uid != os.geteuid():

@@ -16,4 +16,6 @@ def credential_process_argv(state_dir: Path, profile: str) -> list[str]:
     """
     script = Path(__file__).resolve().parent.parent / "cli" / "credential_process.py"
     interpreter = os.path.abspath(sys.executable)  # noqa: PTH100 (Path.absolute keeps `..`)
-    return [interpreter, "-I", "-S", str(script), "--state", os.path.abspath(state_dir), profile]  # noqa: PTH100
+    argv = [interpreter, "-I", "-S", str(script), "--state", os.path.abspath(state_dir), profile]  # noqa: PTH100
+    # The AWS files are UTF-8, whatever the locale in which we have read these names.
+    return [os.fsencode(word).decode(errors="surrogateescape") for word in argv]

@@ -23,6 +23,7 @@ from assumed.config.variables import Asked, asked
 from assumed.core.errors import FileRefused
 from assumed.core.ini import Document, decode, scan
 from assumed.core.model import Instant, Role, Session
+from assumed.core.names import profile_of
 from assumed.core.profiles import KeptProfile, merge
 from assumed.files.state import is_left_behind, trouble
 from assumed.paths import PathError, aws_config_file, default_credentials_file, exists, is_link, real_path, state_dir
@@ -102,7 +103,7 @@ def _aws_config(environ: Mapping[str, str], broken: list[Finding]) -> Profiles:
     document = _scan(path, _read(path, broken), broken)
     if document is None:
         return {}
-    named = ((_config_name(section), section) for section in document.sections)
+    named = ((profile_of(section), section) for section in document.sections)
     return {name: document.sections[section].values() for name, section in named if name is not None}
 
 
@@ -137,17 +138,6 @@ def _scan(path: Path, data: bytes, broken: list[Finding]) -> Document | None:
     except FileRefused as refused:
         broken.append(Finding("error", str(path), refused.message, refused.advice))
         return None
-
-
-def _config_name(section: str) -> str | None:
-    """The profile that a section of the AWS configuration file is about, as botocore's `build_profile_map` tells."""
-    if section == "default":
-        return section
-    try:
-        words = shlex.split(section)
-    except ValueError:
-        return None
-    return words[1] if len(words) == 2 and words[0] == "profile" else None
 
 
 def _credentials_file(path: Path, real: Path) -> Iterator[Finding]:

@@ -13,7 +13,6 @@ import structlog
 
 from assumed import __version__, redact
 from assumed.config import Config, read
-from assumed.core.command import process_command
 from assumed.core.errors import FileRefused
 from assumed.core.model import Instant, Role
 from assumed.core.source import ENDPOINT_VARIABLES
@@ -24,7 +23,6 @@ from assumed.edge.clock import SystemClock, machine_id
 from assumed.edge.control import Answer as Reply
 from assumed.edge.control import Request
 from assumed.edge.credentials_file import CredentialsFile
-from assumed.edge.process_command import credential_process_argv
 from assumed.edge.scheduler import Timetable, background
 from assumed.edge.store import Store
 from assumed.edge.watcher import Watcher
@@ -33,6 +31,9 @@ from assumed.paths import aws_config_file, passed_credentials
 from . import facts, status
 from .awsfiles import AwsFiles
 from .book import Book
+from .config_file import ConfigFile
+from .config_lines import ConfigLines
+from .deliverable import check_deliverable, command_of
 from .delivery import Delivery
 from .desk import Desk
 from .keeper import BEAT, Keeper
@@ -55,6 +56,7 @@ class Assembly:
     watcher: Watcher
     sources: Sources
     file: CredentialsFile
+    config_file: ConfigFile
     store: Store
     news: News
     tally: Tally
@@ -79,18 +81,20 @@ def assemble(
     tally = Tally()
     news.listeners.append(tally.hear)
     file = CredentialsFile(config.credentials_file, directory)
-    aws_config = aws_config_file(os.environ)
-    place = {"config": config.path, "credentials_file": config.credentials_file, "aws_config": aws_config}
-    files = AwsFiles(config.credentials_file, aws_config, os.environ, inherited)
+    aws_config = ConfigFile(aws_config_file(os.environ), config.credentials_file, directory)
+    place = {"config": config.path, "credentials_file": config.credentials_file, "aws_config": aws_config.path}
+    files = AwsFiles(config.credentials_file, aws_config.path, os.environ, inherited)
     delivery = Delivery(
         file,
         config.config_id,
         files.region_of,
-        lambda role: process_command(credential_process_argv(directory, role.profile)),
+        lambda role: command_of(directory, role.profile),
         news.say,
         lambda: clock.now().wall,
+        ConfigLines(aws_config, config.config_id, news.say),
     )
-    watch = ConfigWatch(config, read, parser_of(config.path))
+    parse = parser_of(config.path)
+    watch = ConfigWatch(config, read, lambda text: check_deliverable(parse(text)))
     absolute = {name: os.path.abspath(path) for name, path in place.items()}  # noqa: PTH100
     endpoints = {name: os.environ.get(name, "") for name in ENDPOINT_VARIABLES}
     store = Store(directory, absolute | endpoints, lambda: watch.checked)
@@ -158,7 +162,7 @@ def assemble(
     )
     desk = Desk(watch, files, delivery, Book(machine_id()), ports, inbox)
     keeper = Keeper(desk, heartbeat(notify.watchdog_seconds()))
-    assembled = Assembly(keeper, timetable, watcher, sources, file, store, news, tally, textfile)
+    assembled = Assembly(keeper, timetable, watcher, sources, file, aws_config, store, news, tally, textfile)
     news.listeners.append(assembled.recent.hear)
     return assembled
 
@@ -281,5 +285,6 @@ def _known(desk: Desk, role: Role, now: Instant) -> status.Known:
         waits="" if decision.reason == "scheduled" else decision.message,
         refusal=desk.delivery.refused.get(profile),
         overwritten_by=desk.delivery.overwritten_by.get(profile, ""),
+        notice=desk.delivery.lines.notices.get(profile) if desk.delivery.lines else None,
         identity=identity,
     )

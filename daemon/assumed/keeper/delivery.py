@@ -11,11 +11,13 @@ from typing import Protocol
 from assumed.core.conflicts import Conflict, after_overwriting, life_left
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.model import Instant, Role, Session
-from assumed.core.ownership import Refusal
+from assumed.core.ownership import Refusal, Unfit
 from assumed.core.plan import RoleState
-from assumed.core.profiles import KeptProfile
+from assumed.core.profiles import KeptProfile, merge
 from assumed.core.reading import read_sections
 from assumed.edge.credentials_file import WriteResult
+
+from .config_lines import ConfigLines
 
 RETRY = 5.0
 """Seconds until a file that was refused is tried again: a person is mending it, or another program is."""
@@ -58,6 +60,8 @@ class Delivery:
     command_of: Callable[[Role], str]
     say: Callable[..., None]
     wall: Callable[[], float]
+    lines: ConfigLines | None = None
+    """The AWS config file's part."""
     error: FileRefused | None = None
     written_at: float | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
@@ -98,6 +102,8 @@ class Delivery:
         all_kept = [self._kept(role, states[role.profile]) for role in roles]
         held = set() if last else {one.profile for one in all_kept if self._is_held(one, began)}
         kept = [one for one in all_kept if one.profile not in held]
+        if self.lines is not None:
+            self.lines.add(all_kept, lambda: self._would_refuse(all_kept), began)
         try:
             result = self.file.write(kept, self.config_id, self.orphans, held)
         except FileUnsettled as unsettled:
@@ -115,12 +121,28 @@ class Delivery:
         self._cost = self._ended - began
         self._record(result)
         self._note_delivered(kept, held)
-        self.due_at = min((at for c in self._conflicts.values() if (at := c.put_back_at) is not None), default=None)
+        times = [conflict.put_back_at for conflict in self._conflicts.values()]
+        if self.lines is not None:
+            written = [one for one in all_kept if one.command is not None or one.profile not in held]
+            self.lines.settle(written, self.refused, self.orphans, self._ended)
+            times.append(self.lines.due_at)
+        self.due_at = min((at for at in times if at is not None), default=None)
         return True
 
+    def _would_refuse(self, kept: list[KeptProfile]) -> tuple[Refusal, ...]:
+        try:
+            return merge(self.file.read(), kept, self.config_id, remove_orphans=False).refused
+        except FileRefused:
+            return ()  # the write that follows says it
+
     def _kept(self, role: Role, state: RoleState) -> KeptProfile:
-        command = self.command_of(role) if role.deliver == "process" else None
-        return KeptProfile(role.profile, role.deliver, state.session, self.region_of(role), command)
+        command, refusal = None, None
+        if role.deliver == "process":
+            try:
+                command = self.command_of(role)
+            except Unfit as unfit:
+                refusal = Refusal(role.profile, unfit.reason, unfit.advice)
+        return KeptProfile(role.profile, role.deliver, state.session, self.region_of(role), command, refusal)
 
     def _record(self, result: WriteResult) -> None:
         if self.error is not None:

@@ -21,7 +21,7 @@ from .assembly import Assembly, answer, assemble
 from .messages import Ran, Reload, Stop
 from .once import Progress, one_round
 from .post import Post
-from .start import guard_environment, take_shell_variables, usable_config
+from .start import config_to_keep, guard_environment, take_shell_variables, usable_config
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -34,7 +34,7 @@ def run(config_path: Path | None) -> int:
     close_off()
     inherited = take_shell_variables(os.environ)
     guard_environment(inherited)
-    config, error = usable_config(config_path)
+    config, error = config_to_keep(config_path)
     logs.configure(config.log_level, config.log_format, sys.stderr)
     logs.take_crashes()
     post = Post(config.credentials_file)
@@ -115,6 +115,8 @@ def _sweep(assembly: Assembly) -> int:
     swept = assembly.store.sweep()
     with contextlib.suppress(FileRefused):
         swept += assembly.file.sweep()
+    with contextlib.suppress(FileRefused):
+        swept += assembly.config_file.sweep()
     return swept
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from assumed.config import Config
-from assumed.core.errors import FileUnsettled
+from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.edge.credentials_file import CredentialsFile
+from assumed.edge.store import Store
 from assumed.files.state import remove
-from assumed.paths import state_dir
+from assumed.paths import aws_config_file, state_dir
 
+from .config_file import ConfigFile
 from .post import Post
 
 _TRIES = 5
@@ -40,10 +43,22 @@ def purge(config: Path, credentials_file: Path) -> Purged:
     post = Post(credentials_file)
     try:
         removed = _without_profiles(CredentialsFile(credentials_file, post.directory), owner)
+        place = Path(Store(post.directory).place().get("aws_config") or aws_config_file(os.environ))
+        _without_lines(ConfigFile(place, credentials_file, post.directory), owner)
         left = remove(post.directory)  # as long as the lock in it is ours
     finally:
         post.leave()
     return Purged(removed, post.directory if existed else None, tuple(left))
+
+
+def _without_lines(file: ConfigFile, owner: str) -> None:
+    """Our lines in the AWS config file go, too. A file without any is not touched, whatever is wrong with it."""
+    try:
+        is_marked = f" {owner}".encode() in file.read()
+    except FileRefused:
+        return
+    if is_marked:
+        _without_profiles(file, owner)
 
 
 def _without_profiles(file: CredentialsFile, owner: str) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from assumed.core.consumer import SHELL_VARIABLES
 from assumed.core.errors import ConfigError
 from assumed.paths import exists, named_credentials_file, state_dir
 
+from .deliverable import check_deliverable
+
 KEY_LOG = "SSLKEYLOGFILE"
 
 
@@ -44,7 +46,27 @@ def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]
     try:
         return parse(read(path)), None
     except ConfigError as error:
-        last_good = state_dir(named_credentials_file(glimpse(path), path, os.environ)) / "config.last-good.toml"
+        last_good = _last_good(named_credentials_file(glimpse(path), path, os.environ))
         if not exists(last_good):
             raise
         return parse(read(last_good)), error
+
+
+def config_to_keep(config_path: Path | None) -> tuple[Config, ConfigError | None]:
+    """The configuration that the daemon starts with: as `usable_config`, but an edit with a role that cannot be
+    delivered waits, too. Without a last good one to go on with, every other role is kept."""
+    config, error = usable_config(config_path)
+    if error is not None:
+        return config, error
+    try:
+        return check_deliverable(config), None
+    except ConfigError as found:
+        error = found
+    try:
+        return check_deliverable(parser_of(config.path)(read(_last_good(config.credentials_file)))), error
+    except ConfigError:
+        return config, None
+
+
+def _last_good(credentials_file: Path) -> Path:
+    return state_dir(credentials_file) / "config.last-good.toml"

@@ -19,6 +19,8 @@ from assumed.edge.credentials_file import CredentialsFile
 from assumed.edge.store import Store, iso
 from assumed.paths import state_dir
 
+from .config_lines import advice_for
+
 Document = dict[str, Any]
 Sections = Mapping[str, Mapping[str, str] | None]
 
@@ -33,6 +35,8 @@ class Known:
     refusal: Refusal | None = None
     overwritten_by: str = ""
     """The program that has overwritten the profile more than once lately."""
+    notice: Refusal | None = None
+    """Why the AWS config file has no line for a role that is delivered by process."""
     identity: str = ""
     """The role's fingerprint as it stands now."""
 
@@ -120,6 +124,7 @@ def role_document(role: Role, stored: Session | None, known: Known, disk: Disk, 
         "failures": known.state.failure.count if known.state.failure else 0,
         "last_error": error,
         "overwritten_by": known.overwritten_by or None,
+        "notice": notice_of(known),
     }
 
 
@@ -155,6 +160,14 @@ def state_of(delivered: bool, left: float | None, known: Known) -> str:
     if left is None or not delivered:
         return "pending"
     return "fresh"
+
+
+def notice_of(known: Known) -> Document | None:
+    """What keeps some clients from the role, while others get it."""
+    if known.notice is None:
+        return None
+    advice = advice_for(known.notice.profile, known.notice.advice)
+    return {"code": "ConfigLineMissing", "message": known.notice.reason, "advice": advice}
 
 
 def last_error(known: Known) -> Document | None:
