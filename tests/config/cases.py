@@ -250,13 +250,14 @@ BAD = [
     bad(
         "a space in the profile",
         f'[[roles]]\nprofile = "my role"\n{ARN}source_profile = "default"\n',
-        '2: roles[0] "my role" key profile: has a space at position 3; allowed are letters A-Z a-z, digits and _.@/%-',
+        '2: roles[0] "my role" key profile: has a space at position 3; allowed are letters A-Z a-z, '
+        "digits and _.@/%:+-",
     ),
     bad(
         "a letter that not every SDK reads in the profile",
         f'[[roles]]\nprofile = "é"\n{ARN}source_profile = "default"\n',
         '2: roles[0] "é" key profile: has the character "é" at position 1; '
-        "allowed are letters A-Z a-z, digits and _.@/%-",
+        "allowed are letters A-Z a-z, digits and _.@/%:+-",
     ),
     bad(
         "the profile DEFAULT",
@@ -592,7 +593,7 @@ BAD = [
         '3: [defaults] key region: is "here", which is no region; write it as in region = "us-west-2"',
         '4: roles[0] "a b": has no source; set source_profile = "default", '
         "or credential_source or web_identity_token_file",
-        '5: roles[0] "a b" key profile: has a space at position 2; allowed are letters A-Z a-z, digits and _.@/%-',
+        '5: roles[0] "a b" key profile: has a space at position 2; allowed are letters A-Z a-z, digits and _.@/%:+-',
         f'6: roles[0] "a b" key role_arn: is "x"; write {ROLE_IS}',
         '7: roles[1] "c": has no source; set source_profile = "default", '
         "or credential_source or web_identity_token_file",

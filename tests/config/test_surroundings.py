@@ -95,7 +95,8 @@ def test_a_name_that_the_aws_configuration_claims_is_found(
     """SDKs prefer what stands there (botocore, tried: role, web identity and SSO before keys)."""
     machine.toml += f'deliver = "{deliver}"\n'
     machine.write(
-        machine.aws / "config", f"[default]\nrole_arn = mine\n[profile kept]\n{section}\n[kept]\nrole_arn=x\n"
+        machine.aws / "config",
+        f"[default]\nrole_arn = mine\nsource_profile = default\n[profile kept]\n{section}\n[kept]\nrole_arn=x\n",
     )
     found = machine.findings()
     assert [(finding.severity, finding.subject) for finding in found] == ([(severity, "kept")] if severity else [])
@@ -128,7 +129,7 @@ def test_the_claims_of_the_default_profile_of_quoted_names_and_of_another_file(m
             "",
             ("error", "is in neither AWS file", "has [profile src], which no SDK reads there"),
         ),
-        ("", "[profile src]\nregion = x\n", ("error", "has no credentials of any kind", "give it some")),
+        ("", "[profile src]\nregion = us-west-2\n", ("error", "has no credentials of any kind", "give it some")),
         ("[src]\naws_access_key_id = AKIAX\n", "", ("error", "has one half of a key pair", "set both")),
         (
             "[src]\naws_access_key_id =\naws_secret_access_key =\n",
@@ -142,9 +143,10 @@ def test_the_claims_of_the_default_profile_of_quoted_names_and_of_another_file(m
             ("warning", "never runs", "keep one of the two"),
         ),
         ("[src]\n" + KEYS, "", None),
-        ("", "[profile src]\nsso_session = s\n", None),
-        ("", "[profile src]\ncredential_process = /x\n", None),
-        ("[src]\n" + KEYS, "[profile src]\nregion = x\n", None),
+        ("", "[profile src]\nsso_session = s\n", ("error", "has no [sso-session s]", "add that section")),
+        ("", "[profile src]\ncredential_process = /x\n", ("error", "/x is not there", "correct the path")),
+        ("", "[profile src]\ncredential_process = /bin/true\n", None),
+        ("[src]\n" + KEYS, "[profile src]\nregion = us-west-2\n", None),
     ],
 )
 def test_a_source_that_cannot_sign_is_found(
@@ -189,7 +191,7 @@ def test_a_web_identity_token_is_there_or_missed(machine: Machine) -> None:
     """A missing and an empty one come to the same: nothing to exchange."""
     token = machine.aws / "token"
     machine.toml = f'{ROLE}web_identity_token_file = "{token}"\n'
-    assert machine.only().message == "is empty or does not exist"
+    assert machine.only().message == "does not exist"
     machine.write(token, "\n")
     assert machine.only().subject == f"web_identity_token_file {token}"
     machine.write(token, SECRET)
@@ -312,7 +314,7 @@ def test_a_file_that_botocore_cannot_read_is_found_once_and_not_taken_for_empty(
 
 def test_a_section_default_in_capitals_leaks(machine: Machine) -> None:
     """configparser's own section of defaults."""
-    machine.write(machine.credentials, f"[DEFAULT]\nregion = x\n[default]\n{KEYS}")
+    machine.write(machine.credentials, f"[DEFAULT]\nregion = us-west-2\n[default]\n{KEYS}")
     assert machine.only() == Finding(
         "warning",
         str(machine.credentials),

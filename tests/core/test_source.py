@@ -104,10 +104,13 @@ def test_links_that_lead_in_a_circle_or_far_away_come_to_an_end(links: list[str]
         ("[profile a]\nrole_arn = r\nmfa_serial = arn:mfa\nsource_profile = b\n", "arn:mfa"),
         ("[profile a]\nsource_profile = b\nrole_arn = r\n[profile b]\nrole_arn = s\nmfa_serial = arn:mfa\n", "arn:mfa"),
         ("[profile a]\nmfa_serial = arn:mfa\n", None),
+        ("[profile a]\nrole_arn = r\nmfa_serial = arn:mfa\nweb_identity_token_file = /t\n", None),
     ],
 )
 def test_a_code_is_asked_for_only_where_a_role_is_assumed(config: str, serial: str | None) -> None:
-    assert source_of("a", config=config).mfa_serial == serial
+    asking = source_of("a", config=config).asking
+
+    assert (asking.serial if asking else None) == serial
 
 
 @pytest.mark.parametrize(

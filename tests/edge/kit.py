@@ -16,7 +16,6 @@ from assumed.edge.aws.sources import Resolved, Sources
 from assumed.edge.aws.sts import Answer, Order, assume
 from assumed.edge.clock import SystemClock
 from assumed.keeper.awsfiles import AwsFiles
-from assumed.paths import aws_config_file
 
 REGION = "us-west-2"
 KEY_OF_NOBODY = "AKIAFAKENOBODY00"
@@ -48,7 +47,6 @@ class Home:
 
     path: Path
     inherited: dict[str, str] = field(default_factory=dict)
-    deadline: float = 20.0
     learned: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -56,14 +54,13 @@ class Home:
         self.config = self.path / ".aws" / "config"
         self.config.parent.mkdir()
         self.answers: queue.SimpleQueue[Resolved] = queue.SimpleQueue()
-        self.files = AwsFiles(self.credentials, aws_config_file({}), {}, self.inherited)
+        self.files = AwsFiles(self.credentials, self.config, {}, self.inherited)
         self.sources = Sources(
             self.credentials,
             self.inherited,
             SystemClock().now,
             self.answers.put,
             learned=lambda source, keys: self.learned.append((source, keys.secret_access_key)),
-            deadline=self.deadline,
         )
 
     def helper(self, name: str, program: str) -> str:

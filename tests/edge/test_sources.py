@@ -188,7 +188,7 @@ SECTIONS: dict[str, tuple[str, FailureKind, str, str]] = {
     "asks for a code": ((f"[profile source]\nrole_arn = {arn('hub')}\nsource_profile = base\n"
                         "mfa_serial = arn:aws:iam::123456789012:mfa/natan\nregion = r\n"
                         f"[profile base]\naws_access_key_id = {SOURCE_KEY}\naws_secret_access_key = x\n"),
-                        FailureKind.NEEDS_LOGIN, "MFARequired", "signs by itself"),
+                        FailureKind.NEEDS_LOGIN, "MFARequired", "as another profile, base-mfa"),
     "leads in a circle": ((f"[profile source]\nrole_arn = {arn('a')}\nsource_profile = b\n"
                           f"[profile b]\nrole_arn = {arn('b')}\nsource_profile = source\n"),
                           FailureKind.SOURCE_DEAD, "InfiniteLoopConfigError", "profile source"),
@@ -370,7 +370,8 @@ def test_clients_are_handed_out_and_forgotten_by_ten_threads_at_once(sts: FakeSt
 @pytest.mark.parametrize("leader", ["stays", "leaves"])
 def test_a_hanging_helper_and_its_children_end_at_the_deadline_which_is_told_once(home: Path, leader: str) -> None:
     """A helper that has left a child behind which still holds its output is waited for just the same."""
-    aws = Home(home, deadline=2)
+    aws = Home(home)
+    impatient = role(helper_timeout_seconds=2)
     pids = home / "pids"
     program = (
         "import os, time\n"
@@ -381,9 +382,9 @@ def test_a_hanging_helper_and_its_children_end_at_the_deadline_which_is_told_onc
     )
     aws.config.write_text(f"[profile source]\ncredential_process = {aws.helper('h', program)}\n")
 
-    failure = aws.refusal(role())
+    failure = aws.refusal(impatient)
 
-    assert failure.code == "SourceTimeout"
+    assert (failure.kind, failure.code) == (FailureKind.NEEDS_LOGIN, "HelperTimeout")
     assert len(pids.read_text().split()) == 2
     for pid in pids.read_text().split():
         eventually(lambda pid=pid: not _alive(int(pid)), 5, saying=f"the end of {pid}")
@@ -412,11 +413,11 @@ def test_without_a_thread_to_be_had_the_source_fails_and_is_asked_again(
 
 
 def test_after_a_deadline_the_source_is_asked_again(home: Path, sts: FakeSts) -> None:
-    aws = Home(home, deadline=0.5)
+    aws = Home(home)
     flag = home / "unlocked"
     program = f"import os, time\nos.path.exists({str(flag)!r}) or time.sleep(600)\nprint({json.dumps(KEYS)!r})"
     aws.config.write_text(f"[profile source]\ncredential_process = {aws.helper('h', program)}\n")
-    assert aws.refusal(role()).code == "SourceTimeout"
+    assert aws.refusal(role(helper_timeout_seconds=0.5)).code == "HelperTimeout"
     flag.touch()
     eventually(lambda: not aws.sources._sources["profile:source"].attempt.running, 5)  # type: ignore[union-attr]
 

@@ -28,7 +28,7 @@ SECRET = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_c
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 SESSIONS = st.builds(
     Session,
-    profile=st.from_regex(r"[A-Za-z0-9_.@/%-]{1,30}", fullmatch=True),
+    profile=st.from_regex(r"[A-Za-z0-9_.@/%:+-]{1,30}", fullmatch=True),
     access_key_id=KEY,
     secret_access_key=SECRET,
     session_token=SECRET,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.configloader import build_profile_map, raw_config_parse
+from botocore.exceptions import ConfigParseError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assumed.core.model import Role
-from assumed.keeper.awsfiles import AwsFiles
+from assumed.keeper.awsfiles import AwsFiles, Sections
 
 KEYS = "[default]\naws_access_key_id = A\naws_secret_access_key = S\n"
 KEPT = "[kept]\naws_access_key_id = ASIA1\naws_session_token = T\n"
@@ -177,3 +182,58 @@ def test_files_that_are_not_there_or_are_none_are_empty(machine: Machine) -> Non
     machine.files.look([role()])
 
     assert not machine.files.sources["profile:default"].exists
+
+
+@pytest.mark.parametrize(
+    "broken", ["[default]\n[default]\n", "x = 1\n", "[defa", "\ufeff[default]\n", "[default]\n\0\n"]
+)
+@pytest.mark.parametrize("which", ["config", "credentials"])
+def test_a_broken_file_is_named_and_changes_no_source(machine: Machine, which: str, broken: str) -> None:
+    machine.config.write_text("[default]\nendpoint_url = http://sts.example\n")
+    machine.files.look([role()])
+    path = machine.path / which
+    good = path.read_text()
+    path.write_text(broken)
+
+    assert machine.files.look([role()]) == set()
+    assert machine.files.broken[path].message.startswith("line ")
+    assert machine.files.endpoints([role()]) == {"profile:default": "http://sts.example"}
+    path.write_text(good)
+    assert machine.files.look([role()]) == set()
+    assert machine.files.broken == {}
+
+
+HEADERS = ["[default]", "[DEFAULT]", "[profile a]", '[profile "a b"]', "[profile a b]", "[profilex c]", " [profile d]"]
+LINES = [
+    *HEADERS,
+    '[sso-session "s"]',
+    "[services l] # x",
+    "[plain]",
+    "x = 1",
+    "y: 2",
+    "sts =",
+    "  endpoint_url = u",
+    "",
+]
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(["\n", "\r\n"])), max_size=12))
+def test_the_config_file_is_read_as_botocore_reads_it(lines: list[tuple[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "config")
+        path.write_bytes("".join(line + end for line, end in lines).encode())
+        found = Sections(path)
+        try:
+            raw = raw_config_parse(str(path), parse_subsections=False)
+            maps = build_profile_map(raw_config_parse(str(path)))
+        except ConfigParseError:
+            assert found.error is not None
+            return
+    assert found.error is None
+    for prefix, kind in (("profile", "profiles"), ("sso-session", "sso_sessions"), ("services", "services")):
+        for name, values in maps[kind].items():
+            if (kind, name) != ("profiles", "default"):
+                assert (found(f"{prefix} {name}") or {}).keys() == values.keys()
+    assert found("profile a b") is None or "a b" in maps["profiles"]
+    assert dict(found("plain") or {}) == raw.get("plain", {})

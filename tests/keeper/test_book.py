@@ -238,3 +238,39 @@ def test_a_failure_that_quotes_a_key_is_kept_without_it() -> None:
     assert told.count("[redacted]") == 3
     assert secret not in told
     assert key not in told
+
+
+def test_a_failure_that_is_forgiven_brings_back_what_was_asked_for() -> None:
+    """A token file that changes during `assumed refresh` forgives what came of it: the request still stands."""
+    made = book(role("a"))
+    fresh(made, "a")
+    made.force("a")
+    made.claim("a", at(1))
+    made.failed("a", error(FailureKind.TRANSIENT), at(1), at(2))
+    assert made.decide("a", at(2)).due_in > 0
+    made.forgive(["a"])
+
+    assert made.decide("a", at(2)).reason == "forced"
+
+
+def test_a_source_that_needs_a_person_is_not_asked_again_until_something_changes() -> None:
+    elsewhere = role("b", region="eu-north-1")
+    made = book(role("a"), elsewhere)
+    made.source_failed(role("a").source(), error(FailureKind.NEEDS_LOGIN), at(1))
+    assert made.due(at(1)) == ["a", "b"]
+    assert all(made.decide(name, at(90_000)).due_in > 90_000 for name in "ab")
+
+    made.force("a")
+    made.claim("a", at(2))
+    made.succeeded(session(profile="a", identity=made.identities["a"], request=made.requests["a"]))
+
+    assert made.decide("b", at(2)).due_in <= 0, "it signs again, in every region"
+
+
+def test_a_chain_whose_source_fails_backs_off_though_its_parent_still_signs() -> None:
+    made = book(role("a"), CHILD)
+    fresh(made, "a")
+    made.source_failed(role("a").source(), error(FailureKind.SOURCE_DEAD), at(1))
+
+    assert made.states["child"].failure is not None
+    assert made.decide("child", at(1)).due_in > 5

@@ -16,7 +16,7 @@ from botocore import exceptions as boto
 
 from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
-from assumed.edge.aws.sources import DEADLINE, FRESH_FOR, Resolved
+from assumed.edge.aws.sources import FRESH_FOR, Resolved
 from assumed.keeper.renewals import Call
 
 from .clock import Clock
@@ -197,7 +197,7 @@ class SimSources:
         source.busy = True
         generation = source.generation
         if name in self.hanging:
-            self.later(DEADLINE, lambda: self._end(name, generation, "SourceTimeout"))
+            self.later(30.0, lambda: self._end(name, generation, "SourceTimeout"))
         else:
             refused = "SSOTokenLoadError" if name in self.refusing else ""
             self.later(self.random.uniform(0.001, 2.0), lambda: self._end(name, generation, refused))

@@ -104,8 +104,14 @@ def silent_source(world: World) -> None:
     if name in where:
         return
     where.add(name)
-    obstacle = Obstacle(kind, AFTER_HANG, frozenset({name.removeprefix("profile:")}))
-    stands(world, obstacle, span(world.random, 10, 2 * HOUR), lambda: where.discard(name))
+    source = name.removeprefix("profile:")
+
+    def over() -> None:
+        where.discard(name)
+        if where is world.refusing:
+            world.logged_in(source)
+
+    stands(world, Obstacle(kind, AFTER_HANG, frozenset({source})), span(world.random, 10, 2 * HOUR), over)
 
 
 def slowness(world: World) -> None:

@@ -80,6 +80,7 @@ class World:
         self.trouble_since: float | None = None
         self.hanging: set[str] = set()
         self.refusing: set[str] = set()
+        self.logins: dict[str, int] = {}
         self.writers: list[Any] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
@@ -303,6 +304,13 @@ class World:
         obstacle = Obstacle("edit", FIND, blind=True)
         self.begin(obstacle)
         self.end(obstacle)
+        self.hint()
+
+    def logged_in(self, source: str) -> None:
+        """A person has logged in: a file that the source depends on is another one now."""
+        self.logins[source] = self.logins.get(source, 0) + 1
+        sections = (f"[profile {name}]\noutput = login-{count}\n" for name, count in sorted(self.logins.items()))
+        (self.home / "aws-config").write_text("".join(sections))
         self.hint()
 
     def configure(self, specs: list[Spec]) -> None:

@@ -84,6 +84,13 @@ class FakeSts:
         self._authority.keys[access_key_id] = key
         return key
 
+    def add_session(self, access_key_id: str, secret: str, session_token: str) -> Key:
+        """Makes a session known that another service gave out."""
+        arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Developer_0123456789abcdef/natan"
+        key = Key(access_key_id, secret, arn, session_token, self._authority.clock() + 3600)
+        self._authority.keys[access_key_id] = key
+        return key
+
     def revoke(self, access_key_id: str) -> None:
         """The key is deleted: InvalidClientTokenId from now on."""
         del self._authority.keys[access_key_id]

@@ -20,7 +20,7 @@ from .terminal import is_smart
 
 LOOK_AGAIN = 0.1
 """Seconds between two looks at the status document."""
-PATIENCE = 120.0
+PATIENCE = 180.0
 """Seconds without any news after which a renewal counts as stuck: STS and sources have shorter deadlines."""
 RENEWED = "renewed"
 """The outcome of a renewal that went well; any other is a sentence."""

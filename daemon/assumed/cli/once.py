@@ -50,13 +50,17 @@ def _by_daemon(place: Place) -> Outcome:
     due = place.ask({"command": "refresh", "profiles": [], "due_only": True})["accepted"]
     with Progress(len(due), "Renewing") as progress:
         failed = follow(place, before, due, progress)
+    after = place.ask({"command": "status"})
     names = {profile for profile, _ in failed}
     # Whose turn it was not may still be in trouble: a profile that is refused, a login that is missing.
     failed += [
         (role["profile"], explanation(role))
-        for role in place.ask({"command": "status"})["roles"]
+        for role in after["roles"]
         if trouble(role) and role["profile"] not in names
     ]
+    failed += [(broken["path"], broken["error"]) for broken in after.get("unreadable", ())]
+    if (error := after["credentials_file"]["error"]) is not None:
+        failed.append(("credentials file", error))
     return [profile for profile in due if profile not in names], failed
 
 

@@ -121,6 +121,8 @@ def wrong(document: Document, terminal: Terminal) -> list[str]:
         lines += ["", *wrapped(str(daemon["watch_error"]), terminal, "", "33")]
     if file.get("error"):
         lines += ["", *wrapped(f"{file['path']} is not written: {file['error']}", terminal, "", "31")]
+    for broken in document.get("unreadable", ()):
+        lines += ["", *wrapped(f"{broken['path']} cannot be used: {broken['error']}", terminal, "", "31")]
     return lines
 
 

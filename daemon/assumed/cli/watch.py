@@ -78,7 +78,8 @@ def changes(before: Document | None, document: Document, now: float, terminal: T
 def _common(document: Document) -> object:
     daemon, file = document["daemon"] or {}, document["credentials_file"]
     profiles = [role["profile"] for role in document["roles"]]
-    return [daemon.get("pid"), daemon.get("config_error"), file.get("error"), stuck(document) is None, profiles]
+    broken = document.get("unreadable")
+    return [daemon.get("pid"), daemon.get("config_error"), file.get("error"), broken, stuck(document) is None, profiles]
 
 
 def _essence(role: Role) -> object:

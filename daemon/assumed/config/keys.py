@@ -87,8 +87,8 @@ ROLE_KEYS: tuple[Key, ...] = (
         "The profile to keep fresh in the credentials file.",
         least=1,
         most=128,
-        allowed=r"[A-Za-z0-9_.@/%-]",
-        allowed_words="letters A-Z a-z, digits and _.@/%-",
+        allowed=r"[A-Za-z0-9_.@/%:+-]",
+        allowed_words="letters A-Z a-z, digits and _.@/%:+-",
     ),
     Key(
         "role_arn",
@@ -165,13 +165,25 @@ ROLE_KEYS: tuple[Key, ...] = (
         "string",
         '"arn:aws:iam::123456789012:mfa/alice"',
         "none",
-        "The MFA device of the source's user, if the role demands one. Nobody gives a code unattended: such a role"
-        " is not asked for until its source carries MFA itself (`aws sts get-session-token`).",
+        "The MFA device of the source's user, if the role demands one. assumed cannot prompt for a code: with "
+        "long-term keys such a role does not work. Save the session of `aws sts get-session-token` as another profile "
+        "(never over the keys) and make that the source_profile.",
         unit="characters",
         least=9,
         most=256,
         allowed=r"[A-Za-z0-9_+=/:,.@-]",
         allowed_words="letters A-Z a-z, digits and _+=/:,.@-",
+    ),
+    Key(
+        "helper_timeout_seconds",
+        "integer",
+        "30",
+        "30",
+        "How long the source's credential_process may take. One that is stopped at this limit probably waits for a "
+        "person and is not started again until its profile changes, the machine resumes, or `assumed refresh`.",
+        unit="seconds",
+        least=1,
+        most=120,
     ),
     Key(
         "region",

@@ -16,8 +16,10 @@ REMOUNT = "mount it so that it can be written (in a container: without :ro), or 
 _OURS = "run assumed as that user; it rewrites only its own files"
 
 
-def credentials_file(path: Path, found: os.stat_result, uid: int, *, mounted: bool) -> Iterator[Finding]:
-    """The file that is replaced at each renewal."""
+def credentials_file(
+    path: Path, found: os.stat_result, uid: int, *, mounted: bool, acl: bool = False
+) -> Iterator[Finding]:
+    """The file that is replaced at each renewal. `acl`: whether it has an access control list."""
     subject = str(path)
     if not stat.S_ISREG(found.st_mode):
         yield Finding("error", subject, "is no plain file", "put a plain file in its place")
@@ -28,10 +30,17 @@ def credentials_file(path: Path, found: os.stat_result, uid: int, *, mounted: bo
         # a rename over a mount point fails with EBUSY, and one outside leaves the container with the old file
         message = "is mounted by itself, so it cannot be replaced"
         yield Finding("error", subject, message, f"mount its directory, {path.parent}, instead of the file")
-    if found.st_mode & OTHERS_WRITE:
+    if found.st_nlink > 1:
+        message = "has another name (a hard link), which keeps the old content when this one is rewritten"
+        yield Finding("warning", subject, message, "link to it symbolically instead: ln -s")
+    if acl:
+        message = "has an ACL, which is gone at the next rewrite: the new file is for its owner alone (0600)"
+        yield Finding("warning", subject, message, f"setfacl -b {path}; who else needs a role keeps one of its own")
+    elif found.st_mode & OTHERS_WRITE:
         yield Finding("error", subject, f"may be written by others ({_mode(found)})", f"chmod 600 {path}")
     elif found.st_mode & OTHERS:
-        yield Finding("warning", subject, f"may be read by others ({_mode(found)})", f"chmod 600 {path}")
+        message = f"may be read by others ({_mode(found)}) until the next rewrite makes it 0600"
+        yield Finding("warning", subject, message, f"chmod 600 {path}")
 
 
 def directory(

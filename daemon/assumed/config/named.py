@@ -11,6 +11,7 @@ from pathlib import Path
 from . import modes
 from .around import Finding
 from .model import Config
+from .source_files import token_fault
 
 
 def textfile(config: Config) -> Iterator[Finding]:
@@ -58,3 +59,21 @@ def is_read_only(path: Path) -> bool:
         return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except OSError:
         return False
+
+
+def has_acl(path: Path) -> bool:
+    """Whether a file has an access control list beyond its mode; False where the system has none."""
+    try:
+        return "system.posix_acl_access" in os.listxattr(path)
+    except (AttributeError, OSError):
+        return False
+
+
+def token_files(config: Config) -> Iterator[Finding]:
+    """Web identity tokens: there, readable, and not empty."""
+    for path in dict.fromkeys(role.web_identity_token_file for role in config.enabled()):
+        if path is None:
+            continue
+        fault = token_fault(Path(path))
+        subject, advice = f"web_identity_token_file {path}", "look at what writes it, and as which user"
+        yield Finding("error", subject, fault, advice) if fault else Finding("ok", subject, "can be read")

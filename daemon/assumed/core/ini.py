@@ -25,6 +25,12 @@ _PLAIN_KEY = re.compile(r"[a-z0-9_.-]{1,32}")
 _SEPARATOR = re.compile(r"[=:]")
 
 
+_Found = tuple[str, dict[str, int], dict[str, int]]
+"""Name, keys and tails of a section."""
+_NestedFault = tuple[str, str, FileRefused]
+"""Section, key, and what is wrong with a line under it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """One `[name]` with the lines under it, up to the next header. Lines are counted from the header, which is 0."""
@@ -114,9 +120,10 @@ def scan(text: str) -> Document:
     carriage = carriage_of(text)
     lines = (text + carriage).split("\n")
     starts: list[int] = []
-    found: list[tuple[str, dict[str, int], dict[str, int]]] = []
+    found: list[_Found] = []
     names: set[str] = set()
     defaults: set[str] = set()
+    faults: list[_NestedFault] = []
     met: dict[str, str] = {}
     keys: dict[str, int] = {}
     tails: dict[str, int] = {}
@@ -135,7 +142,7 @@ def scan(text: str) -> Document:
             indent = len(line) - len(line.lstrip())
             if key is not None and indent > depth:
                 tails[key] = number - start
-                _check_nested(number, line, lines[start + keys[key]], key)
+                faults += _nested_faults(number, line, lines[start + keys[key]], key, found[-1])
                 continue
             depth, key = indent, None
             if said[0] == "[" and (close := said.rfind("]")) > 1:
@@ -158,6 +165,7 @@ def scan(text: str) -> Document:
         if found[-1][0] == DEFAULTS:
             defaults.add(key)
 
+    _refuse_nested(faults, found)
     ends = [*starts, len(lines)][1:]
     parts = tuple(
         Section(name, "\n".join(lines[start:end]), keys, tails)
@@ -204,11 +212,20 @@ def _key(number: int, said: str) -> str:
     return key
 
 
-def _check_nested(number: int, line: str, opening: str, key: str) -> None:
+def _refuse_nested(faults: list[_NestedFault], found: list[_Found]) -> None:
+    """A key of `[DEFAULT]` is parsed only in the sections that do not set it themselves."""
+    for section, key, fault in faults:
+        if section != DEFAULTS or any(key not in own for name, own, _ in found if name != DEFAULTS):
+            raise fault
+
+
+def _nested_faults(number: int, line: str, opening: str, key: str, section: _Found) -> list[_NestedFault]:
     """Of a key with nothing behind its `=` (`s3 =`), botocore parses the indented lines under it, too."""
     nested = _SEPARATOR.split(opening.strip(), maxsplit=1)[1] == ""
     if nested and any("=" not in part for part in line.splitlines() if part.strip()):
-        raise _refused(number, f"is under {_shown(key)} but not key = value", "mend it, delete it or put # before it")
+        what, advice = f"is under {_shown(key)} but not key = value", "mend it, delete it or put # before it"
+        return [(section[0], key, _refused(number, what, advice))]
+    return []
 
 
 def _shown(key: str) -> str:

@@ -36,6 +36,7 @@ class Role:
     tags: tuple[tuple[str, str], ...] = ()
     transitive_tag_keys: tuple[str, ...] = ()
     source_identity: str | None = None
+    helper_timeout_seconds: float = 30.0
     deliver: Deliver = "keys"
     enabled: bool = True
     parent: str | None = None

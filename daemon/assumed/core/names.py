@@ -6,7 +6,7 @@ import hashlib
 import re
 import shlex
 
-_NAME = re.compile(r"[A-Za-z0-9_.@/%-]+")
+_NAME = re.compile(r"[A-Za-z0-9_.@/%:+-]+")
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 _LONGEST_FILE_NAME = 180
 """Bytes; file systems allow 255, and a temporary file's name is longer than the file's own."""
@@ -15,8 +15,9 @@ _LONGEST_FILE_NAME = 180
 def is_profile_name(name: str) -> bool:
     """Whether every SDK reads `[name]` as a profile of that very name.
 
-    The characters are those that Java, JavaScript and the rest all accept. `DEFAULT` is configparser's section
-    of defaults, whose keys leak into every profile of botocore's; `__proto__` makes the JavaScript SDK throw.
+    The characters are those that the SDKs of today, Java's and JavaScript's included, all accept. `DEFAULT` is
+    configparser's section of defaults, whose keys leak into every profile of botocore's; `__proto__` makes the
+    JavaScript SDK throw.
     """
     return _NAME.fullmatch(name) is not None and name not in ("DEFAULT", "__proto__")
 

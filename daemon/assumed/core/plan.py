@@ -13,6 +13,10 @@ from dataclasses import dataclass, field, replace
 from .model import Decision, Failure, FailureKind, Instant, Role, Session
 from .renewal import IN_FLIGHT, retry_delay, spread, when_failing, when_healthy
 
+HELD = FailureKind.NEEDS_LOGIN
+"""Not tried again by time alone: each try might open a browser, send a push to a phone, or lock an account. It ends
+when a file that the source depends on changes, at a resume, or when a person asks (`assumed refresh`)."""
+
 DOMAIN_WIDE = frozenset({FailureKind.UNREACHABLE, FailureKind.SOURCE_DEAD, FailureKind.NEEDS_LOGIN, FailureKind.CLOCK})
 """Failures that are the source's or the network's, never one role's: one is enough to hold the others."""
 SHARED = DOMAIN_WIDE | {FailureKind.TRANSIENT, FailureKind.THROTTLED}
@@ -31,6 +35,8 @@ class RoleState:
     tried: Instant | None = None
     forced: bool = False
     """A person (or a source that asks for it) wants it renewed now, whatever the backoff says."""
+    asked: bool = False
+    """That was asked for and no session has come since: a failure that is forgiven brings the request back."""
     withdrawing: bool = False
     """The old session must leave every reader's sight before a new one is asked for (promise 5)."""
 
@@ -89,9 +95,12 @@ class View:
     probing: dict[str, Probing] = field(default_factory=dict)
     """Domain → its probe, found by the first decision that needs it: one search for each domain and pass, or a
     thousand roles of a dead source would make a million comparisons."""
+    held: Mapping[str, Failure] = field(default_factory=dict)
+    """Source → the failure that only a person can end."""
 
 
 NEVER = math.inf
+NEEDS_A_PERSON = "needs a person; tried again when its files change, after a resume, or by `assumed refresh`"
 
 
 def decide(view: View, profile: str) -> Decision:
@@ -105,10 +114,27 @@ def decide(view: View, profile: str) -> Decision:
     if blocked:
         return blocked
     wanted = _wanted(view, profile)
+    if state.forced:
+        return wanted
+    if _needs_a_person(view, role) and (state.failure is not None or wanted.due_in <= 0):
+        return Decision("held", NEEDS_A_PERSON, NEVER)
     domain = view.domains.get(role.domain())
-    if domain is None or not domain.down() or state.forced:
+    if domain is None or not domain.down():
         return wanted
     return _held_or_probe(view, role, wanted, domain)
+
+
+def _needs_a_person(view: View, role: Role) -> bool:
+    failure, domain = view.states[role.profile].failure, view.domains.get(role.domain())
+    kinds = [failure.kind if failure else None, domain.kind if domain else None]
+    return HELD in kinds or root_of(view.roles, role).source() in view.held
+
+
+def root_of(roles: Mapping[str, Role], role: Role) -> Role:
+    """The role at the top of the chain: its source lies outside and signs first."""
+    while role.parent is not None and role.parent in roles:
+        role = roles[role.parent]
+    return role
 
 
 def _wanted(view: View, profile: str) -> Decision:
@@ -174,7 +200,7 @@ def _probing(view: View, peers: Iterable[str]) -> Probing:
             return Probing(True, None)
         if state.withdrawing or _blocked_by_parent(view, view.roles[peer]):
             continue
-        if state.failure is not None and state.failure.kind not in SHARED:
+        if state.failure is not None and (state.failure.kind not in SHARED or state.failure.kind is HELD):
             continue
         due_in = when_healthy(state.session, view.requests[peer], 0.0, view.now).due_in
         candidates.append((due_in > 0, state.tried.boot if state.tried else -1.0, peer))
@@ -183,7 +209,7 @@ def _probing(view: View, peers: Iterable[str]) -> Probing:
 
 def after_success(state: RoleState, session: Session) -> RoleState:
     """The state after a renewal."""
-    return replace(state, session=session, failure=None, in_flight=False, forced=False)
+    return replace(state, session=session, failure=None, in_flight=False, forced=False, asked=False)
 
 
 def after_failure(state: RoleState, failure: Failure) -> RoleState:
@@ -195,4 +221,4 @@ def after_failure(state: RoleState, failure: Failure) -> RoleState:
 
 def forgiven(state: RoleState) -> RoleState:
     """The state with its backoff reset: the role, its source or the world has changed."""
-    return replace(state, failure=None)
+    return replace(state, failure=None, forced=state.forced or state.asked)

@@ -7,12 +7,16 @@ both are matched. Sources: AWS "Common Errors" of the STS API reference; the mod
 from __future__ import annotations
 
 from .model import FailureKind, Role
+from .partitions import mismatch
 
 # A message of either kind comes with the code SignatureDoesNotMatch, which otherwise means a wrong secret:
 # reporting a wrong clock as a bad secret sends people after the wrong fault (control-tower #51).
 CLOCK_MESSAGES = ("signature expired", "signature not yet current", "request has expired")
 
 LENGTH_MESSAGES = ("1 hour session limit for roles assumed by role chaining", "exceeds the maxsessionduration")
+
+OF_THE_REQUEST = frozenset({FailureKind.DENIED, FailureKind.SOURCE_DEAD, FailureKind.MISCONFIGURED})
+"""Refusals that a request through the wrong partition is answered with."""
 
 KINDS: dict[str, FailureKind] = {
     "AccessDenied": FailureKind.DENIED,
@@ -65,8 +69,12 @@ def too_long(code: str, message: str) -> bool:
     return code.startswith("Validation") and any(words in lowered for words in LENGTH_MESSAGES)
 
 
-def advice_for(kind: FailureKind, code: str, role: Role, offset: float | None) -> str:
-    """The next step in one sentence. `offset` is STS's clock minus ours in seconds, None where it did not say."""
+def advice_for(kind: FailureKind, code: str, role: Role, offset: float | None, region: str | None = None) -> str:
+    """The next step in one sentence. `offset` is STS's clock minus ours in seconds, None where it did not say; `region`
+    the one that was asked through, where it is known."""
+    elsewhere = mismatch(role.role_arn, region or role.region)
+    if elsewhere and kind in OF_THE_REQUEST:
+        return elsewhere
     match kind:
         case FailureKind.DENIED:
             return _denied_advice(role)

@@ -20,14 +20,32 @@ ENDPOINT_VARIABLES = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_ENDPOINT_URL_S
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """A profile that SDKs prompt for an MFA code to use."""
+
+    profile: str
+    serial: str
+    source: str
+    """The profile whose keys sign for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class SourceProfile:
     """A profile and everything that it refers to."""
 
     exists: bool
     values: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     endpoint: str | None
-    mfa_serial: str | None
+    asking: Asking | None
+    """The first role on the way to its keys that asks for a code, if there is one."""
     token_files: tuple[str, ...]
+    """Files that change when a person logs in, or an issuer writes another token."""
+    login_caches: tuple[str, ...] = ()
+    """Those of them that a login writes."""
+
+    def runs_helper(self) -> bool:
+        """Whether a `credential_process` may be started for it."""
+        return any(key == "credential_process" for _, values in self.values for key, _ in values)
 
 
 def sign_in_of(source: SourceProfile) -> str:
@@ -47,14 +65,16 @@ def read_source(profile: str, credentials: Section, config: Section, environ: Ma
     _gather_profile(profile, credentials, config, gathered)
     own = gathered.get(f"profile {profile}", {})
     files = [v["web_identity_token_file"] for v in gathered.values() if "web_identity_token_file" in v]
-    files += [cache for values in gathered.values() for cache in _login_caches(values)]
-    mfa = next((v["mfa_serial"] for v in gathered.values() if "role_arn" in v and "mfa_serial" in v), None)
+    profiles = [values for name, values in gathered.items() if name.startswith("profile ")]
+    caches = [cache for values in profiles for cache in login_caches(values, environ)]
+    asking = next((name for name, values in gathered.items() if asks_for_code(values)), None)
     return SourceProfile(
         exists=bool(own),
         values=tuple((name, tuple(sorted(v.items()))) for name, v in sorted(gathered.items())),
         endpoint=endpoint_url(own, gathered, environ),
-        mfa_serial=mfa,
-        token_files=tuple(files),
+        asking=_asking(asking, gathered[asking]) if asking else None,
+        token_files=(*files, *caches),
+        login_caches=tuple(caches),
     )
 
 
@@ -76,7 +96,16 @@ def _gather_profile(profile: str, credentials: Section, config: Section, into: d
         _gather_profile(merged["source_profile"], credentials, config, into)
 
 
-def _login_caches(profile: Mapping[str, str]) -> list[str]:
+def _asking(name: str, values: Mapping[str, str]) -> Asking:
+    return Asking(name.removeprefix("profile "), values["mfa_serial"], values.get("source_profile", ""))
+
+
+def asks_for_code(profile: Mapping[str, str]) -> bool:
+    """Whether SDKs prompt for an MFA code to use this profile. A token that is exchanged for a role needs none."""
+    return "role_arn" in profile and "mfa_serial" in profile and "web_identity_token_file" not in profile
+
+
+def login_caches(profile: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
     """The files in which the AWS CLI keeps what `aws sso login` and `aws login` got: they change at a login."""
     sso = profile.get("sso_session") or profile.get("sso_start_url")
     caches = []
@@ -84,7 +113,7 @@ def _login_caches(profile: Mapping[str, str]) -> list[str]:
         caches.append(f"~/.aws/sso/cache/{hashlib.sha1(sso.encode(), usedforsecurity=False).hexdigest()}.json")
     if "login_session" in profile:
         digest = hashlib.sha256(profile["login_session"].strip().encode()).hexdigest()
-        caches.append(f"~/.aws/login/cache/{digest}.json")
+        caches.append(f"{environ.get('AWS_LOGIN_CACHE_DIRECTORY') or '~/.aws/login/cache'}/{digest}.json")
     return caches
 
 

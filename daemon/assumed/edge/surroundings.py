@@ -14,17 +14,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from assumed.config import modes, network, trust
-from assumed.config.around import Finding, Profiles, chosen_profile, claims, exported_keys, leaks, sources
+from assumed.config.around import Finding, Profiles, chosen_profile, claims, exported_keys, leaks
 from assumed.config.copies import copies
+from assumed.config.installed import has_awscrt, known_regions
 from assumed.config.model import Config
-from assumed.config.named import hooks, is_read_only, textfile
+from assumed.config.named import has_acl, hooks, is_read_only, textfile, token_files
 from assumed.config.service import compilers
+from assumed.config.source_profiles import Around
+from assumed.config.sources import sources
 from assumed.config.variables import Asked, asked
 from assumed.core.errors import FileRefused
 from assumed.core.ini import Document, decode, scan
 from assumed.core.model import Instant, Role, Session
 from assumed.core.names import profile_of
 from assumed.core.profiles import KeptProfile, merge
+from assumed.core.reading import parser_of, values_of
 from assumed.files.state import is_left_behind, trouble
 from assumed.paths import PathError, aws_config_file, default_credentials_file, exists, is_link, real_path, state_dir
 
@@ -52,12 +56,14 @@ def inspect(
     found += _sections(config, real, data)
     found += claims(config, aws_config, _shown_config(environ))
     if document is not None and not broken:  # what cannot be read must not look as if it was missing
-        credentials = {name: document.sections[name].values() for name in document.sections}
+        credentials = _values(document)
         found += leaks(real, document.defaults)
-        found += sources(config, credentials, aws_config, environ, passed_keys=passed_keys)
+        sessions = _sessions(environ)
+        around = Around(credentials, aws_config, sessions, environ, known_regions(), passed_keys, has_awscrt())
+        found += sources(config, around)
         found += chosen_profile(config, {*credentials, *aws_config}, environ)
     found += network.proxies(environ)
-    found += _token_files(config)
+    found += token_files(config)
     found += hooks(config, environ)
     found += textfile(config)
     found += _same_file(config, environ)
@@ -86,8 +92,13 @@ def _aws_files(config: Config, environ: Mapping[str, str]) -> tuple[Profiles, Pr
     """What the credentials file and the AWS configuration say, as far as they can be read."""
     broken: list[Finding] = []
     document = _scan(config.credentials_file, _read(Path(os.path.realpath(config.credentials_file)), broken), broken)
-    credentials = {name: section.values() for name, section in document.sections.items()} if document else {}
-    return credentials, _aws_config(environ, broken)
+    return _values(document) if document else {}, _aws_config(environ, broken)
+
+
+def _values(document: Document) -> dict[str, dict[str, str]]:
+    """Section → what SDKs read there, that which leaks from `[DEFAULT]` included."""
+    parser = parser_of(document)
+    return {name: values_of(document, name, parser) or {} for name in document.sections}
 
 
 def _shown_config(environ: Mapping[str, str]) -> str:
@@ -103,8 +114,16 @@ def _aws_config(environ: Mapping[str, str], broken: list[Finding]) -> Profiles:
     document = _scan(path, _read(path, broken), broken)
     if document is None:
         return {}
-    named = ((profile_of(section), section) for section in document.sections)
-    return {name: document.sections[section].values() for name, section in named if name is not None}
+    named = ((profile_of(section), values) for section, values in _values(document).items())
+    return {name: values for name, values in named if name is not None}
+
+
+def _sessions(environ: Mapping[str, str]) -> Profiles:
+    """Name → values of the `[sso-session NAME]` sections of an AWS configuration file that is known to be readable."""
+    path = aws_config_file(environ)
+    document = _scan(path, _read(path, []), [])
+    named = ((_words(section), values) for section, values in (_values(document) if document else {}).items())
+    return {words[1]: values for words, values in named if len(words) == 2 and words[0].startswith("sso-session")}
 
 
 def _read(path: Path, broken: list[Finding]) -> bytes:
@@ -140,6 +159,13 @@ def _scan(path: Path, data: bytes, broken: list[Finding]) -> Document | None:
         return None
 
 
+def _words(section: str) -> list[str]:
+    try:
+        return shlex.split(section)
+    except ValueError:
+        return []
+
+
 def _credentials_file(path: Path, real: Path) -> Iterator[Finding]:
     if is_link(real):
         yield Finding("error", str(path), "is a symbolic link that leads in a circle", "point it at a file")
@@ -157,7 +183,7 @@ def _credentials_file(path: Path, real: Path) -> Iterator[Finding]:
     troubles = list(modes.directory(real.parent, directory, uid, writable=writable, read_only=read_only))
     if file is not None:
         mounted = file.st_dev != directory.st_dev or str(real) in _mount_points()
-        troubles += modes.credentials_file(real, file, uid, mounted=mounted)
+        troubles += modes.credentials_file(real, file, uid, mounted=mounted, acl=has_acl(real))
     yield from troubles
     if not troubles:
         message = "can be replaced, and is for its owner alone" if file else "does not exist yet; it will be made, 0600"
@@ -233,23 +259,6 @@ def _kept(role: Role) -> KeptProfile:
     none = "none"
     session = Session(role.profile, none, none, none, 0.0, 0.0, 0.0, Instant(0.0, 0.0), none, none, none)
     return KeptProfile(role.profile, role.deliver, session, role.region, command="/usr/bin/true")
-
-
-def _token_files(config: Config) -> Iterator[Finding]:
-    """Web identity tokens: there, readable, and not empty."""
-    for path in dict.fromkeys(role.web_identity_token_file for role in config.enabled()):
-        if path is None:
-            continue
-        subject = f"web_identity_token_file {path}"
-        advice = "look at what writes it, and as which user"
-        broken: list[Finding] = []
-        data = _read(Path(path), broken)
-        if broken:
-            yield Finding("error", subject, broken[0].message, advice)
-        elif not data.strip():
-            yield Finding("error", subject, "is empty or does not exist", advice)
-        else:
-            yield Finding("ok", subject, "can be read")
 
 
 def _same_file(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:

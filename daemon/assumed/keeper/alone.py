@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN = 0.02
 """Seconds between two tries for a lock that another process holds."""
-LOCKED = 45.0
-"""Seconds for which it may: its source takes 30 at the longest, and then it asks STS."""
+LOCKED = 15.0
+"""Seconds for which it may, on top of what its source may take: then it asks STS."""
 
 
 class Alone:
@@ -89,6 +89,10 @@ class Alone:
             passed=passed_credentials(os.environ),
             learned=lambda source, keys: redact.guard(source, keys.secret_access_key, keys.session_token),
         )
+
+    def source_print(self) -> str:
+        """Changes when anything does that the source depends on."""
+        return self._files.print_of(self.chain[0])
 
     def close(self) -> None:
         """Kill what a source is still waiting for."""
@@ -207,7 +211,7 @@ class Alone:
         with explained("lock", path):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            deadline = time.monotonic() + LOCKED
+            deadline = time.monotonic() + LOCKED + self.chain[0].helper_timeout_seconds
             while not try_lock(fd):
                 if time.monotonic() > deadline:
                     raise FileRefused(f"another process is still renewing {profile}", "Try again in a moment")

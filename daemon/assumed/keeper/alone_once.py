@@ -11,9 +11,11 @@ from pathlib import Path
 
 from assumed.config import Config, find, host_facts, load, read
 from assumed.core.errors import AssumedError, ConfigError, RenewalFailed
+from assumed.core.model import FailureKind
 from assumed.core.names import safe_name
 from assumed.core.renewal import retry_delay
 from assumed.core.source import ENDPOINT_VARIABLES
+from assumed.core.source_refusals import HELPER_TIMEOUT
 from assumed.edge import logs
 from assumed.edge.privacy import close_off
 from assumed.edge.store import Store
@@ -54,10 +56,12 @@ def main(arguments: list[str]) -> int:
             elif held:
                 problem = held
             else:
+                _refuse_what_waits(note.with_suffix(".held"), alone)
                 try:
                     alone.renew_what_is_due()
                 finally:
                     _note(note, alone.failure())
+                    _hold(note.with_suffix(".held"), alone)
     except RenewalFailed as failure:
         problem = f"{failure}; {failure.advice}"
     except (AssumedError, OSError) as error:
@@ -98,6 +102,28 @@ def _note(note: Path, failure: RenewalFailed | None) -> None:
     count = _failures_in_a_row(note) + 1
     until = time.time() + retry_delay(failure.kind, count, 0.0)
     write_atomic(note, f"{until}\n{count}\n{failure}; {failure.advice}\n".encode(), durable=False)
+
+
+def _hold(held: Path, alone: Alone) -> None:
+    """A helper that waits for a person is not started by the next request of an SDK, either."""
+    failure = alone.failure()
+    if failure is not None and failure.code == HELPER_TIMEOUT:
+        lines = [alone.source_print(), failure.message, failure.advice]
+        write_atomic(held, "\n".join(lines).encode(), durable=False)
+    elif failure is None:
+        held.unlink(missing_ok=True)
+
+
+def _refuse_what_waits(held: Path, alone: Alone) -> None:
+    """Raises RenewalFailed while nothing that the source depends on has changed since, and nobody has renewed it."""
+    try:
+        printed, message, advice = held.read_text().split("\n")
+        session = held.with_suffix(".json")
+        is_over = session.exists() and session.stat().st_mtime > held.stat().st_mtime
+    except (OSError, ValueError):
+        return
+    if printed == alone.source_print() and not is_over:
+        raise RenewalFailed(FailureKind.NEEDS_LOGIN, HELPER_TIMEOUT, message, advice)
 
 
 def _failures_in_a_row(note: Path) -> int:

@@ -262,6 +262,7 @@ def document(assembly: Assembly) -> status.Document:
         "daemon_error": None,
         "roles": roles,
         "credentials_file": status.file_document(config, desk.delivery.written_at, desk.delivery.error or disk.error),
+        "unreadable": status.unreadable_document(desk.files.broken_sources()),
         "events": assembly.recent.document(),
     }
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from assumed.core.errors import RenewalFailed
-from assumed.core.model import Decision, Failure, FailureKind, Instant, Role, Session, identity_of, request_of
+from assumed.core.model import Decision, Failure, FailureKind, Instant, Role, Session, request_of
 from assumed.core.plan import (
+    HELD,
     SHARED,
     Domain,
     Probing,
@@ -23,10 +24,15 @@ from assumed.core.plan import (
     domain_after,
     forgiven,
     probing_of,
+    root_of,
 )
+
+from .identities import identities
 
 YOUNG_SECONDS, YOUNG_SHARE = 60.0, 0.1
 """A kept session younger than this is not renewed because STS refuses it for a child: the next would fare no better."""
+OF_THE_ROLE = frozenset({FailureKind.DENIED, FailureKind.MISCONFIGURED})
+"""Refusals that STS gives only to those whose signature it has accepted."""
 CLAIM_TOLERANCE = 0.25
 """Seconds by which a job may fire early and still count as due: two clocks are read, not one."""
 
@@ -41,6 +47,8 @@ class Book:
         self.domains: dict[str, Domain] = {}
         self.identities: dict[str, str] = {}
         self.requests: dict[str, str] = {}
+        self.held: dict[str, Failure] = {}
+        """Source → why only a person can make it sign again; nothing of it is started until then."""
         self._flying: set[str] = set()
         """Profiles with a call in flight: a role that leaves and comes back meanwhile must not have two."""
         self._peers: dict[str, list[str]] = {}
@@ -57,7 +65,8 @@ class Book:
         """What the core may look at."""
         if not 0 <= now.boot - self._probing_at < CLAIM_TOLERANCE:
             self._probing, self._probing_at = {}, now.boot
-        return View(self.machine, self.roles, self.states, self.domains, self.requests, now, self._peers, self._probing)
+        found = now, self._peers, self._probing, self.held
+        return View(self.machine, self.roles, self.states, self.domains, self.requests, *found)
 
     def _set(self, profile: str, state: RoleState) -> None:
         self.states[profile] = state
@@ -70,9 +79,7 @@ class Book:
 
     def root(self, role: Role) -> Role:
         """The role at the top of the chain: its source lies outside and signs first."""
-        while role.parent is not None and role.parent in self.roles:
-            role = self.roles[role.parent]
-        return role
+        return root_of(self.roles, role)
 
     def children(self, profile: str) -> list[str]:
         """The roles that `profile` signs for."""
@@ -100,12 +107,14 @@ class Book:
         old = self.roles
         self.roles = {role.profile: role for role in roles}
         self._index()
-        self._fingerprint(endpoints)
+        self.identities = identities(self.roles, endpoints)
+        self.requests = {profile: request_of(role, self.identities[profile]) for profile, role in self.roles.items()}
         withdrawn: list[str] = []
         for profile, role in self.roles.items():
             state = self.states.get(profile) or RoleState(in_flight=profile in self._flying)
             if old.get(profile) != role:
                 state = forgiven(state)
+                self.held.pop(self.root(role).source(), None)
             if state.session is not None and state.session.identity != self.identities[profile]:
                 state = replace(state, session=None, failure=None, withdrawing=True)
                 withdrawn.append(profile)
@@ -122,22 +131,6 @@ class Book:
             self._signed.setdefault(self.root(role).source(), []).append(profile)
             if role.parent is not None:
                 self._children.setdefault(role.parent, []).append(profile)
-
-    def _fingerprint(self, endpoints: Mapping[str, str | None]) -> None:
-        self.identities, self.requests = {}, {}
-        for profile in self.roles:
-            self._identity(profile, endpoints)
-        for profile, role in self.roles.items():
-            self.requests[profile] = request_of(role, self.identities[profile])
-
-    def _identity(self, profile: str, endpoints: Mapping[str, str | None]) -> str:
-        if profile in self.identities:
-            return self.identities[profile]
-        role = self.roles[profile]
-        endpoint = endpoints.get(self.root(role).source())
-        above = self._identity(role.parent, endpoints) if role.parent in self.roles and role.parent else None
-        self.identities[profile] = identity_of(role, endpoint, above)
-        return self.identities[profile]
 
     def restore(self, session: Session) -> bool:
         """Take over a session from the disk; False when it is not what its role says now: then it has to go first."""
@@ -174,8 +167,8 @@ class Book:
         self._set(profile, after_success(self.states[profile], session))
         children = self.children(profile)
         # Their source has changed: what STS said of the old session is nothing to wait for.
-        self.forgive(child for child in children if self._failed_with(child, SHARED))
-        touched = {profile, *children}
+        self._reset(child for child in children if self._failed_with(child, SHARED))
+        touched = {profile, *children, *self._freed_by(role)}
         domain = self.domains.pop(role.domain(), None)
         if domain is None or not domain.down():
             return touched
@@ -183,6 +176,20 @@ class Book:
             if self._failed_with(peer, SHARED):
                 self._set(peer, forgiven(self.states[peer]))
         return touched | set(self.peers(role))
+
+    def _freed_by(self, role: Role) -> list[str]:
+        """STS has accepted what the source of `role` signed: whom it kept waiting for a person may go on."""
+        held = self.held.pop(role.source(), None) if role.parent is None else None
+        if held is None:
+            return []
+        waiting = [
+            profile
+            for profile in self.signed_by(role.source())
+            if (failure := self.states[profile].failure) is not None
+            and (failure.kind, failure.code) == (held.kind, held.code)
+        ]
+        self._reset(waiting)
+        return waiting
 
     def _failed_with(self, profile: str, kinds: frozenset[FailureKind]) -> bool:
         failure = self.states[profile].failure
@@ -207,19 +214,23 @@ class Book:
         self._set(profile, after_failure(self.states[profile], failure))
         before = self.domains.get(role.domain())
         after = domain_after(before, [profile], failure, started)
+        freed = self._freed_by(role) if failure.kind in OF_THE_ROLE else []
         if after is None:
-            return {profile}
+            return {profile, *freed}
         self.domains[role.domain()] = after
-        return {profile} | (set(self.peers(role)) if after.down() else set())
+        return {profile, *freed} | (set(self.peers(role)) if after.down() else set())
 
     def source_failed(self, source: str, error: RenewalFailed, now: Instant) -> set[str]:
-        """A source could not be resolved: that failure is every role's that would sign with it now, as one probe."""
+        """A source could not be resolved: that failure is every role's that would sign with it now, as one probe. Those
+        of a chain whose parent still signs are among them: without a backoff they would ask the source at once."""
         failure = _told(error, now)
         hit: dict[str, list[str]] = {}
         for profile in self.signed_by(source):
             role = self.roles[profile]
-            if role.parent is None and self._tries(profile, now):
+            if self._tries(profile, now):
                 hit.setdefault(role.domain(), []).append(profile)
+        if failure.kind is HELD:
+            self.held[source] = failure
         touched: set[str] = set()
         for domain, profiles in hit.items():
             for profile in profiles:
@@ -236,6 +247,11 @@ class Book:
     def forgive(self, profiles: Iterable[str]) -> None:
         """Reset the backoff of these roles and of their sources."""
         for profile in profiles:
+            self._reset([profile])
+            self.held.pop(self.root(self.roles[profile]).source(), None)
+
+    def _reset(self, profiles: Iterable[str]) -> None:
+        for profile in profiles:
             self._set(profile, forgiven(self.states[profile]))
             self.domains.pop(self.roles[profile].domain(), None)
 
@@ -249,7 +265,7 @@ class Book:
 
     def force(self, profile: str) -> None:
         """Make a role due now, whatever its backoff says."""
-        self._set(profile, replace(self.states[profile], forced=True))
+        self._set(profile, replace(self.states[profile], forced=True, asked=True))
 
     def withdrawn(self, profiles: Iterable[str]) -> None:
         """No reader finds these roles' old session any more: new ones may be asked for."""

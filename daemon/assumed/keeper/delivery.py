@@ -11,7 +11,7 @@ from typing import Protocol
 from assumed.core.conflicts import Conflict, after_overwriting, life_left
 from assumed.core.errors import FileRefused, FileUnsettled
 from assumed.core.model import Instant, Role, Session
-from assumed.core.ownership import Refusal, Unfit
+from assumed.core.ownership import OWNER_KEY, Refusal, Unfit
 from assumed.core.plan import RoleState
 from assumed.core.profiles import KeptProfile, merge
 from assumed.core.reading import read_sections
@@ -213,6 +213,20 @@ class Delivery:
         for profile, left in self._left.items():
             if _is_overwritten(left, sections[profile]):
                 self._overwritten(left, sections[profile], overwritten_at)
+            else:
+                self._say_edited_region(left, sections[profile] or {})
+
+    def _say_edited_region(self, left: KeptProfile, section: Mapping[str, str]) -> None:
+        """A region that is ours by the configuration, and that somebody has edited in the file."""
+        edited, is_ours = section.get("region"), "region" in section.get(OWNER_KEY, "").split()[2:]
+        if is_ours and left.region is not None and edited not in (None, left.region):
+            self.say(
+                "warning",
+                "profile.region_restored",
+                profile=left.profile,
+                message=f"region was edited to {edited}; {left.region}, which the configuration says, is written again",
+                advice="set region of the role in the configuration, or of the profile in the AWS config file",
+            )
 
     def _overwritten(self, left: KeptProfile, section: Mapping[str, str] | None, at: float) -> None:
         before = self._conflicts.get(left.profile)

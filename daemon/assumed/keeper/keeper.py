@@ -134,6 +134,8 @@ class Keeper:
             case Resolved():
                 self.renewals.resolved(message)
             case Refresh():
+                # Keys that were pasted a moment ago have not come to rest for the watcher yet.
+                self.lookout.look_at_sources_now(self.desk.ports.now())
                 self.renewals.refresh(message)
             case Look():
                 self.renewals.refused(message)

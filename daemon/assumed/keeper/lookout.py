@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from assumed import redact
 from assumed.config.network import UNENCRYPTED
 from assumed.config.urls import is_unencrypted
@@ -184,10 +187,14 @@ class Lookout:
             if not said:
                 self._desk.ports.say("error", "config.not_remembered", message=error.message, advice=error.advice)
 
-    def _sources_changed(self, now: Instant) -> None:
-        """A source that resolves to something else is read anew, and its roles' failures are forgotten."""
+    def look_at_sources_now(self, now: Instant) -> None:
+        """A person asks for renewals: by what the AWS files say at this moment."""
         self._mind_sources()
         self._configure(now)
+
+    def _sources_changed(self, now: Instant) -> None:
+        """A source that resolves to something else is read anew, and its roles' failures are forgotten."""
+        self.look_at_sources_now(now)
         self._desk.delivery.want(now.boot)
 
     def _mind_sources(self) -> None:
@@ -201,8 +208,10 @@ class Lookout:
 
     def _look_at_sources(self) -> set[str]:
         desk = self._desk
+        before = desk.files.broken_sources()
         changed = desk.files.look(desk.roots())
         self._warn_of_plain_endpoints()
+        self._say_what_is_broken(before, desk.files.broken_sources())
         self._looks = [look_of(path) for path in desk.files.beside()]
         return changed
 
@@ -213,6 +222,14 @@ class Lookout:
             endpoint = shown(ENDPOINT, url)
             desk.ports.say("warning", "endpoint.unencrypted", endpoint=endpoint, message=UNENCRYPTED)
         self._plain |= plain
+
+    def _say_what_is_broken(self, before: Mapping[Path, FileRefused], after: Mapping[Path, FileRefused]) -> None:
+        say = self._desk.ports.say
+        for path, error in after.items():
+            if str(before.get(path)) != str(error):
+                say("error", "aws_file.broken", path=str(path), message=error.message, advice=error.advice)
+        for path in before.keys() - after.keys():
+            say("info", "aws_file.mended", path=str(path), message="it can be read again")
 
     def _configure(self, now: Instant) -> None:
         """Hand configuration and endpoints to the book; what they no longer mean loses its session (promise 5)."""

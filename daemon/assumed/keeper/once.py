@@ -12,8 +12,8 @@ from assumed.core.plan import DOMAIN_WIDE
 from .assembly import Assembly
 from .book import Book
 
-GIVE_UP = 120.0
-"""Seconds for one round: the longest source (30 s), a chain of three, and STS's time-outs fit in."""
+GIVE_UP = 90.0
+"""Seconds for one round, on top of the longest source: a chain of three, and STS's time-outs fit in."""
 
 RENEWED = "renewed"
 
@@ -29,9 +29,10 @@ def one_round(assembly: Assembly, progress: Progress) -> bool:
     keeper.open()
     began = desk.ports.now()
     waiting = set(desk.book.due(began))
+    limit = GIVE_UP + max((role.helper_timeout_seconds for role in desk.book.roles.values()), default=0.0)
     failed = False
     keeper.tick()
-    while waiting and desk.ports.now().since(began) < GIVE_UP:
+    while waiting and desk.ports.now().since(began) < limit:
         with contextlib.suppress(queue.Empty):  # when nothing comes, time alone may have made something due
             keeper.handle(desk.inbox.get(timeout=min(0.5, keeper.wait())))
         keeper.tick()
@@ -42,14 +43,17 @@ def one_round(assembly: Assembly, progress: Progress) -> bool:
                 failed = failed or outcome != RENEWED
                 progress(profile, outcome)
     for profile in sorted(waiting):
-        progress(profile, f"no answer within {GIVE_UP:.0f} s; it is asked again the next time")
+        progress(profile, f"no answer within {limit:.0f} s; it is asked again the next time")
     keeper.close()
     refusals = [r for r in desk.delivery.refused.values() if r.profile in desk.book.roles]
     for refusal in refusals:
         progress(refusal.profile, f"{refusal.reason}; {refusal.advice}")
     if desk.delivery.error is not None:
         progress("credentials file", str(desk.delivery.error))
-    return not (failed or waiting or refusals or desk.delivery.error)
+    broken = desk.files.broken_sources()
+    for path, error in broken.items():
+        progress(str(path), str(error))
+    return not (failed or waiting or refusals or desk.delivery.error or broken)
 
 
 def _outcome(assembly: Assembly, profile: str, began: Instant) -> str:

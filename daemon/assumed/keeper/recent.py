@@ -59,6 +59,8 @@ def _first_problem(facts: Facts) -> str:
 WORDS: dict[str, str | Callable[[Facts], str]] = {
     "config.loaded": _loaded,
     "config.rejected": _first_problem,
+    "aws_file.broken": "{path}: {message}; what was last read of it goes on",
+    "aws_file.mended": "{path}: {message}",
     "clock.jumped": _jumped,
     "control.crashed": "a fault in assumed while it answered a command; see its log",
     "daemon.started": "assumed has started",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Instant, Role, Session
-from assumed.edge.aws.sources import Resolved
+from assumed.edge.aws.sources import SOURCE_CHANGED, Resolved
 from assumed.edge.aws.sts import Order
 
 from . import words
@@ -164,6 +164,10 @@ class Renewals:
         with desk.lock:
             if self._is_stale(message.order):
                 return
+            if failure.code == SOURCE_CHANGED:
+                desk.book.released(role.profile)  # nothing has failed: it is signed by what the source says now
+                desk.touch([role.profile])
+                return
             was_down = desk.book.is_down(role.profile)
             desk.touch(desk.book.failed(role.profile, failure, message.order.started, now))
             is_down = desk.book.is_down(role.profile)
@@ -205,11 +209,17 @@ class Renewals:
         """A person wants renewals now, whatever the backoff or a conflict with another program says."""
         desk = self._desk
         with desk.lock:
-            for profile in message.profiles:
-                if profile in desk.book.roles:
-                    desk.book.force(profile)
-                    desk.delivery.forget_conflict(profile)
-                    desk.touch([profile])
+            known = [profile for profile in message.profiles if profile in desk.book.roles]
+            for profile in known:
+                desk.book.force(profile)
+                desk.delivery.forget_conflict(profile)
+            sources = {desk.book.root(desk.book.roles[profile]).source() for profile in known}
+        for source in sorted(sources):
+            described = desk.files.sources.get(source)
+            if described is not None and described.runs_helper():
+                # One that names no Expiration is asked once and never again; its keys may have ended.
+                desk.ports.sources.forget(source)
+        desk.touch(known)
         desk.delivery.want(desk.ports.now().boot)
 
     def wanted(self, message: Wanted) -> None:

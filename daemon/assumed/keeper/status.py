@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from assumed.config import Config
@@ -17,8 +18,9 @@ from assumed.core.reading import read_sections
 from assumed.edge.clock import SystemClock
 from assumed.edge.credentials_file import CredentialsFile
 from assumed.edge.store import Store, iso
-from assumed.paths import state_dir
+from assumed.paths import PathError, aws_config_file, state_dir
 
+from .awsfiles import Sections as AwsFile
 from .config_lines import advice_for
 
 Document = dict[str, Any]
@@ -66,7 +68,14 @@ def offline(config: Config, daemon_error: str | None = None) -> Document:
     now = SystemClock().now()
     roles = [role_document(role, store.load(role.profile), Known(), disk, now) for role in config.roles]
     about = file_document(config, None, disk.error)
-    return {"daemon": None, "daemon_error": daemon_error, "roles": roles, "credentials_file": about, "events": []}
+    return {
+        "daemon": None,
+        "daemon_error": daemon_error,
+        "roles": roles,
+        "credentials_file": about,
+        "unreadable": unreadable_document(_broken_config_file()),
+        "events": [],
+    }
 
 
 def daemon_document(
@@ -97,6 +106,20 @@ def file_document(config: Config, written_at: float | None, error: FileRefused |
         "written_at": iso(written_at) if written_at else None,
         "error": str(error) if error else None,
     }
+
+
+def _broken_config_file() -> dict[Path, FileRefused]:
+    try:
+        path = aws_config_file(os.environ)
+    except PathError:  # `check` says so; nothing is read from a file that nobody can name
+        return {}
+    error = AwsFile(path).error
+    return {} if error is None else {path: error}
+
+
+def unreadable_document(broken: Mapping[Path, FileRefused]) -> list[Document]:
+    """AWS files that sources are read from, and that neither we nor any SDK can read at the moment."""
+    return [{"path": str(path), "error": str(error)} for path, error in sorted(broken.items())]
 
 
 def role_document(role: Role, stored: Session | None, known: Known, disk: Disk, now: Instant) -> Document:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,19 +22,24 @@ from assumed import __version__
 from assumed.core.errors import RenewalFailed
 from assumed.core.model import FailureKind, Role, Session
 from assumed.core.source import SourceProfile
+from assumed.core.source_refusals import Answered
 
 from . import http
-from .failures import helper_failure, needs_code, source_failure
+from .failures import SERVICES, Around, answered, helper_failure, is_half_written, needs_code, source_failure
 from .helper import Builder, Helper, use_token_file
 from .models import loader
 from .passed import add_profiles, provider
 from .sts import CLIENT_CONFIG, no_region
+from .trust import bundle_of
 
 PROVIDER_OF = {"Ec2InstanceMetadata": "iam-role", "EcsContainer": "container-role"}
 
 # A source_profile names its credentials; falling through to the machine's own identity when it has none would
 # sign as somebody else. `credential_source` asks for those by name.
 NOT_FOR_PROFILES = ("env", "ec2-credentials-file", "boto-config", "container-role", "iam-role")
+
+HALF_WRITTEN_TRIES, HALF_WRITTEN_SECONDS = 2, 0.1
+"""The AWS CLI writes the cache of a login in place: who reads it in that moment finds it empty or cut off."""
 
 UNSPEAKABLE = r"[^A-Za-z0-9!#$%&'*+.^_`|~,-]"
 """What botocore, too, replaces in the name that an application is given (`sdk_ua_app_id`)."""
@@ -74,12 +80,16 @@ class Chain:
         self._inherited = inherited
         self._helpers: list[Helper] = []
         self._killed = False
+        self._profile = profile
         if profile is not None:
             _refuse_what_needs_a_person(root, profile)
         try:
             self._session = _new_session(root.source_profile, credentials_file, self._passed)
         except boto.BotoCoreError as error:
             raise source_failure(error, root) from None
+        self._answer: Answered | None = None
+        for service in SERVICES:
+            self._session.register(f"after-call.{service}", self._hear(service))
         self._credentials: Any = None
 
     def keys(self) -> Keys | None:
@@ -88,16 +98,39 @@ class Chain:
             return None
         self._helpers.clear()
         self._killed = False
+        frozen = self._frozen(HALF_WRITTEN_TRIES)
+        refreshable = isinstance(self._credentials, boto_credentials.RefreshableCredentials)
+        return Keys(frozen.access_key, frozen.secret_key, frozen.token, refreshable)
+
+    def _frozen(self, tries: int) -> Any:
+        self._answer = None
         try:
             if self._credentials is None:
                 self._credentials = self._load()
-            frozen = self._credentials.get_frozen_credentials()
+            return self._credentials.get_frozen_credentials()
         except RenewalFailed:
             raise
         except Exception as error:  # noqa: BLE001 - providers raise whatever their helper's output leads them to
-            raise self._failure(error) from None
-        refreshable = isinstance(self._credentials, boto_credentials.RefreshableCredentials)
-        return Keys(frozen.access_key, frozen.secret_key, frozen.token, refreshable)
+            if tries == 0 or not is_half_written(error, self._around()):
+                raise self._failure(error) from None
+        time.sleep(HALF_WRITTEN_SECONDS)
+        return self._frozen(tries - 1)
+
+    def _hear(self, service: str) -> Callable[..., None]:
+        """Note what a server of a login answered: botocore turns a refused refresh into a token that has expired."""
+
+        def after_call(http_response: Any, parsed: Any, **_: Any) -> None:
+            self._answer = answered(service, http_response, parsed) or self._answer
+
+        return after_call
+
+    def _around(self) -> Around:
+        session = self._session
+        try:
+            fips, bundle = bool(session.get_config_variable("use_fips_endpoint")), bundle_of(session)
+        except boto.BotoCoreError:  # the profile that would say so is not there
+            fips, bundle = False, None
+        return Around(self._profile, self._answer, bundle, fips)
 
     def client(self, region: str | None, keys: Keys | None) -> Any:
         """A new STS client that signs with `keys` (None: unsigned). Raises RenewalFailed for a bad region."""
@@ -139,7 +172,7 @@ class Chain:
             return helper_failure(self._root, "HelperFailed", f"ended with status {helper.returncode}")
         if helper is not None and isinstance(error, ValueError | TypeError | AttributeError | LookupError):
             return helper_failure(self._root, "HelperOutput", "did not print the JSON object that AWS asks for")
-        return source_failure(error, self._root)
+        return source_failure(error, self._root, self._around())
 
     def _load(self) -> Any:
         source = self._root.credential_source
@@ -190,7 +223,7 @@ class Chain:
 
     def _prompt(self, text: str) -> str:
         # botocore would ask on the terminal: in a daemon nobody sees it (aws-vault #779, #888).
-        raise needs_code(self._root, text.removeprefix("Enter MFA code for ").rstrip(": "))
+        raise needs_code(self._root, text.removeprefix("Enter MFA code for ").rstrip(": "), self._profile)
 
 
 def _new_session(profile: str | None, credentials_file: Path, passed: Path | None) -> Any:
@@ -246,5 +279,5 @@ def _environment_credentials(inherited: Mapping[str, str], root: Role) -> Any:
 
 
 def _refuse_what_needs_a_person(root: Role, profile: SourceProfile) -> None:
-    if profile.mfa_serial:
-        raise needs_code(root, profile.mfa_serial)
+    if profile.asking is not None:
+        raise needs_code(root, profile.asking.serial, profile)

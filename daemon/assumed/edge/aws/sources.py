@@ -18,11 +18,14 @@ from assumed.core.model import FailureKind, Instant, Role, Session
 from assumed.core.source import SourceProfile
 
 from .chain import Chain, Keys
+from .failures import helper_timeout, needs_session, source_timeout
 
 DEADLINE = 30.0
-"""Seconds for a source to resolve: an SSO call or a password manager takes a few; a prompt takes for ever."""
+"""Seconds for a source without a helper to resolve: some calls over the network."""
 MOST_ABANDONED = 20
 """Threads still stuck in attempts that are over: with more, none is replaced."""
+SOURCE_CHANGED = "SourceChanged"
+"""Code of what is no failure of anybody's: the source was forgotten between a role's turn and its request."""
 FRESH_FOR = 15.0
 """Seconds for which keys that botocore may refresh are used without asking it again."""
 
@@ -49,6 +52,11 @@ class _Attempt:
     """Its deadline passed while its thread still ran: what it brings is dropped once another attempt has keys."""
     ended: threading.Lock = field(default_factory=threading.Lock)
 
+    def deadline(self) -> float:
+        """Seconds that it may take: a helper has its own, a server a fixed one."""
+        helped = self.profile is None or self.profile.runs_helper()
+        return self.root.helper_timeout_seconds if helped else DEADLINE
+
 
 @dataclass(slots=True)
 class _Source:
@@ -74,7 +82,6 @@ class Sources:
         *,
         passed: Path | None = None,
         learned: Callable[[str, Keys], None] | None = None,
-        deadline: float = DEADLINE,
     ) -> None:
         """`passed`: an AWS credentials file for this process alone, see passed.py.
 
@@ -86,7 +93,6 @@ class Sources:
         self._now = now
         self._post = post
         self._learned = learned
-        self._deadline = deadline
         self._sources: dict[str, _Source] = {}
         self._abandoned = 0
         self._lock = threading.Lock()
@@ -143,7 +149,7 @@ class Sources:
             source = self._sources.get(root.source())
             if source is None or source.chain is None:
                 raise RenewalFailed(
-                    FailureKind.TRANSIENT, "SourceChanged", f"{root.source()} has just changed", "it is read again"
+                    FailureKind.TRANSIENT, SOURCE_CHANGED, f"{root.source()} has just changed", "it is read again"
                 )
             keys = Keys.of_session(parent) if parent is not None else source.keys
             _refuse_without_a_code(role, keys)
@@ -165,7 +171,7 @@ class Sources:
 
     def _run(self, attempt: _Attempt) -> None:
         """The thread of one attempt."""
-        timer = threading.Timer(self._deadline, self._give_up, [attempt])
+        timer = threading.Timer(attempt.deadline(), self._give_up, [attempt])
         timer.daemon = True
         failure: RenewalFailed | None = None
         try:
@@ -204,12 +210,7 @@ class Sources:
 
     def _give_up(self, attempt: _Attempt) -> None:
         """The deadline has passed: the thread may live on, but another attempt may begin, whose answer counts."""
-        failure = RenewalFailed(
-            FailureKind.SOURCE_DEAD,
-            "SourceTimeout",
-            f"{attempt.source} gave no credentials within {self._deadline:.0f} s",
-            "its credential_process may be waiting for input; run it by hand and see",
-        )
+        seconds = attempt.deadline()
         with self._lock:
             # A helper that cannot be killed is not started a second time.
             waits = attempt.chain is not None and attempt.chain.waits_for_helper()
@@ -218,6 +219,7 @@ class Sources:
             source = self._sources[attempt.source]
             if attempt.abandoned and source.attempt is attempt:
                 source.chain = None  # its credentials may be locked by the thread that is stuck in them
+        failure = helper_timeout(attempt.root, seconds) if waits else source_timeout(attempt.root, seconds)
         self._report(attempt, failure)
         if attempt.chain is not None:
             attempt.chain.kill()
@@ -231,11 +233,4 @@ def _refuse_without_a_code(role: Role, keys: Keys | None) -> None:
     """Long-term keys carry no MFA code, and nobody is there to type one: STS could only deny the request."""
     if role.mfa_serial is None or keys is None or keys.session_token is not None:
         return
-    source = role.source().partition(":")[2]
-    raise RenewalFailed(
-        FailureKind.NEEDS_LOGIN,
-        "MFARequired",
-        f"{role.role_arn} demands a code of {role.mfa_serial}, and the keys of {source} carry none",
-        f"let {source} hold a session that was made with a code: aws sts get-session-token --token-code CODE "
-        f"--serial-number {role.mfa_serial}",
-    )
+    raise needs_session(role)

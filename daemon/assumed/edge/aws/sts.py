@@ -23,6 +23,7 @@ from assumed.files import read_limited
 from assumed.redact import clean
 
 from . import http
+from .trust import bundle_of_client, trust_failure
 
 CHAINED_MAX = 3600
 TOKEN_LIMIT = 64 * 1024
@@ -39,6 +40,7 @@ SHORTEST_ID = 16
 """Characters of an access key id, by the model of STS."""
 KEYS = ("AccessKeyId", "SecretAccessKey", "SessionToken")
 
+ISSUER = "see to its issuer (Kubernetes, the CI job), which has to write a token there"
 NO_ANSWER = (ResponseParserError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
 """What botocore's parser is led to by text that is not STS's: `Invalid timestamp` is a ValueError, and so on."""
 
@@ -99,15 +101,15 @@ def assume(client: Any, order: Order, now: Callable[[], Instant]) -> Answer:
     except boto.ClientError as error:
         code, message = code_and_message(error)
         if not (too_long(code, message) and seconds > CHAINED_MAX):
-            raise _refusal(error, order.role, now) from None
+            raise _refusal(error, order.role, now, _region_of(client)) from None
     except boto.BotoCoreError as error:
-        raise _no_answer(error, order.role) from None
+        raise trust_failure(error, bundle_of_client(client)) or _no_answer(error, order.role) from None
     try:
         answer = _ask(client, order, CHAINED_MAX, now)
     except boto.ClientError as error:
-        raise _refusal(error, order.role, now) from None
+        raise _refusal(error, order.role, now, _region_of(client)) from None
     except boto.BotoCoreError as error:
-        raise _no_answer(error, order.role) from None
+        raise trust_failure(error, bundle_of_client(client)) or _no_answer(error, order.role) from None
     return Answer(answer.session, answer.offset, capped=True)
 
 
@@ -156,12 +158,13 @@ def _web_identity_request(role: Role, seconds: int) -> dict[str, Any]:
 def read_token(path: Path) -> str:
     """A web identity token. Raises RenewalFailed."""
     try:
-        return read_limited(path, TOKEN_LIMIT).decode("ascii").strip()
+        token = read_limited(path, TOKEN_LIMIT).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
-        raise RenewalFailed(
-            FailureKind.SOURCE_DEAD, "TokenFile", f"cannot read {path}: {reason}", "have its issuer write the token"
-        ) from None
+        raise RenewalFailed(FailureKind.SOURCE_DEAD, "TokenFile", f"cannot read {path}: {reason}", ISSUER) from None
+    if not token:
+        raise RenewalFailed(FailureKind.SOURCE_DEAD, "TokenFile", f"{path} is empty", ISSUER)
+    return token
 
 
 def _answer(response: Mapping[str, Any], order: Order, seconds: int, asked: Instant, answered: Instant) -> Answer:
@@ -243,13 +246,17 @@ def code_and_message(error: boto.ClientError) -> tuple[str, str]:
     return clean(code, LONGEST_CODE), clean(message) or "no message"
 
 
-def _refusal(error: boto.ClientError, role: Role, now: Callable[[], Instant]) -> RenewalFailed:
+def _region_of(client: Any) -> str | None:
+    return getattr(getattr(client, "meta", None), "region_name", None)
+
+
+def _refusal(error: boto.ClientError, role: Role, now: Callable[[], Instant], region: str | None) -> RenewalFailed:
     code, message = code_and_message(error)
     metadata = error.response.get("ResponseMetadata", {})
     kind = kind_of(code, message, metadata.get("HTTPStatusCode"))
     server = _server_time(error.response)
     offset = None if server is None else server - now().wall
-    return RenewalFailed(kind, code, message, advice_for(kind, code, role, offset), offset=offset)
+    return RenewalFailed(kind, code, message, advice_for(kind, code, role, offset, region), offset=offset)
 
 
 def _no_answer(error: boto.BotoCoreError, role: Role) -> RenewalFailed:
