@@ -78,5 +78,5 @@ def test_the_core_is_pure(module: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_files_stay_small(module: Path) -> None:
-    """A file that passes 300 lines is two."""
-    assert len((PACKAGE / module).read_text().splitlines()) <= 300
+    """A file that passes 350 lines is two."""
+    assert len((PACKAGE / module).read_text().splitlines()) <= 350

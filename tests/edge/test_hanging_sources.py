@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from assumed.core.model import Instant
+from assumed.core.source import SourceProfile
 from assumed.edge.aws.sources import MOST_ABANDONED, Resolved, Sources
 from edge.kit import role
 from world.waiting import eventually
+
+PROFILE = SourceProfile(exists=True, values=(), endpoint=None, asking=None, token_files=())
 
 
 def test_it_is_tried_again_a_limited_number_of_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,16 +24,17 @@ def test_it_is_tried_again_a_limited_number_of_times(tmp_path: Path, monkeypatch
     posted: queue.SimpleQueue[Resolved] = queue.SimpleQueue()
     (tmp_path / "credentials").write_text("[source]\naws_access_key_id = AKIAXXXXXXXXXXXXXXXX\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    sources = Sources(tmp_path / "credentials", {}, lambda: Instant(0, 0), posted.put, deadline=0.05)
+    monkeypatch.setattr("assumed.edge.aws.sources.DEADLINE", 0.05)
+    sources = Sources(tmp_path / "credentials", {}, lambda: Instant(0, 0), posted.put)
     for _ in range(MOST_ABANDONED):
-        assert sources.resolve(role(), None)
+        assert sources.resolve(role(), PROFILE)
         failure = posted.get(timeout=30).failure
         assert failure is not None
         assert failure.code == "SourceTimeout"
 
-    assert not sources.resolve(role(), None)
+    assert not sources.resolve(role(), PROFILE)
 
     released.set()
-    eventually(lambda: sources.resolve(role(), None), within=30)
+    eventually(lambda: sources.resolve(role(), PROFILE), within=30)
     assert posted.get(timeout=30).failure is None
     assert posted.empty()

@@ -181,7 +181,7 @@ def test_with_umask_000_nothing_is_ever_wider_than_0600(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["0o600"] * 3
+    assert set(done.stdout.split()) == {"0o600"}
     for directory, _, names in os.walk(tmp_path):
         assert directory == str(tmp_path) or mode(Path(directory)) == 0o700
         assert all(mode(Path(directory) / name) == 0o600 for name in names)
@@ -200,11 +200,11 @@ def test_root_never_writes_another_users_file(file: CredentialsFile, path: Path)
     """ggshield followed a user's symlink as root."""
     path.write_bytes(MINE)
     os.chown(path, 12345, 12345)
-    with pytest.raises(FileRefused, match="another user"):
+    with pytest.raises(FileRefused, match="belongs to"):
         put(file, "p")
     path.unlink()
     os.chown(path.parent, 12345, 12345)
-    with pytest.raises(FileRefused, match="another user"):
+    with pytest.raises(FileRefused, match="belongs to"):
         put(file, "p")
     assert not path.exists()
 

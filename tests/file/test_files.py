@@ -50,7 +50,7 @@ def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
 def test_another_users_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     os.chown(tmp_path / "a", 12345, 12345)
-    with pytest.raises(FileRefused, match="another user"):
+    with pytest.raises(FileRefused, match="belongs to"):
         make_private_dir(tmp_path / "a")
 
 

@@ -14,10 +14,9 @@ def refuse_as_root(path: Path) -> None:
     with the user's HOME would end the user's own daemon. Raises FileRefused, OSError."""
     owner = path.stat().st_uid
     if os.geteuid() == 0 and owner != 0:
-        name = account_name(owner)
         raise FileRefused(
-            f"{path} belongs to {name}, who could not use files that root makes there",
-            f"Run it as {name} (sudo -u {name} -H …), or with root's own home (sudo -H …)",
+            f"{path} belongs to {account_name(owner)}, who could not use files that root makes there",
+            f"Run it as that account (sudo -u {sudo_name(owner)} -H …), or with root's own home (sudo -H …)",
         )
 
 
@@ -27,3 +26,11 @@ def account_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
+
+
+def sudo_name(uid: int) -> str:
+    """An account as sudo and chown are told of it."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"'#{uid}'"
