@@ -302,6 +302,7 @@ def test_refresh_sees_keys_that_were_pasted_in_the_same_instant(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("written", ["before", "while it runs", "twice"])
 def test_refresh_of_many_sources_ends_though_their_token_file_has_just_been_written(
     aws_home: Home, daemon: Daemon, sts: FakeSts, written: str

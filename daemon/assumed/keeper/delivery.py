@@ -220,13 +220,9 @@ class Delivery:
         """A region that is ours by the configuration, and that somebody has edited in the file."""
         edited, is_ours = section.get("region"), "region" in section.get(OWNER_KEY, "").split()[2:]
         if is_ours and left.region is not None and edited not in (None, left.region):
-            self.say(
-                "warning",
-                "profile.region_restored",
-                profile=left.profile,
-                message=f"region was edited to {edited}; {left.region}, which the configuration says, is written again",
-                advice="set region of the role in the configuration, or of the profile in the AWS config file",
-            )
+            message = f"region was edited to {edited}; {left.region}, which the configuration says, is written again"
+            advice = "set region of the role in the configuration, or of the profile in the AWS config file"
+            self.say("warning", "profile.region_restored", profile=left.profile, message=message, advice=advice)
 
     def _overwritten(self, left: KeptProfile, section: Mapping[str, str] | None, at: float) -> None:
         before = self._conflicts.get(left.profile)
