@@ -15,9 +15,10 @@ from world.scores import Record, recorder
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
 
-# Run in the background (`make test &`), the suite ignores SIGINT, and so would what it starts, where Ctrl-C is tried.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Run in the background (`make test &`), the suite ignores both, and so would what it starts, where Ctrl-C is tried.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 
 EXPOSURE = "exposure"

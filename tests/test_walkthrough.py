@@ -65,7 +65,7 @@ class Terminal:
             input=typing,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
 

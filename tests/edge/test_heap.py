@@ -28,5 +28,5 @@ print(sum(int(end, 16) - int(begin, 16) > 32 << 20 for begin, end in spans))
 
 @pytest.mark.parametrize(("how", "more"), [("small", False), ("as it is", True)])
 def test_threads_share_one_heap(how: str, more: bool) -> None:
-    done = subprocess.run([sys.executable, "-c", THREADS, how], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", THREADS, how], capture_output=True, text=True, timeout=120, check=True)
     assert (int(done.stdout) > 0) is more

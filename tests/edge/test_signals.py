@@ -22,7 +22,7 @@ relay([signal.SIGTERM], inbox.put)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # the kernel gives it to another thread
 print("ready", flush=True)
 try:
-    print(inbox.get(timeout=30), flush=True)
+    print(inbox.get(timeout=120), flush=True)
 except queue.Empty:
     print("late", flush=True)
 """

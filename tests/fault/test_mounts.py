@@ -90,7 +90,7 @@ def acted(directory: Path, shell: list[str], first: str, *under: str) -> str:
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [*shell, "sh", "-ec", f"{FUNCTIONS} {first}; {ACT}", "sh", *under]
     done = subprocess.run(
-        command, env={**environ, "D": str(directory)}, capture_output=True, text=True, check=False, timeout=30
+        command, env={**environ, "D": str(directory)}, capture_output=True, text=True, check=False, timeout=120
     )
     if done.returncode:
         pytest.skip(f"the system does not have this: {done.stderr}")

@@ -453,7 +453,8 @@ def test_a_lock_that_is_never_released_is_reported(
             put(file, "q")
 
 
-def test_writers_side_by_side_lose_no_profile(path: Path, tmp_path: Path) -> None:
+def test_writers_side_by_side_lose_no_profile(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOCK_SECONDS", 120.0)
     names = [f"p{i}" for i in range(8)]
 
     def writer(name: str) -> None:
@@ -465,7 +466,7 @@ def test_writers_side_by_side_lose_no_profile(path: Path, tmp_path: Path) -> Non
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     found = botocore_reads(path)
     assert sorted(found) == names
     assert all(found[name]["aws_session_token"] == "token-canary-4" for name in names)

@@ -29,7 +29,7 @@ def test_a_denied_and_a_hung_role_leave_their_neighbours_alone(sts: FakeSts, aws
     with Reader(aws_home, sts, HEALTHY) as reader:
         eventually(lambda: min(rounds(daemon, name) for name in HEALTHY) >= 4, 15)
     assert not reader.faults
-    assert min(reader.least(name) for name in HEALTHY) > (0.20 if PROOF else 0)
+    assert min(reader.least(name) for name in HEALTHY) > 0.20 or not PROOF
     calls = [call.time for call in sts.calls_for(arn("denied"))]
     gaps = [later - earlier for earlier, later in pairwise(calls)]
     assert len(calls) >= 2

@@ -50,7 +50,7 @@ def test_aws_configure_beside_us_loses_nothing(aws_home: Home, running: Daemon, 
     for n in range(4):
         running.ask("refresh", profiles=["kept", "also"])
         command = [AWS, "configure", "set", "aws_access_key_id", f"AKIA{n}", "--profile", f"mine-{n}"]
-        subprocess.run(command, env=aws_home.environment(), check=True, timeout=30)
+        subprocess.run(command, env=aws_home.environment(), check=True, timeout=120)
     for n in range(4):
         assert (aws_home.profile(f"mine-{n}") or {})["aws_access_key_id"] == f"AKIA{n}"
     running.wait_until_fresh("kept", "also")

@@ -50,7 +50,7 @@ class Mac:
             cwd=self.home.path,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=120,
             check=False,
         )
 
