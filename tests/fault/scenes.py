@@ -15,6 +15,7 @@ from assumed.core.errors import FileRefused
 from assumed.edge.credentials_file import CredentialsFile
 from assumed.edge.store import Store
 from assumed.files import explained
+from assumed.files.state import make_state_dir
 from file.kit import CONFIG, keys, merged, session
 
 MINE = b"[mine]\naws_access_key_id = AKIATEST\naws_secret_access_key = canary\n"
@@ -67,6 +68,7 @@ def _writer(directory: Path) -> CredentialsFile:
 
 def _home(directory: Path) -> None:
     (directory / "aws").mkdir(0o700)
+    make_state_dir(directory / "aws/assumed")
     path = directory / "aws/credentials"
     path.write_bytes(merged(MINE, keys("p", 1)) + LATER)
     path.chmod(0o700)  # unlike a new file's, so that a mode has to be set

@@ -46,7 +46,7 @@ MOUNTS = {
     ),
 }
 OTHERS = {
-    "a directory of another user": ('chown 12345 "$D/aws"', "belongs to another user"),
+    "a directory of another user": ('chown 12345 "$D/aws"', "belongs to uid 12345"),
     "a file of another user": ('chown 12345 "$D/aws/credentials"', "belongs to another user"),
 }
 RIGHTS = {

@@ -79,12 +79,11 @@ def test_the_next_hook_is_run_after_one_that_cannot_be_killed(
         with contextlib.suppress(AssertionError):
             eventually(lambda: len(started(aws_home)) >= 2, WITHIN)
         assert len(started(aws_home)) >= 2, "the second command waits for the first"
-        if command in STUCK.values():
+        if command in {STUCK["it sleeps"], STUCK["it waits for a child"]}:  # one that prints dies of its closed output
             eventually(lambda: daemon.events("hook.failed"), WITHIN)
-            # One that prints dies of its closed output.
-            running = [pid for pid in started(aws_home) if alive(pid)][:1]
+            running = [pid for pid in started(aws_home) if alive(pid)]
             messages = " ".join(event["message"] for event in daemon.events("hook.failed"))
-            assert all(str(pid) in messages for pid in running), "the log names the process"
+            assert not running or any(str(pid) in messages for pid in running), "the log names the process"
 
 
 @pytest.mark.parametrize("command", [*STUCK.values(), *HEALTHY.values()], ids=[*STUCK, *HEALTHY])

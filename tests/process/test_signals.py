@@ -34,13 +34,13 @@ def test_a_stop_is_orderly(number: signal.Signals, sts: FakeSts, aws_home: Home,
 
 @pytest.mark.proof
 def test_a_stop_does_not_wait_for_an_sts_that_hangs(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """Twelve calls are in flight and will not be answered."""
+    """As many calls as there can be are in flight and will not be answered."""
     names = [f"hung-{n}" for n in range(12)]
     for name in names:
         sts.rule(arn(name), fault="hang")
     aws_home.configure(*(role(name, arn(name)) for name in names))
     daemon.start()
-    eventually(lambda: len(sts.calls) >= 10, 6)
+    eventually(lambda: len(sts.calls) >= 8, 6)  # the most that one endpoint gets of the ten workers
     began = time.monotonic()
     daemon.signal(signal.SIGTERM)
     assert daemon.wait_for_exit() == 0

@@ -19,6 +19,7 @@ from assumed.keeper import main
 from assumed.keeper.assembly import Assembly, document
 from assumed.keeper.awsfiles import AwsFiles
 from assumed.keeper.book import Book
+from assumed.keeper.config_file import ConfigFile
 from assumed.keeper.delivery import Delivery
 from assumed.keeper.desk import Desk
 from assumed.keeper.keeper import BEAT, Keeper
@@ -135,6 +136,7 @@ class Daemon:
             Watcher(lambda: None),
             cast("Any", sources),
             file,
+            ConfigFile(host.home / "aws-config", config.credentials_file, directory),
             store,
             News(host.say, lambda: host.clock.wall),
             Tally(),
