@@ -1,13 +1,28 @@
-"""One STS and one home for each test. Nothing here, or in the tests beside it, imports anything of `assumed`."""
+"""One STS and one home for each test. Nothing here, or in the tests beside it, imports anything of `assumed`.
+
+Every kind of fault is tried with several inputs. The first of them runs every day, all of them in `make proof`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from world.daemon import Daemon, Home
 from world.fake_sts import FakeSts
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every input but the first of each test as slow."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and item.path.is_relative_to(HERE) and any(callspec.indices.values()):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

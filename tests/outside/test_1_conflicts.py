@@ -67,6 +67,7 @@ def test_a_removed_role_loses_its_keys_beside_another_profile_in_conflict(
     eventually(lambda: not key_of(aws_home, "also"), WITHIN, saying="the removed role's keys leave the file")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1])
 def test_a_removed_role_loses_its_keys_without_a_conflict(times: int, aws_home: Home, running: Daemon) -> None:
     """The twin: one overwriting, which is put back."""
@@ -86,6 +87,7 @@ def test_the_other_program_is_named_from_the_second_time_on(other: str, aws_home
     eventually(lambda: "OTHER" not in key_of(aws_home, "kept"), WITHIN, saying="it is put back")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deliver", ["keys", "process"])
 @pytest.mark.parametrize("times", [3, 5])
 def test_a_renewal_puts_the_profile_back(
@@ -120,6 +122,7 @@ def without(home: Home, profile: str, whole: bool) -> None:
         file.write(stream)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", GONE)
 def test_readers_without_a_session_wait_for_no_delay(what: str, aws_home: Home, running: Daemon) -> None:
     """Six times in a row: each time it is back at once."""

@@ -77,6 +77,7 @@ def test_a_boto_configuration_with_keys_does_not_win(job: Home, sts: FakeSts, co
     assert (key, method) == (sts.calls[-1].issued, "container-role")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("configured", BOTO_CONFIGS[:3])
 def test_the_aws_cli_takes_the_role_beside_a_boto_configuration(job: Home, sts: FakeSts, configured: object) -> None:
     assert callable(configured)
@@ -124,6 +125,7 @@ def test_no_variable_that_names_other_credentials_reaches_the_command(job: Home,
     assert [whose for whose, named in NAMED.items() if named.items() & found.items()] == []
 
 
+@pytest.mark.slow
 def test_an_sdk_that_has_its_own_name_for_the_credentials_file_finds_the_empty_one(job: Home, sts: FakeSts) -> None:
     """Without that variable Java v1 and GDAL read ~/.aws/credentials, in which `[default]` has keys."""
     found = json.loads(inside(job, sts, sys.executable, "-c", SHOW))
@@ -155,6 +157,7 @@ KEPT = {
 }
 
 
+@pytest.mark.slow
 def test_everything_else_stays(job: Home, sts: FakeSts) -> None:
     found = json.loads(inside(job, sts, sys.executable, "-c", SHOW, **KEPT))
     assert {name: found.get(name) for name in KEPT} == KEPT

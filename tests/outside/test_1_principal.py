@@ -101,6 +101,7 @@ def test_a_contradiction_keeps_the_old_session_and_says_what_it_is(
     assert 'kind="wrong_principal"' in metrics
 
 
+@pytest.mark.slow
 def test_a_stored_session_of_another_principal_is_given_up(aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
     """An earlier version stored whatever it was given."""
     aws_home.configure(role("mine", ROLE))
@@ -143,6 +144,7 @@ def test_an_end_beyond_what_was_asked_for_is_not_passed_on(aws_home: Home, sts: 
     assert {name: end for name, end in told(aws_home, sts).items() if not asked < end <= asked + 1800 + 120} == {}
 
 
+@pytest.mark.slow
 def test_an_end_before_what_was_asked_for_is_passed_on(aws_home: Home, sts: FakeSts) -> None:
     """A server may grant less than it is asked for."""
     aws_home.configure(role("mine", ROLE))

@@ -77,6 +77,7 @@ def test_each_configuration_hands_out_its_own_role(pair: tuple[Named, Named], st
     assert len(sts.calls) == 2
 
 
+@pytest.mark.slow
 def test_each_file_has_a_line_of_its_own(pair: tuple[Named, Named], sts: FakeSts) -> None:
     """What SDKs run for `prod` prints the role of the file that it stands in."""
     lines = []
@@ -91,6 +92,7 @@ def test_each_file_has_a_line_of_its_own(pair: tuple[Named, Named], sts: FakeSts
     assert (printed[0] in issued(sts, "RoleA"), printed[1] in issued(sts, "RoleB")) == (True, True)
 
 
+@pytest.mark.slow
 def test_each_has_a_daemon_of_its_own(pair: tuple[Named, Named], sts: FakeSts) -> None:
     """Both run, both are asked by their own configuration, and nobody else's."""
     first, second = (Daemon(home, AWS_ENDPOINT_URL_STS=sts.url) for home in pair)

@@ -106,6 +106,7 @@ def test_after_an_edit_of_the_request_readers_get_a_new_session(kept: Home, sts:
     assert keys_printed(kept, sts, OTHERS, ["written-line"]) == given
 
 
+@pytest.mark.slow
 def test_where_the_new_request_is_refused_so_is_the_reader(kept: Home, sts: FakeSts) -> None:
     """The old session is of the old request: it is refused rather than handed out."""
     edits = {name: OTHERS[name] for name in list(OTHERS)[::2]}
@@ -169,6 +170,7 @@ def test_with_a_daemon_the_new_session_is_waited_for(kept: Home, sts: FakeSts, d
     assert set(given.values()) == set(issued)
 
 
+@pytest.mark.slow
 def test_with_a_daemon_a_bad_edit_takes_nothing_away(kept: Home, sts: FakeSts, daemon: Daemon) -> None:
     daemon.start().wait_until_fresh("prod")
     kept.config.write_text("[[roles")
@@ -234,6 +236,7 @@ def test_a_running_job_never_gets_the_session_of_the_role_before(kept: Home, sts
     assert len(sts.calls) == 2
 
 
+@pytest.mark.slow
 def test_a_running_job_goes_on_through_edits_of_something_else(kept: Home, sts: FakeSts, job: Job) -> None:
     for change in SAME.values():
         kept.config.write_text(change(kept.config.read_text()))
@@ -264,6 +267,7 @@ def test_a_session_that_another_account_could_have_written_is_refused(kept: Home
     assert key_printed(kept, sts, "written-line") == sts.calls[0].issued
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another account, too")
 def test_a_socket_that_another_account_has_put_into_tmp_is_not_believed(
     tmp_path_factory: pytest.TempPathFactory, sts: FakeSts

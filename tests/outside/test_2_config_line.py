@@ -101,6 +101,7 @@ def test_the_line_comes_and_goes_and_every_other_byte_stays(before: str | None, 
     assert aws_home.aws_config.read_bytes() == (before or "").encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["removed", "disabled", "renamed"])
 def test_the_line_goes_with_its_role(how: str, aws_home: Home, daemon: Daemon) -> None:
     """From both files, and the rest of the config file is as it was."""
@@ -155,6 +156,7 @@ def test_what_outranks_us_there_is_left_alone_and_the_role_works(before: str, aw
     assert daemon.role("k")["state"] == "fresh"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["/dev/null", "a directory", "a pipe", "a directory that others may write", "twin"])
 def test_a_config_file_that_cannot_be_written_costs_nothing(where: str, aws_home: Home, sts: FakeSts) -> None:
     """`AWS_CONFIG_FILE` leads there."""

@@ -68,6 +68,7 @@ def test_a_socket_that_a_dead_daemon_has_left_is_no_silent_daemon(command: str, 
     assert aws_home.assumed(*COMMANDS[command], within=55).returncode == NOT_RUNNING
 
 
+@pytest.mark.slow
 def test_check_warns_of_a_silent_daemon(aws_home: Home, silent: Daemon, sts: FakeSts) -> None:
     """As a finding, and not as an error of the configuration."""
     done = aws_home.assumed("check", "--json", within=55, AWS_ENDPOINT_URL_STS=sts.url)
@@ -75,6 +76,7 @@ def test_check_warns_of_a_silent_daemon(aws_home: Home, silent: Daemon, sts: Fak
     assert [finding["severity"] for finding in findings if finding["subject"] == "the daemon"] == ["warning"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["wait", "--timeout", "2"], ["env", "kept"], ["credential-process", "kept"], ["exec", "kept", "true"]]
 )

@@ -31,6 +31,7 @@ def catches(pid: int, number: signal.Signals) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("later", [0.0, 0.03, 0.06])
 def test_a_stop_in_the_moment_of_the_start_is_obeyed(later: float, aws_home: Home, sts: FakeSts) -> None:
     """SIGTERM as soon as there is a handler for it, and a little later."""

@@ -86,6 +86,7 @@ def test_the_next_hook_is_run_after_one_that_cannot_be_killed(
             assert not running or any(str(pid) in messages for pid in running), "the log names the process"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [*STUCK.values(), *HEALTHY.values()], ids=[*STUCK, *HEALTHY])
 def test_the_daemon_stops_beside_a_hook_that_cannot_be_killed(
     command: str, aws_home: Home, sts: FakeSts, unkillable: list[str]

@@ -89,6 +89,7 @@ def test_no_advice_writes_a_session_over_the_long_term_keys(
     assert not sts.calls_for(ARN)
 
 
+@pytest.mark.slow
 def test_a_session_with_mfa_in_a_profile_of_its_own_works_and_check_agrees(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:

@@ -101,6 +101,7 @@ SERVICES = {
 TELLS = "import boto3; print(boto3.session.Session().client('s3', region_name='us-west-2').meta.endpoint_url)"  # as set
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", SERVICES)
 def test_exec_hands_the_services_of_a_profile_on(aws_home: Home, sts: FakeSts, how: str) -> None:
     """Nested settings, wherever botocore finds them."""

@@ -92,6 +92,7 @@ def test_root_leaves_nothing_in_a_home(command: list[str], state: str, alices: H
         assert as_alice(alices, sts, "env", "job").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", WRITERS[:3], ids=" ".join)
 def test_one_s_own_home_works_whoever_one_is(command: list[str], aws_home: Home, sts: FakeSts) -> None:
     """Root's as well: a container has no other account."""
@@ -101,6 +102,7 @@ def test_one_s_own_home_works_whoever_one_is(command: list[str], aws_home: Home,
     assert {path.lstat().st_uid for path in aws_home.state.rglob("*")} == {os.getuid()}
 
 
+@pytest.mark.slow
 @needs_alice
 def test_a_configuration_of_root_s_is_used_by_all(alices: Home, sts: FakeSts) -> None:
     """As /etc/assumed/config.toml: root's directory, root's file, each account's own sessions."""
@@ -179,6 +181,7 @@ def test_a_variable_that_leads_nowhere_is_named_by_every_command(
     assert sts.calls == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["/dev/null", "{}/null-link", "{}/missing", "~/missing", "$HOME/missing"])
 def test_an_aws_config_file_may_be_empty_or_missing(value: str, aws_home: Home, sts: FakeSts) -> None:
     """`AWS_CONFIG_FILE=/dev/null` is how one says that there is none."""
@@ -190,6 +193,7 @@ def test_an_aws_config_file_may_be_empty_or_missing(value: str, aws_home: Home, 
     assert aws_home.assumed("once", **more).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["{}/aws.cfg", "~/aws.cfg", "$HOME/aws.cfg", "${{HOME}}/./aws.cfg"])
 def test_an_aws_config_file_is_the_same_for_check_and_once(value: str, aws_home: Home, sts: FakeSts) -> None:
     """The source signs by what that file says."""
@@ -204,6 +208,7 @@ def test_an_aws_config_file_is_the_same_for_check_and_once(value: str, aws_home:
     assert aws_home.assumed("once", **more).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o644, 0o666, 0o600, 0o640])
 def test_an_edit_that_could_not_be_merged_is_its_owner_s_alone(mode: int, aws_home: Home, sts: FakeSts) -> None:
     """What a crash has left of another program's edit is set aside; it holds keys, whatever mode it had."""

@@ -94,6 +94,7 @@ def test_a_synchronized_folder_is_a_warning(folder: str, aws_home: Home, sts: Fa
     assert "warning" in [one["severity"] for one in findings(aws_home, sts, aws_home.state)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["work", "Dropbox-notes.d/../plain", "src"])
 def test_any_other_folder_is_none(folder: str, aws_home: Home, sts: FakeSts) -> None:
     path = aws_home.path / folder
@@ -221,6 +222,7 @@ def test_a_purge_leaves_what_somebody_has_added(theirs: str, aws_home: Home, sts
     assert aws_home.profile("job") is None
 
 
+@pytest.mark.slow
 @needs_namespaces
 @pytest.mark.parametrize("name", ["credentials", "creds-work", "aws.ini"])
 def test_a_purge_leaves_nothing_of_ours(name: str, aws_home: Home, sts: FakeSts) -> None:
@@ -237,6 +239,7 @@ def test_a_purge_leaves_nothing_of_ours(name: str, aws_home: Home, sts: FakeSts)
     assert not state_of(file).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["all", "sessions alone", "nothing"])
 def test_a_directory_of_an_earlier_version_is_adopted(keep: str, aws_home: Home, sts: FakeSts) -> None:
     """One without our mark, closed to others, with nothing in it but what we write: its sessions are used again."""

@@ -146,6 +146,7 @@ def test_failures_of_a_talkative_server_do_not_fill_the_disk(aws_home: Home, sts
     assert len(daemon.stderr.encode()) < 100_000
 
 
+@pytest.mark.slow
 def test_what_aws_says_stays_as_it_is(refused: Home, sts: FakeSts) -> None:
     """The twin: a message of AWS's own, whole."""
     words = "User: arn:aws:iam::123456789012:user/josé is not authorized to perform: sts:AssumeRole on resource: x"

@@ -444,6 +444,7 @@ def test_a_read_only_mount_of_a_services_sandbox_says_nothing_about_others(machi
     assert (done.returncode, machine.asked_for()) == (2, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "status"),
     [
@@ -464,6 +465,7 @@ def test_where_a_user_namespace_hides_root_its_files_are_still_roots(
     assert (done.returncode, machine.asked_for()) == (status, status == 0), done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "status"), [(0o755, 0), (0o1775, 0), (0o1777, 0), (0o775, 2), (0o777, 2)])
 def test_the_root_directory_is_judged_like_any_other(machine: Machine, mode: int, status: int) -> None:
     """Sticky and of a group with others (macOS had it so) starts; open to others does not."""

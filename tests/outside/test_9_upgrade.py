@@ -143,6 +143,7 @@ class Reader(threading.Thread):
         self.join()
 
 
+@pytest.mark.slow
 def test_a_reader_notices_no_upgrade(before: tuple[Installed, Daemon], new_package: Path, sts: FakeSts) -> None:
     """No refusal and no call, from the first look to the new daemon's first renewal, which it sees, too."""
     home, old = before
