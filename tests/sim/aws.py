@@ -189,6 +189,9 @@ class SimSources:
             source.ready = False
             source.generation += 1
 
+    def is_current(self, message: Resolved) -> bool:
+        return self._sources[message.source].generation == message.generation
+
     def resolve(self, root: Role, profile: object) -> bool:
         name = root.source()
         source = self._sources.setdefault(name, _Source())
@@ -215,4 +218,4 @@ class SimSources:
             failure = RenewalFailed(kind, refused, f"{name} gave no credentials", "log in")
         elif source.generation == generation:
             source.ready, source.resolved_at = True, self.clock.now().boot
-        self.post(Resolved(name, failure))
+        self.post(Resolved(name, failure, generation))

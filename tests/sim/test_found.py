@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pytest
+
+from assumed.core.model import Role
+from assumed.keeper.awsfiles import AwsFiles
 
 from .checks import FIND, Obstacle
 from .disk import Fault
@@ -86,6 +90,75 @@ def test_the_session_of_a_role_that_is_gone_is_removed_when_the_disk_allows_it(w
     world.configure([spec("k0")])
     world.run(10 * MINUTE)
     assert world.readers.in_store("k1") is None
+
+
+@pytest.fixture(params=range(8))
+def signed_out(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A machine where nobody is logged in to the source of k0; k1 has another one. Eight lengths of an attempt."""
+    with home_of() as home:
+        specs = [replace(spec("k0"), source="work"), spec("k1")]
+        world = World(home, specs, seed=request.param, refreshable={"profile:work"}, hinting=1.0)
+        world.refusing.add("profile:work")
+        yield world
+        world.close()
+
+
+def log_in(world: World) -> None:
+    """Somebody logs in to the source of k0: it signs again."""
+    world.refusing.discard("profile:work")
+    world.logged_in("work")
+
+
+def test_a_login_made_while_the_source_was_being_asked_is_not_lost(signed_out: World) -> None:
+    """The answer was of before the login and came after its change had been dealt with: the role was held for good."""
+    world = signed_out
+    world.start()
+    world.later(0.001, lambda: log_in(world))
+    world.run(2 * MINUTE)
+    assert grants_of(world, "k0")
+
+
+def test_a_login_made_while_the_files_were_being_read_is_not_lost(
+    signed_out: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had been read was compared with how the file looked afterwards: its last change was never read."""
+    world, look = signed_out, AwsFiles.look
+
+    def look_slowly(files: AwsFiles, roots: Iterable[Role]) -> set[str]:
+        changed = look(files, roots)
+        if world.refusing:
+            log_in(world)
+        return changed
+
+    world.start()
+    world.run(5.0)
+    assert not grants_of(world, "k0")
+    monkeypatch.setattr(AwsFiles, "look", look_slowly)
+    (world.home / "aws-config").write_text("[profile another]\n")
+    world.hint()
+    world.run(2 * MINUTE)
+    assert grants_of(world, "k0")
+
+
+def test_keys_pasted_while_we_write_the_file_are_not_lost(signed_out: World) -> None:
+    """The write merged them, and passed the file off as known before anybody had read the source from it."""
+    world = signed_out
+
+    def paste(op: str, where: str) -> None:
+        if op == "write" and ".aws/" in where and "sessions" not in where:
+            world.disk.before_op = None
+            world.refusing.discard("profile:work")
+            world.person.save_whole(world.person.read().replace("output = json", "output = text"))
+            world.edited()
+
+    world.start()
+    world.run(5.0)
+    assert not grants_of(world, "k0")
+    world.disk.before_op = paste
+    stands(world, Obstacle("source needs login", FIND, frozenset({"work"})), MINUTE, lambda: None)
+    world.refresh(["k1"])
+    world.run(3 * MINUTE)
+    assert grants_of(world, "k0")
 
 
 def grants_of(world: World, profile: str) -> list[str]:

@@ -309,8 +309,12 @@ class World:
     def logged_in(self, source: str) -> None:
         """A person has logged in: a file that the source depends on is another one now."""
         self.logins[source] = self.logins.get(source, 0) + 1
-        sections = (f"[profile {name}]\noutput = login-{count}\n" for name, count in sorted(self.logins.items()))
-        (self.home / "aws-config").write_text("".join(sections))
+        # A key that the credentials file does not have: it would win. Another file each time: the kernel's clock would
+        # not tell two logins apart.
+        sections = (f"[profile {name}]\nlogin = {count}\n" for name, count in sorted(self.logins.items()))
+        temp = self.home / "aws-config.swp"
+        temp.write_text("".join(sections))
+        temp.rename(self.home / "aws-config")
         self.hint()
 
     def configure(self, specs: list[Spec]) -> None:

@@ -40,6 +40,8 @@ class WriteResult:
     removed: tuple[str, ...]
     signature: Signature | None
     durable: bool = True
+    merged: bool = False
+    """Whether the file was another one than our last write had left: another program has changed it."""
     set_aside: tuple[str, ...] = ()
     """Paths of files beside it that hold another program's edit, which could not be merged: nobody can read it."""
 
@@ -66,6 +68,8 @@ class CredentialsFile:
         self._replaced = ReplacedFiles()
         self._known: Merge | None = None
         """The last one: what has not changed since need not be scanned again."""
+        self._changed = False
+        """Whether this write has come upon another text than the last one had left."""
         self._aside: list[str] = []
         """Paths of files that hold an edit which could not be merged, to be told with the next result."""
 
@@ -150,6 +154,7 @@ class CredentialsFile:
                 )
                 if result is not None:
                     self._aside.clear()
+                    self._changed = False
                     return result
         raise FileUnsettled(f"another program keeps writing {self.path}", SETTLE_SECONDS)
 
@@ -168,6 +173,7 @@ class CredentialsFile:
             now = self._monotonic()
             edits = self._replaced.edits(dir_fd, real, now)
             mixed = with_edits(standing.text if standing else b"", edits, frozenset(one.section for one in kept))
+            self._changed |= self._known is None or mixed.text != self._known.text
             merged = self._settled(standing, mixed, lambda: merged_into(mixed.text))
             if mixed.broken:
                 self._aside += self._replaced.give_up(mixed.broken, dir_fd, real)
@@ -214,8 +220,8 @@ class CredentialsFile:
     ) -> WriteResult:
         adopted = dict.fromkeys(profile for one in rounds for profile in one.adopted)
         removed = dict.fromkeys(profile for one in rounds for profile in one.removed)
-        aside = tuple(self._aside)
-        return WriteResult(written, tuple(adopted), rounds[-1].refused, tuple(removed), signature, durable, aside)
+        facts = tuple(adopted), rounds[-1].refused, tuple(removed), signature, durable
+        return WriteResult(written, *facts, merged=self._changed, set_aside=tuple(self._aside))
 
     def _settled(self, standing: Snapshot | None, mixed: Mixed, merge_it: Callable[[], Merge]) -> Merge:
         """The merge, unless the file looks as if another program was in the middle of writing it.

@@ -77,6 +77,8 @@ class Delivery:
     _left: dict[str, KeptProfile] = field(default_factory=dict)
     """Profile → what the last write that concerned it left there: an overwriting is judged against that."""
     _seen: object = None
+    _merged: bool = False
+    """A write has come upon a change of another program before a look did."""
     _compare_at: float | None = None
     """When a change that another program has made may be judged; None while there is none."""
     _cost: float = 0.0
@@ -149,6 +151,7 @@ class Delivery:
             self.say("info", "file.accepted", message="the credentials file can be written again")
         self.error = None
         self._seen = result.signature
+        self._merged = self._merged or result.merged
         if result.written:
             self.written_at = self.wall()
             self.say("debug", "file.written", path=str(self.file.path), took_seconds=round(self._cost, 4))
@@ -187,8 +190,9 @@ class Delivery:
             signature = self.file.signature()
         except FileRefused as refusal:
             signature = str(refusal)  # the write that is now due says it
+        merged, self._merged = self._merged, False
         if signature == self._seen:
-            return False
+            return merged
         self._seen = signature
         self._compare_at = self._compare_at or now + QUIET
         self.due_at = min(self.due_at or self._compare_at, self._compare_at)

@@ -35,7 +35,8 @@ class Lookout:
         self._untidy = False
         self._unremembered: str | None = None
         """A configuration that works and that the disk did not take as the last good one."""
-        self._looks: list[list[int]] = []
+        self._looks: list[list[int] | None] = []
+        """Of the files beside the credentials file, before they were read; None for one that came into view then."""
         self._plain: set[str] = set()
         """Endpoints without TLS that the log has a warning of."""
 
@@ -85,7 +86,7 @@ class Lookout:
         self._stand()
         desk.watch.look(now.boot)
         foreign = desk.delivery.look(now.boot)
-        looks = [look_of(path) for path in desk.files.beside()]
+        looks: list[list[int] | None] = [look_of(path) for path in desk.files.beside()]
         if foreign or looks != self._looks:
             self._looks = looks
             self._sources_at = now.boot + QUIET
@@ -209,10 +210,12 @@ class Lookout:
     def _look_at_sources(self) -> set[str]:
         desk = self._desk
         before = desk.files.broken_sources()
+        # Before they are read: what is written while we read is looked at again.
+        looks = {path: look_of(path) for path in desk.files.beside()}
         changed = desk.files.look(desk.roots())
+        self._looks = [looks.get(path) for path in desk.files.beside()]
         self._warn_of_plain_endpoints()
         self._say_what_is_broken(before, desk.files.broken_sources())
-        self._looks = [look_of(path) for path in desk.files.beside()]
         return changed
 
     def _warn_of_plain_endpoints(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from assumed.core.errors import FileRefused
 from assumed.core.model import Instant, Role, Session
 from assumed.core.source import SourceProfile
+from assumed.edge.aws.sources import Resolved
 from assumed.edge.aws.sts import Answer, Order
 from assumed.edge.hooks import Errand
 from assumed.edge.store import Stored
@@ -27,6 +28,10 @@ class Signer(Protocol):
 
     def resolve(self, root: Role, profile: SourceProfile | None) -> bool:
         """Begin to resolve a source."""
+        ...
+
+    def is_current(self, message: Resolved) -> bool:
+        """Whether the source has not been forgotten since that attempt began."""
         ...
 
     def client(self, root: Role, role: Role, parent: Session | None) -> Any:

@@ -195,8 +195,10 @@ class Renewals:
                 desk.touch([probe])
 
     def resolved(self, message: Resolved) -> None:
-        """A source can sign now, or could not be resolved."""
-        desk, failure = self._desk, message.failure
+        """A source can sign now, or could not be resolved. What an attempt says that began before the source changed is
+        looked at here, after the change: it would hold the source for a login that has already been made."""
+        desk = self._desk
+        failure = message.failure if desk.ports.sources.is_current(message) else None
         with desk.lock:
             desk.touch(desk.book.signed_by(message.source))
             if failure is not None:

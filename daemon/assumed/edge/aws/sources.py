@@ -36,6 +36,8 @@ class Resolved:
 
     source: str
     failure: RenewalFailed | None
+    generation: int
+    """Of the settings that it was resolved by."""
 
 
 @dataclass(slots=True)
@@ -120,6 +122,11 @@ class Sources:
         if attempt is not None and attempt.running and attempt.chain is not None:
             attempt.chain.kill()  # a helper of the old settings must not keep the new ones waiting
 
+    def is_current(self, message: Resolved) -> bool:
+        """Whether the source has not been forgotten since: an attempt by settings of the past has failed nobody."""
+        with self._lock:
+            return self._sources[message.source].generation == message.generation
+
     def resolve(self, root: Role, profile: SourceProfile | None) -> bool:
         """Begin to resolve `root`'s source; False while the last attempt still runs (one at a time each): one that is
         over and still holds its thread is replaced, as long as there are not too many of those."""
@@ -201,12 +208,11 @@ class Sources:
                 source.chain, source.keys, source.resolved_at = attempt.chain, keys, self._now().boot
 
     def _end(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
-        """Report an attempt that has run to its end. One for settings of the past has failed nobody."""
+        """Report an attempt that has run to its end."""
         with self._lock:
             attempt.running = False
             self._abandoned -= attempt.abandoned
-            current = self._sources[attempt.source].generation == attempt.generation
-        self._report(attempt, failure if current else None)
+        self._report(attempt, failure)
 
     def _give_up(self, attempt: _Attempt) -> None:
         """The deadline has passed: the thread may live on, but another attempt may begin, whose answer counts."""
@@ -226,7 +232,7 @@ class Sources:
 
     def _report(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
         if attempt.ended.acquire(blocking=False):  # never released: only the first of the two ends is told
-            self._post(Resolved(attempt.source, failure))
+            self._post(Resolved(attempt.source, failure, attempt.generation))
 
 
 def _refuse_without_a_code(role: Role, keys: Keys | None) -> None:
