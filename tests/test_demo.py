@@ -88,6 +88,7 @@ def listing(command: str) -> str:
     ).stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_ends_it_and_tidies_up(scratch: Path) -> None:
     ours, theirs = pty.openpty()
     with demo(scratch, stdout=theirs, TERM="xterm") as process:
@@ -107,6 +108,7 @@ def test_ctrl_c_twice_ends_it_and_tidies_up(scratch: Path) -> None:
     assert is_tidy(scratch)
 
 
+@pytest.mark.slow
 def test_without_the_aws_command_the_same_is_shown_with_python(scratch: Path) -> None:
     bare = scratch / "bare"
     bare.mkdir()

@@ -98,7 +98,7 @@ KEYS = [
 LINES = st.one_of(st.sampled_from([*HEADERS, *NOTES, *KEYS, "region : us = eu"]), st.builds(str.__add__, SPACES, WORDS))
 
 
-@settings(max_examples=400)
+@settings(max_examples=133)
 @given(
     st.lists(st.tuples(LINES, st.sampled_from(["\n", "\n", "\r\n", "\n\n"])), max_size=12), st.booleans(), st.booleans()
 )

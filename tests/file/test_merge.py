@@ -329,7 +329,7 @@ KEPT = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(KEPT, st.booleans(), st.sampled_from([CONFIG, CONFIG, OTHER_CONFIG])), min_size=2, max_size=6)
 )

@@ -87,7 +87,7 @@ KEPT_SETS = st.lists(
 TAILS = st.sampled_from(["[new]\ny = 1\n", "# the end\n", "\n\n", ""])
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(files(), KEPT_SETS)
 @example(b"", [keys("p")])
 @example(b"\n", [keys("p")])
@@ -102,7 +102,7 @@ def test_adding_and_then_removing_gives_back_every_byte(text: bytes, kept: list[
     assert _merge(added, []) == text
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(files(), KEPT_SETS, KEPT_SETS)
 def test_twice_is_once_and_the_last_merge_decides(
     text: bytes, first: list[KeptProfile], then: list[KeptProfile]
@@ -116,7 +116,7 @@ def test_twice_is_once_and_the_last_merge_decides(
     assert merge(both, then, CONFIG, remove_orphans=True).text is both
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(files(), KEPT_SETS)
 def test_botocore_reads_every_other_profile_as_before(text: bytes, kept: list[KeptProfile]) -> None:
     added = _merge(text, kept)
@@ -126,7 +126,7 @@ def test_botocore_reads_every_other_profile_as_before(text: bytes, kept: list[Ke
     assert after == before
 
 
-@settings(max_examples=200)
+@settings(max_examples=66)
 @given(files(), KEPT_SETS, TAILS)
 def test_what_another_program_appends_in_between_survives_whole(
     text: bytes, kept: list[KeptProfile], tail: str

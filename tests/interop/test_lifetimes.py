@@ -35,6 +35,7 @@ def lists(aws: World, sdk: str, way: str, pause: float = PAUSE) -> Job:
     return Job(aws, way, [*consumers.LISTING[sdk](), aws.facts.bucket, str(pause)])
 
 
+@pytest.mark.slow
 @pytest.mark.proof
 def test_boto3_in_short(path: Path, record: Record) -> None:
     """The same within seconds, for every day."""

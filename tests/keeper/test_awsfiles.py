@@ -217,7 +217,7 @@ LINES = [
 ]
 
 
-@settings(max_examples=200)
+@settings(max_examples=66)
 @given(st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(["\n", "\r\n"])), max_size=12))
 def test_the_config_file_is_read_as_botocore_reads_it(lines: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -124,7 +124,7 @@ def _starts(home: Home, url: str) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.mark.parametrize("many", [6, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("many", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_of_many_started_at_once_one_keeps_the_file(many: int, sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
     """The others exit with status 4 and name it; when it is killed, the next one takes over at once."""
     sts.rule("*", session_seconds=900)

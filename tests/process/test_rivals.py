@@ -45,6 +45,7 @@ def overwritten(home: Home, profile: str, key: str, **more: str) -> None:
         file.write(stream)
 
 
+@pytest.mark.slow
 def test_aws_configure_beside_us_loses_nothing(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
     """The AWS CLI rewrites the file in place while sessions are renewed: both writers' parts are there afterwards."""
     for n in range(4):
