@@ -6,6 +6,9 @@ ARGS ?=
 # More than there are cores: the tests of real processes mostly wait for sessions to end.
 WORKERS ?= 6
 
+# Where it is set (many container images do), each of a thousand processes would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check bench proof interop manual format clean
 
 demo: $(VENV)/demo.ready
