@@ -102,7 +102,7 @@ def aws_config_file(environ: Mapping[str, str]) -> Path:
     Without `$HOME` the account's home will do, as it does for botocore.
     """
     if not environ.get("HOME"):
-        environ = {**environ, "HOME": os.path.expanduser(f"~{_account_name(os.getuid())}")}  # noqa: PTH111
+        environ = {**environ, "HOME": os.path.expanduser(f"~{account_name(os.getuid())}")}  # noqa: PTH111
     return _aws_file("AWS_CONFIG_FILE", "config", environ)
 
 
@@ -130,7 +130,8 @@ def _expand(value: str, environ: Mapping[str, str]) -> str:
     )
 
 
-def _account_name(uid: int) -> str:
+def account_name(uid: int) -> str:
+    """The name of an account; empty where it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

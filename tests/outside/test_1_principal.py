@@ -26,6 +26,8 @@ OTHERS = {
     "another role's own arn": "arn:aws:iam::123456789012:role/Admin",
     "another account's root": "arn:aws:sts::999999999999:root",
     "another account's user": "arn:aws:iam::999999999999:user/eve",
+    "a user called like the role": "arn:aws:iam::123456789012:user/MyRole",
+    "a federated user": "arn:aws:sts::123456789012:federated-user/MyRole",
 }
 SAME = {
     "as STS writes it": f"{STS}/MyRole/assumed",

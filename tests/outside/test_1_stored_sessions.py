@@ -11,6 +11,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -252,6 +253,45 @@ def test_each_configuration_of_one_credentials_file_gets_its_own_role(kept: Home
     given = key_printed(kept, sts, reader, "prod", "--config", str(other))
     assert given == sts.calls[-1].issued
     assert [call.role_arn for call in sts.calls] == [ADMIN, "arn:aws:iam::222222222222:role/ReadOnly"]
+
+
+@pytest.mark.parametrize("reader", ["env", "exec"])
+def test_a_session_of_another_configuration_is_not_handed_out(kept: Home, sts: FakeSts, reader: str) -> None:
+    """`--config` once, by hand, must not change what SDKs get by the line that `once` wrote."""
+    other = kept.config.with_name("other.toml")
+    other.write_text(DEFAULTS + role("prod", "arn:aws:iam::222222222222:role/ReadOnly"))
+    assert key_printed(kept, sts, reader, "prod", "--config", str(other)) == sts.calls_for(arn_of(other))[-1].issued
+    for plain in ("written-line", "credential-process"):
+        assert key_printed(kept, sts, plain) in {call.issued for call in sts.calls_for(ADMIN)}
+
+
+def arn_of(configuration: Path) -> str:
+    return str(tomllib.loads(configuration.read_text())["roles"][0]["role_arn"])
+
+
+MENDED: dict[str, Callable[[Home, FakeSts], None]] = {
+    "the role": lambda home, _: keep(home, {"prod": OTHERS["other-account"]}),
+    "another key of the role": lambda home, _: keep(home, {"prod": OTHERS["other-source"]}),
+    "the source": lambda home, sts: home.add_source(sts.source.access_key_id, sts.source.secret_access_key, "third"),
+}
+
+
+@pytest.mark.parametrize("mended", list(MENDED))
+@pytest.mark.parametrize("reader", ["written-line"])
+def test_a_failure_is_forgotten_once_its_cause_is_mended(kept: Home, sts: FakeSts, mended: str, reader: str) -> None:
+    """A refusal is not repeated for what is no longer asked; the directory of sessions may be missing, too."""
+    shutil.rmtree(kept.state / "sessions")
+    if mended == "the source":
+        keep(kept, {"prod": {"source_profile": "third"}})
+    else:
+        sts.rule(ADMIN, error="AccessDenied")
+    assert [key_printed(kept, sts, reader) for _ in range(2)] == ["", ""]
+    before = len(sts.calls)
+    if mended == "another key of the role":
+        sts.rule(ADMIN)
+    MENDED[mended](kept, sts)
+    assert key_printed(kept, sts, reader) == sts.calls[-1].issued
+    assert len(sts.calls) == before + 1
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another account, too")

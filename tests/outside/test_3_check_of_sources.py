@@ -96,6 +96,8 @@ TYPED = {
     "a secret with a space": (SECRET, f"{SECRET[:20]} {SECRET[20:]}"),
     "a secret with a comment": (SECRET, f"{SECRET} ; of alice"),
     "a placeholder for a secret": (SECRET, "your-secret-here"),
+    "the id in place of the secret": (SECRET, "AKIAQ3EGRJ4ZBHDKX7UO"),
+    "a session's without its token": ("AKIAQ3EGRJ4ZBHDKX7UO", "ASIAQ3EGRJ4ZBHDKX7UO"),
 }
 
 

@@ -63,10 +63,22 @@ def ready(state: str, profile: str) -> dict[str, Any] | None:
             return None
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 (pathlib costs 6 ms)
             session = parse(file.read())
-        sound = is_sound(session) and is_checked(session) and left(session) >= OLD * session["Assumed"]["life"]
+        is_current = is_sound(session) and is_checked(session, configuration_of(state))
+        sound = is_current and left(session) >= OLD * session["Assumed"]["life"]
         return session if sound and left(session) > early(session) else None
     except (OSError, ValueError, TypeError, LookupError, StopIteration):
         return None
+
+
+def configuration_of(state: str) -> str:
+    """The path of the configuration that `run` or `once` keeps this state by; empty where none is noted. A session may
+    be of another one: `exec --config` stores it here, too."""
+    try:
+        with open(f"{state}/place.json", encoding="utf-8") as file:  # noqa: PTH123
+            path = parse(file.read())["config"]
+        return path if isinstance(path, str) else ""
+    except (OSError, ValueError, TypeError, LookupError, StopIteration):
+        return ""
 
 
 def session_path(state: str, profile: str) -> str:

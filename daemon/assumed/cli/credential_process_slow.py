@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from .credential_process import RENEWING, document, foreign, parse, quoted, session_path, usual_state
+from .credential_process import RENEWING, configuration_of, document, foreign, parse, quoted, session_path, usual_state
 from .stored_session import Found, read
 from .without_daemon import LOOK_AGAIN, UNCHECKED, checked_or_renewed
 
@@ -57,15 +57,15 @@ def main(arguments: list[str]) -> int:
 
 def answer(state: str, profile: str, configuration: str = "") -> int:
     """Print the session, once it is fit to be handed out; see `main` for what it returns. `configuration`: the path of
-    the one that has to ask for it, if not the one that it was checked against."""
+    the one that has to ask for it, if not the one that the state is kept by."""
     if profile in os.environ.get(RENEWING, "").split("\n"):
         return _refuse(LOOP, state, profile)
     place = _foreign_place(state, profile)
     if place:
         return _refuse(FOREIGN.format(place=place), state, profile)
-    found = read(state, profile, configuration)
+    found = read(state, profile, configuration or configuration_of(state))
     if not found.is_good:
-        found = _renewed(state, profile, found)
+        found = _renewed(state, profile, configuration)
     if found.session is None or not found.is_live:
         return _refuse(found.why or EXPIRED, state, profile)
     sys.stdout.write(document(found.session) + "\n")
@@ -120,12 +120,13 @@ def _foreign_place(state: str, profile: str) -> str:
     return ""
 
 
-def _renewed(state: str, profile: str, found: Found) -> Found:
+def _renewed(state: str, profile: str, configuration: str) -> Found:
     """Have the session checked and renewed, by the daemon or from here, within PATIENCE; then what there is."""
     deadline = time.monotonic() + PATIENCE
-    is_kept = _ask_daemon(socket_path(state), profile, found.wanted)
+    is_kept = _ask_daemon(socket_path(state), profile, configuration)
     if is_kept is None:
-        return checked_or_renewed(state, profile, found.wanted, deadline)
+        return checked_or_renewed(state, profile, configuration or configuration_of(state), deadline)
+    found = read(state, profile, configuration)
     if not is_kept:
         return found if found.session is None else Found(None, NOT_MANAGED)
     patience = time.monotonic() + MARK_PATIENCE

@@ -54,6 +54,7 @@ def checked_or_renewed(
 
 def _open_lock(path: str) -> int | None:
     try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)  # noqa: PTH103
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError:
         return None

@@ -12,10 +12,13 @@ PLACEHOLDER = re.compile(
 )
 OF_AWS = re.compile(r"AKIA[A-Z0-9]{16}")
 """A user's long-term key; those of sessions are written by programs, which do not mistype."""
+OF_SESSION = re.compile(r"ASIA[A-Z0-9]{16}")
 SECRET_OF_AWS = re.compile(r"[A-Za-z0-9/+]{40}")
 DOCUMENTED = ("AKIAIOSFODNN7EXAMPLE", "AKIAI44QH8DHBEXAMPLE")
 """AWS's own examples, in every tutorial."""
 NAMES = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+TOKENS = ("aws_session_token", "aws_security_token")
+"""botocore reads both."""
 
 
 def typed_wrong(values: Mapping[str, str], *, elsewhere: bool) -> tuple[str, str] | None:
@@ -41,7 +44,15 @@ def typed_wrong(values: Mapping[str, str], *, elsewhere: bool) -> tuple[str, str
     key, secret = values.get("aws_access_key_id", ""), values.get("aws_secret_access_key", "")
     if key in DOCUMENTED:
         return "aws_access_key_id is the example of AWS's documentation", "put the real key in its place"
-    if not elsewhere and OF_AWS.fullmatch(key.upper()):
+    return None if elsewhere else _unlike_aws(key, secret, has_token=any(values.get(name) for name in TOKENS))
+
+
+def _unlike_aws(key: str, secret: str, *, has_token: bool) -> tuple[str, str] | None:
+    if OF_AWS.fullmatch(secret):
+        return "aws_secret_access_key is an access key id", "swap the two values"
+    if OF_SESSION.fullmatch(key) and not has_token:
+        return "aws_access_key_id is a session's, and there is no aws_session_token", "paste all three values"
+    if OF_AWS.fullmatch(key.upper()):
         if key != key.upper():
             return "aws_access_key_id has small letters, which AWS's keys never have", "paste it again"
         if not SECRET_OF_AWS.fullmatch(secret):

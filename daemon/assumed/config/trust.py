@@ -16,6 +16,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from assumed.paths import account_name
+
 from .around import Finding
 
 MOST_LINKS = 40
@@ -149,7 +151,7 @@ def _acl(place: str, found: os.stat_result) -> tuple[list[int], list[int]]:
 
 def _others_in(gid: int, uid: int) -> str:
     """The group and one of its members that is neither `uid` nor root; empty where there is none."""
-    accounts, own = pwd.getpwall(), _account_name(uid)
+    accounts, own = pwd.getpwall(), account_name(uid)
     try:
         group = grp.getgrgid(gid)
         name, members = group.gr_name, set(group.gr_mem)
@@ -165,13 +167,6 @@ def _others_in(gid: int, uid: int) -> str:
     return "" if is_listed or name == own else f"the group {name}, whose members this machine does not list"
 
 
-def _account_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return ""
-
-
 def _account(uid: int) -> str:
-    name = _account_name(uid)
+    name = account_name(uid)
     return f"{name} (uid {uid})" if name else f"uid {uid}"

@@ -112,12 +112,18 @@ class Instant:
         return max(self.boot - earlier.boot, self.wall - earlier.wall)
 
 
+NO_ROLE = r"arn:aws[\w-]*:(sts|iam)::\d{12}:(user/|federated-user/|root$)"
+"""A principal of AWS's that no AssumeRole is answered with."""
+
+
 def contradiction(principal_arn: str, role_arn: str) -> str:
     """In what an answer's principal is not of the role that was asked for; empty where nothing contradicts.
 
     Only what the answer's ARN names counts: other servers' (MinIO, Ceph) name no account, or no partition of AWS's.
     STS drops a role's path, and the case of a role's name does not matter to IAM.
     """
+    if re.match(NO_ROLE, principal_arn):
+        return "no role"
     is_now, asked = _parts(principal_arn), _parts(role_arn)
     return next((what for what, value in is_now.items() if value and asked[what] and value != asked[what]), "")
 

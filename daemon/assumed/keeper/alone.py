@@ -94,6 +94,10 @@ class Alone:
         """Changes when anything does that the source depends on."""
         return self._files.print_of(self.chain[0])
 
+    def asked(self) -> str:
+        """Changes when the request of a role of the chain does, or anything that the source depends on."""
+        return " ".join([self.source_print(), *(self._book.requests[role.profile] for role in self.chain)])
+
     def close(self) -> None:
         """Kill what a source is still waiting for."""
         if "_sources" in self.__dict__:

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         config, checked = _configuration(Path(named) if named else None, directory)
         logs.configure("error", config.log_format, sys.stderr)
         with contextlib.closing(Alone(config, profile, directory, inherited, checked=checked, locked=True)) as alone:
-            held = held_failure(note)
+            held = held_failure(note, alone.asked())
             if (held or what == "check") and alone.is_stored_session_current():
                 return 0
             if what == "check":
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
                 try:
                     alone.renew_what_is_due()
                 finally:
-                    _note(note, alone.failure())
+                    _note(note, alone.asked(), alone.failure())
                     _hold(note.with_suffix(".held"), alone)
     except RenewalFailed as failure:
         problem = f"{failure}; {failure.advice}"
@@ -85,23 +85,24 @@ def _configuration(named: Path | None, directory: Path) -> tuple[Config, Stamp |
         return load(read(last_good), path, os.environ, host=host_facts()), checked
 
 
-def held_failure(note: Path) -> str:
-    """What a renewal has failed with, as long as it is not to be tried again; empty otherwise."""
+def held_failure(note: Path, asked: str) -> str:
+    """What this very request has failed with, as long as it is not to be tried again; empty otherwise."""
     try:
-        until, _, message = note.read_text().split("\n", 2)
-        return message.strip() if time.time() < float(until) <= time.time() + 2 * 3600 else ""
+        until, _, failed, message = note.read_text().split("\n", 3)
+        is_held = failed == asked and time.time() < float(until) <= time.time() + 2 * 3600
+        return message.strip() if is_held else ""
     except (OSError, ValueError):
         return ""
 
 
-def _note(note: Path, failure: RenewalFailed | None) -> None:
+def _note(note: Path, asked: str, failure: RenewalFailed | None) -> None:
     """Leave word for those who ask next."""
     if failure is None:
         note.unlink(missing_ok=True)
         return
-    count = _failures_in_a_row(note) + 1
+    count = _failures_in_a_row(note, asked) + 1
     until = time.time() + retry_delay(failure.kind, count, 0.0)
-    write_atomic(note, f"{until}\n{count}\n{failure}; {failure.advice}\n".encode(), durable=False)
+    write_atomic(note, f"{until}\n{count}\n{asked}\n{failure}; {failure.advice}\n".encode(), durable=False)
 
 
 def _hold(held: Path, alone: Alone) -> None:
@@ -126,9 +127,10 @@ def _refuse_what_waits(held: Path, alone: Alone) -> None:
         raise RenewalFailed(FailureKind.NEEDS_LOGIN, HELPER_TIMEOUT, message, advice)
 
 
-def _failures_in_a_row(note: Path) -> int:
+def _failures_in_a_row(note: Path, asked: str) -> int:
     try:
-        return int(note.read_text().split("\n")[1])
+        _, count, failed = note.read_text().split("\n")[:3]
+        return int(count) if failed == asked else 0
     except (OSError, ValueError, IndexError):
         return 0
 

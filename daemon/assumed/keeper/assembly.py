@@ -73,11 +73,16 @@ Stand = Callable[[], tuple[bool, FileRefused | None]]
 
 
 def assemble(
-    config: Config, directory: Path, inherited: dict[str, str], stand: Stand = lambda: (False, None)
+    config: Config,
+    directory: Path,
+    inherited: dict[str, str],
+    stand: Stand = lambda: (False, None),
+    log: Callable[..., None] | None = None,
 ) -> Assembly:
-    """Make a keeper of `config` whose state lies in `directory`. Starts nothing. `stand`: see Post."""
+    """Make a keeper of `config` whose state lies in `directory`. Starts nothing. `stand`: see Post; `log`: see News."""
     clock = SystemClock()
-    news = News(lambda *args, **facts: say(*args, **facts), lambda: clock.now().wall)  # noqa: PLW0108 - tests listen in
+    log = log or (lambda *args, **facts: say(*args, **facts))  # noqa: PLW0108 - tests listen in
+    news = News(log, lambda: clock.now().wall)
     tally = Tally()
     news.listeners.append(tally.hear)
     file = CredentialsFile(config.credentials_file, directory)

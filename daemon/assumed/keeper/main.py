@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from assumed.config import Config
 from assumed.core.errors import ConfigError, FileRefused
@@ -17,7 +18,7 @@ from assumed.edge.privacy import close_off
 from assumed.edge.signals import relay
 from assumed.edge.surroundings import collisions
 
-from .assembly import Assembly, answer, assemble
+from .assembly import Assembly, answer, assemble, say
 from .messages import Ran, Reload, Stop
 from .once import Progress, one_round
 from .post import Post
@@ -59,9 +60,15 @@ def once(config_path: Path | None, progress: Progress) -> int:
     logs.take_crashes()
     post = Post(config.credentials_file)
     try:
-        return _one_round(assemble(config, post.directory, inherited), config, progress)
+        return _one_round(assemble(config, post.directory, inherited, log=_log_of_once), config, progress)
     finally:
         post.leave()
+
+
+def _log_of_once(level: str, name: str, **facts: Any) -> None:
+    """A renewal that failed goes through `progress`."""
+    if name != "role.renewal_failed":
+        say(level, name, **facts)
 
 
 def _one_round(assembly: Assembly, config: Config, progress: Progress) -> int:
