@@ -33,7 +33,7 @@ _CHANGE_NOTHING = {
         "getdents64",
         "ioctl",
     ),
-    *("fcntl", "getpid", "geteuid", "getrandom", "kill", "fchmod", "fchmodat", "chmod"),
+    *("fcntl", "gettid", "getpid", "geteuid", "getrandom", "kill", "fchmod", "fchmodat", "chmod"),
 }
 RENAME_EXCHANGE = "RENAME_EXCHANGE"
 
