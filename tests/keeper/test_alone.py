@@ -104,6 +104,6 @@ def test_a_source_that_still_hangs_from_the_last_time_is_not_waited_for(kept: Al
 
 def test_a_profile_that_is_not_kept_is_named_with_those_that_are(kept: Alone) -> None:
     config, _ = usable_config(None)
-    with pytest.raises(NotKept, match="b is no kept profile") as refused:
+    with pytest.raises(NotKept, match="b is not a managed profile") as refused:
         Alone(config, "b", kept._locks.parent, {})
     assert refused.value.kept == ["a"]

@@ -1,5 +1,8 @@
 """One STS and one home for each test. Nothing here, or in the tests beside it, imports anything of `assumed`.
 
+The number in a file's name says what went wrong: 1 the wrong session, 2 one role or program took others along,
+3 sources, 4 files and homes, 5 trust, 6 commands.
+
 Every kind of fault is tried with several inputs. The first of them runs every day, all of them in `make proof`.
 """
 

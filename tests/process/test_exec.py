@@ -174,7 +174,7 @@ def test_the_exit_status_is_the_commands(one_role: Home, sts: FakeSts, script: s
         (["a", "--", "no-such-command"], 127, "no-such-command: no such command"),
         (["a", "--", "/"], 126, "/: Permission denied"),
         (["a", "--"], 2, "a command is missing"),
-        (["aa", "--", "true"], 2, "aa is no kept profile. Did you mean 'a'?"),
+        (["aa", "--", "true"], 2, "aa is not a managed profile. Did you mean 'a'?"),
     ],
 )
 def test_what_cannot_be_run_is_said(one_role: Home, sts: FakeSts, arguments: list[str], status: int, said: str) -> None:

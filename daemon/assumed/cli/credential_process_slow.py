@@ -98,7 +98,7 @@ def _parse(arguments: list[str]) -> tuple[str | None, str]:
         elif argument != "--":
             words.append(argument)
     if len(words) != 1:
-        raise ValueError("one profile, please")
+        raise ValueError("name one profile")
     return state, words[0]
 
 

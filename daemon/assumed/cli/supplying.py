@@ -36,7 +36,9 @@ def supply_of(config_path: Path | None, profiles: Sequence[str]) -> Iterator[Sup
         with supplied(config_path, profiles, _told) as supply:
             yield supply
     except NotKept as error:
-        raise click.UsageError(f"{error.profile} is no kept profile.{nearest(error.profile, error.kept)}") from None
+        raise click.UsageError(
+            f"{error.profile} is not a managed profile.{nearest(error.profile, error.kept)}"
+        ) from None
 
 
 def _told(profile: str, problem: str) -> None:

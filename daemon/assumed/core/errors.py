@@ -46,7 +46,7 @@ class NotKept(AssumedError):
     def __init__(self, profile: str, kept: list[str]) -> None:
         self.profile = profile
         self.kept = kept
-        super().__init__(f"{profile} is no kept profile; `assumed status` shows those that are")
+        super().__init__(f"{profile} is not a managed profile; `assumed status` shows those that are")
 
 
 class NotRunning(AssumedError):
