@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.cli import credential_process as helper
+from assumed.cli import credential_process_fast as helper
 from assumed.cli import credential_process_slow as slow
 from assumed.config import SMALLEST_USEFUL
 from assumed.core.model import Instant, Session
@@ -178,7 +178,7 @@ def test_nothing_heavy_is_imported_on_the_way(store: Store) -> None:
     assert loaded <= {
         "assumed",
         "assumed.cli",
-        "assumed.cli.credential_process",
+        "assumed.cli.credential_process_fast",
         "_json",
         "encodings.ascii",
         "__future__",

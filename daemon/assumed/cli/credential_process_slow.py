@@ -10,7 +10,16 @@ import os
 import sys
 import time
 
-from .credential_process import RENEWING, configuration_of, document, foreign, parse, quoted, session_path, usual_state
+from .credential_process_fast import (
+    RENEWING,
+    configuration_of,
+    document,
+    foreign,
+    parse,
+    quoted,
+    session_path,
+    usual_state,
+)
 from .stored_session import Found, read
 from .without_daemon import LOOK_AGAIN, UNCHECKED, checked_or_renewed
 

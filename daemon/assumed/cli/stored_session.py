@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .credential_process import OLD, early, is_checked, is_sound, left, parse, session_path
+from .credential_process_fast import OLD, early, is_checked, is_sound, left, parse, session_path
 
 MISSING = "no session of profile {profile!r} in {state}; start the daemon (`assumed run`), or run `assumed once`"
 UNREADABLE = "the session of profile {profile!r} in {state} cannot be read; `ls -l` there shows whose it is"

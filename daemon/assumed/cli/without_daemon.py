@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Literal
 
-from .credential_process import RENEWING, session_path
+from .credential_process_fast import RENEWING, session_path
 from .stored_session import Found, read
 
 LOOK_AGAIN = 0.05
