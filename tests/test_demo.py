@@ -51,6 +51,7 @@ def is_tidy(scratch: Path) -> bool:
     return not list(scratch.iterdir()) and str(scratch) not in running
 
 
+@pytest.mark.slow
 def test_a_second_terminal_can_use_the_roles(scratch: Path) -> None:
     with demo(scratch) as process:
         assert process.stdout

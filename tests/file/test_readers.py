@@ -98,6 +98,7 @@ def test_the_aws_cli_writing_beside_us_destroys_nothing_and_loses_nothing_at_hum
     assert lost == []
 
 
+@pytest.mark.slow
 def test_aws_configure_set_and_a_kept_profile_live_in_one_file(path: Path, tmp_path: Path) -> None:
     """The real command: a new profile beside ours, a line in ours, and long-term keys over ours."""
     file = CredentialsFile(path, tmp_path / "state")

@@ -11,6 +11,9 @@ from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually
 
+pytestmark = pytest.mark.slow
+"""What annoys, and is tried in the proof."""
+
 ARN = "arn:aws:iam::123456789012:role/r"
 
 

@@ -19,6 +19,9 @@ import pytest
 from world.daemon import Home, python, role
 from world.fake_sts import FakeSts
 
+pytestmark = pytest.mark.slow
+"""What annoys, and is tried in the proof."""
+
 WITHIN = 45.0
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 

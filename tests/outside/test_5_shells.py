@@ -9,6 +9,9 @@ import pytest
 from world.daemon import Home, role
 from world.fake_sts import FakeSts
 
+pytestmark = pytest.mark.slow
+"""What annoys, and is tried in the proof."""
+
 QUOTES = "'\u2018\u2019\u201a\u201b"
 """PowerShell takes each of them for a single quote (about_Quoting_Rules)."""
 

@@ -17,6 +17,9 @@ from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually
 
+pytestmark = pytest.mark.slow
+"""What annoys, and is tried in the proof."""
+
 ROLE = "arn:aws:iam::123456789012:role/Job"
 THEIRS = 65534
 

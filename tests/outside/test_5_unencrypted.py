@@ -18,6 +18,9 @@ from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually
 
+pytestmark = pytest.mark.slow
+"""What annoys, and is tried in the proof."""
+
 ROLE = "arn:aws:iam::123456789012:role/MyRole"
 OFF = ["http://sts.example.invalid", "http://10.11.12.13:4566", "http://192.168.1.5", "http://127.example.invalid"]
 ON = ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://sts.localhost:1", "https://10.11.12.13"]

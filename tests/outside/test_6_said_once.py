@@ -11,6 +11,9 @@ from world.daemon import DEFAULTS, Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually
 
+pytestmark = pytest.mark.slow
+"""What annoys, and is tried in the proof."""
+
 WITHIN = 40.0
 REFUSALS = ["AccessDenied", "InvalidClientTokenId", "ValidationError"]
 

@@ -105,6 +105,7 @@ def test_with_a_daemon_it_asks_sts_for_nothing_and_survives_its_death(
     assert run.process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_working_directory_that_is_removed_ends_no_renewals(one_role: Home, sts: FakeSts, tmp_path: Path) -> None:
     """Of a job of days, say; nobody asks for the directory but whoever reads a relative name."""
     gone = tmp_path / "gone"

@@ -15,6 +15,7 @@ from world.waiting import PROOF, eventually
 HEALTHY = ("healthy-1", "healthy-2")
 
 
+@pytest.mark.slow
 @pytest.mark.proof
 def test_a_denied_and_a_hung_role_leave_their_neighbours_alone(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
     """For three sessions no reader of a healthy profile finds a stale one; the denied role backs off.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from process.kit import arn
 from world.daemon import Home, role
 from world.fake_sts import FakeSts
@@ -17,6 +19,7 @@ def once(home: Home, sts: FakeSts, shell: str = "") -> subprocess.CompletedProce
     return subprocess.run(["/bin/sh", "-c", command], env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_role_that_leaves_loses_its_keys_when_two_rounds_have_read_the_same(sts: FakeSts, aws_home: Home) -> None:
     """Half-written TOML is often valid TOML, and cron has no five seconds to wait."""
     sts.rule("*", session_seconds=900)

@@ -81,6 +81,7 @@ def test_a_credentials_file_that_somebody_deletes_is_back_within_seconds(
     assert aws_home.credentials.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(90)
 def test_a_program_that_keeps_overwriting_a_profile_is_named_and_answered_later_each_time(
     aws_home: Home, running: Daemon, sts: FakeSts

@@ -16,7 +16,7 @@ from . import figures as experiments
 from .campaign import Campaign, how_to_reproduce, run_seed
 from .month import DAY
 
-FEW = 6
+FEW = 4
 CHUNK = 50
 FIRST, SEEDS = int(os.environ.get("SEED", "0")), int(os.environ.get("SEEDS", "1000"))
 
