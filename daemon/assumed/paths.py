@@ -1,7 +1,7 @@
 """Where everything lies: the configuration, AWS's two files, the state of a credentials file, its control socket.
 
-This is the one place that knows. It looks at the disk and makes nothing. `cli/credential_process_fast.py` starts without
-the package and has copies of `default_credentials_file`, `state_dir` and `socket_path`; a test compares them.
+This is the one place that knows. It looks at the disk and makes nothing. `cli/credential_process_fast.py` starts
+without the package and has copies of `default_credentials_file`, `state_dir` and `socket_path`; a test compares them.
 """
 
 from __future__ import annotations
