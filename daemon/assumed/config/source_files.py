@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 LARGEST = 1 << 20
-"""Bytes of a login's cache or a token: a few thousand in fact."""
+"""Bytes of a login's cache or a token, a few thousand in fact; of a CA bundle, which begins with a certificate."""
 MISSING = "does not exist"
 BUNDLE_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 """In the order in which botocore asks them; the second after the profile's ca_bundle."""
@@ -62,9 +62,7 @@ def bundle_fault(bundle: str) -> str:
     try:
         if path.is_dir():
             return "is a directory"
-        text = path.read_bytes()[: 16 << 20]
-    except FileNotFoundError:
-        return "does not exist"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return "" if b"-----BEGIN" in text else "holds no certificate"
+    data, fault = _contents(path)
+    return fault or ("" if b"-----BEGIN" in data else "holds no certificate")

@@ -20,7 +20,7 @@ from pathlib import Path
 from assumed.core.errors import FileRefused
 from assumed.paths import TEMPORARY
 
-from .owners import account_name, refuse_as_root
+from .owners import refuse_as_root, shown_account
 
 _STALE_SECONDS = 60.0
 
@@ -77,7 +77,9 @@ def make_private_dir(path: Path) -> None:
         if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, "")
         if found.st_uid != os.geteuid():
-            raise FileRefused(f"{path} belongs to {account_name(found.st_uid)}", "Move it away, or run as that account")
+            raise FileRefused(
+                f"{path} belongs to {shown_account(found.st_uid)}", "Move it away, or run as that account"
+            )
         if found.st_mode & 0o077:
             path.chmod(0o700)
 

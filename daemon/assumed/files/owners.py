@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import pwd
 from pathlib import Path
 
 from assumed.core.errors import FileRefused
+from assumed.paths import account_name
 
 
 def refuse_as_root(path: Path) -> None:
@@ -15,22 +15,16 @@ def refuse_as_root(path: Path) -> None:
     owner = path.stat().st_uid
     if os.geteuid() == 0 and owner != 0:
         raise FileRefused(
-            f"{path} belongs to {account_name(owner)}, who could not use files that root makes there",
+            f"{path} belongs to {shown_account(owner)}, who could not use files that root makes there",
             f"Run it as that account (sudo -u {sudo_name(owner)} -H …), or with root's own home (sudo -H …)",
         )
 
 
-def account_name(uid: int) -> str:
-    """The name of an account; `uid 1000` where it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
+def shown_account(uid: int) -> str:
+    """An account in a message: its name, or `uid 1000` where it has none."""
+    return account_name(uid) or f"uid {uid}"
 
 
 def sudo_name(uid: int) -> str:
     """An account as sudo and chown are told of it."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"'#{uid}'"
+    return account_name(uid) or f"'#{uid}'"

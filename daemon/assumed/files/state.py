@@ -29,7 +29,7 @@ from assumed.paths import (
 
 from . import close, directory, explained, make_missing_dirs, try_lock, write_atomic
 from .exchange import UNSUPPORTED, exchange
-from .owners import account_name, refuse_as_root, sudo_name
+from .owners import refuse_as_root, shown_account, sudo_name
 
 _MARKS = {
     ".gitignore": b"*\n",
@@ -141,7 +141,7 @@ def _unlink(entry: os.DirEntry[str]) -> None:
 
 
 def _anothers(path: Path, uid: int) -> tuple[str, str]:
-    whose = account_name(uid)
+    whose = shown_account(uid)
     if uid == 0:  # a command was run as root with this home
         return "belongs to root", f"Give it back: sudo chown -R {sudo_name(os.geteuid())} {path}"
     return f"belongs to {whose}", f"Run assumed as {whose}, or move the directory away"
