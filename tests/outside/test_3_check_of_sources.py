@@ -118,6 +118,7 @@ def test_keys_that_were_typed_wrongly_are_found_and_never_shown(aws_home: Home, 
 ELSEWHERE: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "a CA bundle that is missing": ({}, {"AWS_CA_BUNDLE": "/nowhere/ca.pem"}, "/nowhere/ca.pem"),
     "a CA bundle without certificates": ({}, {"AWS_CA_BUNDLE": "/etc/hostname"}, "/etc/hostname"),
+    "a CA bundle that never ends": ({}, {"AWS_CA_BUNDLE": "/dev/zero"}, "/dev/zero"),
     "another variable for it": ({}, {"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"}, "/nowhere/ca.pem"),
     "a region that does not exist": ({"region": "us-moon-1"}, {}, "us-moon-1"),
     "a region with a wrong number": ({"region": "eu-west-9"}, {}, "eu-west-9"),
