@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Iterator
 
-from assumed.core.names import safe_name
-from assumed.edge.process_command import credential_process_argv
+from assumed.credentials.process_command import credential_process_argv
+from assumed.names import safe_name
 
 from .kit import daemon_of, interleaved, names, output_of, program, say, seconds_of, sts
 from .rows import Row, Target

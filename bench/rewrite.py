@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from assumed.core.model import Instant, Session
-from assumed.core.profiles import KeptProfile
-from assumed.edge.credentials_file import CredentialsFile
+from assumed.credentials.file import CredentialsFile
+from assumed.credentials.profiles import KeptProfile
+from assumed.model import Instant, Session
 
 from .kit import ACCOUNT, interleaved, names, say
 from .rows import Row, Target

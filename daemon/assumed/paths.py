@@ -1,6 +1,6 @@
 """Where everything lies: the configuration, AWS's two files, the state of a credentials file, its control socket.
 
-This is the one place that knows. It looks at the disk and makes nothing. `cli/credential_process_fast.py` starts
+This is the one place that knows. It looks at the disk and makes nothing. `jobs/credential_process.py` starts
 without the package and has copies of `default_credentials_file`, `state_dir` and `socket_path`; a test compares them.
 """
 
@@ -15,8 +15,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from assumed.core.errors import ConfigError
-from assumed.core.redaction import redacted
+from assumed.errors import ConfigError
+from assumed.redaction import redacted
 
 CREDENTIALS_FILE = re.compile(r"""^[ \t]*credentials_file[ \t]*=[ \t]*(["'])(.+?)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
 """Found in text that is not TOML (yet)."""

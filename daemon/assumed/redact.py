@@ -1,6 +1,6 @@
 """The one gate for text from outside: cut, redacted, and on one line that no terminal, journal or reader acts on.
 
-What STS, proxies, helpers, hooks and exceptions say passes it where it enters (`core.errors`), and once more where it
+What STS, proxies, helpers, hooks and exceptions say passes it where it enters (`errors`), and once more where it
 leaves: in the log, in status, in a hook's environment, on a command's stderr.
 """
 
@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from assumed.core.redaction import REDACTED, redacted
+from assumed.redaction import REDACTED, redacted
 
 LONGEST = 1000
 """Characters of a text. AWS's own messages have a few hundred."""

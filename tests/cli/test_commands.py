@@ -291,8 +291,8 @@ def test_help_imports_no_command(user: Home) -> None:
         "assumed.cli",
         "assumed.cli.app",
         "assumed.core",
-        "assumed.core.errors",
-        "assumed.core.redaction",
+        "assumed.errors",
+        "assumed.redaction",
         "assumed.redact",
-        "assumed.core.model",
+        "assumed.model",
     }

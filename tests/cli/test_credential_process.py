@@ -18,17 +18,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.cli import credential_process_fast as helper
-from assumed.cli import credential_process_slow as slow
+from assumed.clock import SystemClock, boot_id
 from assumed.config import SMALLEST_USEFUL
-from assumed.core.model import Instant, Session
-from assumed.core.names import safe_name
-from assumed.edge import control
-from assumed.edge.clock import SystemClock, boot_id
-from assumed.edge.process_command import credential_process_argv
-from assumed.edge.store import Store
+from assumed.credentials.process_command import credential_process_argv
 from assumed.files.stamp import stamp_of
+from assumed.jobs import credential_process as helper
+from assumed.jobs import credential_process_slow as slow
+from assumed.model import Instant, Session
+from assumed.names import safe_name
 from assumed.paths import PathError, default_credentials_file, socket_path, state_dir
+from assumed.runtime import control
+from assumed.store import Store
 from world.waiting import eventually, in_time
 
 PROFILE = "my-role"
@@ -178,7 +178,7 @@ def test_nothing_heavy_is_imported_on_the_way(store: Store) -> None:
     assert loaded <= {
         "assumed",
         "assumed.cli",
-        "assumed.cli.credential_process_fast",
+        "assumed.jobs.credential_process",
         "_json",
         "encodings.ascii",
         "__future__",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assumed.core.errors import ConfigError
+from assumed.errors import ConfigError
 from config.cases import BAD, FILE, SOURCED, SYNTAX, Bad, loaded
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from assumed.config import Config, load
 from assumed.config.keys import ROLE_KEYS, TOP_KEYS
-from assumed.core.errors import ConfigError
+from assumed.errors import ConfigError
 from config.cases import ENVIRON, FILE, GOOD, HOST, SOURCED
 
 EVERYTHING = GOOD["everything"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from assumed.config import Hooks, load, missing_sources
-from assumed.core.errors import ConfigError
-from assumed.core.model import Role
+from assumed.errors import ConfigError
+from assumed.model import Role
 from config.cases import ARN, ENVIRON, FILE, GOOD, HOST, ROLE, SOURCED, loaded
 
 R = "arn:aws:iam::123456789012:role/R"

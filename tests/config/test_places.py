@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assumed.config import SMALLEST_USEFUL, HostFacts, find, host_facts, read, session_name
-from assumed.core.errors import ConfigError
+from assumed.errors import ConfigError
 
 
 def test_a_named_file_comes_first_whether_it_exists_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

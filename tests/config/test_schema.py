@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from assumed.config import SMALLEST_USEFUL, rules, schema
 from assumed.config.hooks import HOOK_KEYS
 from assumed.config.keys import ROLE, ROLE_KEYS, TOP_KEYS, Key
-from assumed.core.model import Role
-from assumed.core.names import is_profile_name
+from assumed.model import Role
+from assumed.names import is_profile_name
 from config.cases import BAD, GOOD, Bad, loaded
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from assumed.config import Config, load
-from assumed.core.errors import ConfigError
-from assumed.edge.surroundings import Finding, collisions, inspect
-from assumed.files.state import make_state_dir
+from assumed.doctor.inspect import Finding, collisions, inspect
+from assumed.errors import ConfigError
+from assumed.state import make_state_dir
 from config.cases import HOST
 
 SECRET = "canary/SECRET/canary"
@@ -444,7 +444,7 @@ import os, sys
 from pathlib import Path
 from config.cases import HOST
 from assumed.config import load
-from assumed.edge.surroundings import inspect
+from assumed.doctor.inspect import inspect
 path = Path(sys.argv[1])
 found = inspect(load(path.read_text(), path, os.environ, host=HOST), os.environ)
 print(*(text for f in found for text in (f.message, f.advice)), sep="\\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assumed.core.model import Failure, FailureKind, Instant, Role, Session
+from assumed.model import Failure, FailureKind, Instant, Role, Session
 
 START = 1_800_000_000.0
 

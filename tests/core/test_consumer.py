@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.configloader import raw_config_parse
 
-from assumed.core.consumer import CREDENTIALS, TAKEN, configuration, environment
+from assumed.jobs.consumer import CREDENTIALS, TAKEN, configuration, environment
 
 AROUND = {
     "url": "http://127.0.0.1:1/role/a",

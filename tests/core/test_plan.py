@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.core.model import FailureKind, Instant, Role
-from assumed.core.plan import (
+from assumed.engine.decide import (
     DOMAIN_WIDE,
     HELD,
     SHARED,
@@ -23,6 +22,7 @@ from assumed.core.plan import (
     domain_after,
     forgiven,
 )
+from assumed.model import FailureKind, Instant, Role
 
 from .make import at, failure, role, session
 

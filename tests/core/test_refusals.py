@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from assumed.core.model import FailureKind, Role
-from assumed.core.refusals import advice_for, kind_of, too_long
+from assumed.aws.refusals import advice_for, kind_of, too_long
+from assumed.model import FailureKind, Role
 
 from .make import role
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.core.model import FailureKind
-from assumed.core.renewal import (
+from assumed.engine.schedule import (
     BACKOFF,
     JITTER,
     PASSING,
@@ -17,6 +16,7 @@ from assumed.core.renewal import (
     when_failing,
     when_healthy,
 )
+from assumed.model import FailureKind
 
 from .make import at, failure, session
 

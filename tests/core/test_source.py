@@ -13,8 +13,8 @@ from botocore.session import Session
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assumed.core.source import SourceProfile, fingerprint, read_source
-from assumed.keeper.awsfiles import Sections
+from assumed.aws.files import Sections
+from assumed.aws.source import SourceProfile, fingerprint, read_source
 
 
 def source_of(

@@ -17,21 +17,21 @@ from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.base import BaseScheduler
 from freezegun.api import FrozenDateTimeFactory
 
+from assumed.aws.files import AwsFiles
+from assumed.aws.sts import Answer, Order
 from assumed.config import HostFacts, load, read
-from assumed.core.errors import RenewalFailed
-from assumed.core.model import FailureKind, Instant, Role, Session
-from assumed.core.profiles import KeptProfile
-from assumed.edge.aws.sts import Answer, Order
-from assumed.edge.credentials_file import CredentialsFile, WriteResult
-from assumed.edge.scheduler import JOB_DEFAULTS, Timetable
-from assumed.edge.store import Store
-from assumed.keeper.awsfiles import AwsFiles
-from assumed.keeper.book import Book
-from assumed.keeper.delivery import Delivery
-from assumed.keeper.desk import Desk
-from assumed.keeper.keeper import Keeper
-from assumed.keeper.ports import Ports
-from assumed.keeper.reload import ConfigWatch
+from assumed.credentials.file import CredentialsFile, WriteResult
+from assumed.credentials.profiles import KeptProfile
+from assumed.engine.book import Book
+from assumed.errors import RenewalFailed
+from assumed.model import FailureKind, Instant, Role, Session
+from assumed.runtime.delivery import Delivery
+from assumed.runtime.desk import Desk
+from assumed.runtime.loop import Keeper
+from assumed.runtime.ports import Ports
+from assumed.runtime.reload import ConfigWatch
+from assumed.runtime.scheduler import JOB_DEFAULTS, Timetable
+from assumed.store import Store
 
 AWS_START = 1_800_000_000.0
 

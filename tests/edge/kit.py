@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assumed.core.errors import RenewalFailed
-from assumed.core.model import Role, Session
-from assumed.edge.aws.sources import Resolved, Sources
-from assumed.edge.aws.sts import Answer, Order, assume
-from assumed.edge.clock import SystemClock
-from assumed.keeper.awsfiles import AwsFiles
+from assumed.aws.files import AwsFiles
+from assumed.aws.sources import Resolved, Sources
+from assumed.aws.sts import Answer, Order, assume
+from assumed.clock import SystemClock
+from assumed.errors import RenewalFailed
+from assumed.model import Role, Session
 
 REGION = "us-west-2"
 KEY_OF_NOBODY = "AKIAFAKENOBODY00"

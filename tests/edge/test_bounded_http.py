@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from assumed.core.errors import RenewalFailed
-from assumed.core.model import FailureKind
-from assumed.edge.aws import hosts, http
+from assumed.aws import hosts, http
+from assumed.errors import RenewalFailed
+from assumed.model import FailureKind
 from edge.kit import Home, role
 from world.dripping import Dripping
 from world.fake_sts import FakeSts

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.errors import FileRefused, NotAnswering, NotRunning
-from assumed.edge import control
-from assumed.edge.control import Answer, ControlServer, Request, ask
+from assumed.errors import FileRefused, NotAnswering, NotRunning
 from assumed.paths import socket_path
+from assumed.runtime import control
+from assumed.runtime.control import Answer, ControlServer, Request, ask
 from world.waiting import eventually, in_time
 
 Start = Callable[..., Path]

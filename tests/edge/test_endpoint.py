@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from assumed.edge import endpoint as module
-from assumed.edge.endpoint import Endpoint, Reply
+from assumed.jobs import endpoint as module
+from assumed.jobs.endpoint import Endpoint, Reply
 from world.scores import Record
 from world.waiting import eventually
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only 
 
 THREADS = """
 import sys, threading
-from assumed.edge.heap import keep_small
+from assumed.runtime.heap import keep_small
 if sys.argv[1] == "small": keep_small()
 barrier, kept = threading.Barrier(5), []
 def work():

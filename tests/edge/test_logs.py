@@ -18,8 +18,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assumed import redact
-from assumed.edge import logs
+from assumed import logs, redact
 
 KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 TOKEN = "IQoJb3JpZ2luX2VjEHoaCXVzLXdlc3QtMiJHMEUCIQ" + "Da/b+c0" * 40 + "=="

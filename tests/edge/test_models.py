@@ -11,7 +11,7 @@ import pytest
 from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
-from assumed.edge.aws.models import ENDPOINTS, SERVICES, _cut_endpoints, loader
+from assumed.aws.models import ENDPOINTS, SERVICES, _cut_endpoints, loader
 
 STOCK = Path(botocore.__file__).parent / "data"
 

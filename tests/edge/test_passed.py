@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.model import FailureKind
-from assumed.edge.aws.sources import Sources
-from assumed.edge.clock import SystemClock
-from assumed.keeper.awsfiles import AwsFiles
+from assumed.aws.files import AwsFiles
+from assumed.aws.sources import Sources
+from assumed.clock import SystemClock
+from assumed.model import FailureKind
 from assumed.paths import passed_credentials
 from edge.kit import KEY_OF_NOBODY, Home, arn, keys_of, role
 from world.fake_sts import SOURCE_KEY, SOURCE_SECRET, FakeSts

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from assumed.edge.signals import relay
+from assumed.runtime.signals import relay
 from world.waiting import eventually
 
 DEAF = """
 import queue, signal, sys, threading
-from assumed.edge.signals import relay
+from assumed.runtime.signals import relay
 
 inbox = queue.SimpleQueue()
 relay([signal.SIGTERM], inbox.put)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.errors import AlreadyRunning, FileRefused
-from assumed.edge import clock, notify
-from assumed.edge.lock import InstanceLock
+from assumed import clock
+from assumed.errors import AlreadyRunning, FileRefused
+from assumed.runtime import notify
+from assumed.runtime.lock import InstanceLock
 
 CREDENTIALS = Path("/home/alice/.aws/credentials")
 
@@ -30,7 +31,7 @@ def test_there_is_one_holder_and_the_second_is_told_its_number(tmp_path: Path) -
 
 def test_a_holder_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib\nfrom assumed.edge.lock import InstanceLock\n"
+        "import sys, pathlib\nfrom assumed.runtime.lock import InstanceLock\n"
         "lock = InstanceLock(pathlib.Path(sys.argv[1]), pathlib.Path('/c'))\n"
         "print('held', flush=True)\nsys.stdin.read()\n"
     )
@@ -94,7 +95,7 @@ def test_the_lines_of_a_notice_come_in_one_datagram(manager: socket.socket) -> N
 
 
 def test_a_state_of_affairs_cannot_smuggle_in_a_line(manager: socket.socket) -> None:
-    from assumed.keeper.assembly import tell_manager
+    from assumed.runtime.assembly import tell_manager
 
     tell_manager("failing: oh\nMAINPID=1", "WATCHDOG=1")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.errors import RenewalFailed
-from assumed.core.model import FailureKind
+from assumed.errors import RenewalFailed
+from assumed.model import FailureKind
 from edge.kit import Home, arn, role
 from world.fake_sts import SOURCE_KEY, SOURCE_SECRET, FakeSts
 from world.waiting import eventually

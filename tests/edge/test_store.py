@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assumed.core.errors import FileRefused
-from assumed.core.model import Instant, Session
-from assumed.core.names import safe_name
-from assumed.edge.store import Store, iso
+from assumed.errors import FileRefused
+from assumed.model import Instant, Session
+from assumed.names import safe_name
 from assumed.paths import state_dir
+from assumed.store import Store, iso
 from core.make import START, session
 
 SECONDS = st.floats(0, 5e9, allow_nan=False)

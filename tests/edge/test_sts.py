@@ -11,10 +11,10 @@ from threading import Thread
 import pytest
 
 from assumed import __version__
-from assumed.core.errors import RenewalFailed
-from assumed.core.model import FailureKind, Instant
-from assumed.edge.aws.sts import Pacer, assume
-from assumed.edge.clock import SystemClock
+from assumed.aws.sts import Pacer, assume
+from assumed.clock import SystemClock
+from assumed.errors import RenewalFailed
+from assumed.model import FailureKind, Instant
 from edge.kit import Home, arn, order, role
 from world.fake_sts import FakeSts
 from world.sts_words import iso

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 from apscheduler.schedulers.base import STATE_RUNNING, STATE_STOPPED
 
-from assumed.edge.scheduler import Timetable, background
+from assumed.runtime.scheduler import Timetable, background
 from world.waiting import eventually
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from assumed.edge.credentials_file import CredentialsFile
-from assumed.edge.watcher import Watcher
+from assumed.credentials.file import CredentialsFile
 from assumed.files import write_atomic
+from assumed.runtime.watcher import Watcher
 from file.kit import keys
 
 Hints = queue.SimpleQueue[None]

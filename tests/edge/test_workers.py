@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from assumed.edge.scheduler.workers import Workers
+from assumed.runtime.workers import Workers
 from world.waiting import eventually
 
 

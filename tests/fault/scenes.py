@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from assumed.core.errors import FileRefused
-from assumed.edge.credentials_file import CredentialsFile
-from assumed.edge.store import Store
+from assumed.credentials.file import CredentialsFile
+from assumed.errors import FileRefused
 from assumed.files import explained
-from assumed.files.state import make_state_dir
+from assumed.state import make_state_dir
+from assumed.store import Store
 from file.kit import CONFIG, keys, merged, session
 
 MINE = b"[mine]\naws_access_key_id = AKIATEST\naws_secret_access_key = canary\n"

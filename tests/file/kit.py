@@ -7,8 +7,8 @@ from typing import Any
 
 from botocore.configloader import raw_config_parse
 
-from assumed.core.model import Instant, Session
-from assumed.core.profiles import KeptProfile, merge
+from assumed.credentials.profiles import KeptProfile, merge
+from assumed.model import Instant, Session
 
 CONFIG = "0123456789ab"
 OTHER_CONFIG = "ba9876543210"

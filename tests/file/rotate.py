@@ -6,8 +6,8 @@ import select
 import sys
 from pathlib import Path
 
-from assumed.core.errors import FileUnsettled
-from assumed.edge.credentials_file import CredentialsFile
+from assumed.credentials.file import CredentialsFile
+from assumed.errors import FileUnsettled
 from file.kit import CONFIG, keys
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.core.config_file import line_for, merge_config
-from assumed.core.names import header_of, profile_of
-from assumed.core.profiles import misread
+from assumed.credentials.config_lines import line_for, merge_config
+from assumed.credentials.profiles import misread
+from assumed.names import header_of, profile_of
 
 OWNER = "0123456789ab"
 PIECES = st.lists(

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.errors import FileRefused, FileUnsettled
-from assumed.core.profiles import merge
-from assumed.edge import credentials_file as module
-from assumed.edge.credentials_file import CredentialsFile, WriteResult
+from assumed.credentials import file as module
+from assumed.credentials.file import CredentialsFile, WriteResult
+from assumed.credentials.profiles import merge
+from assumed.errors import FileRefused, FileUnsettled
 from file.kit import CONFIG, botocore_reads, keys, merged
 
 MINE = b"[mine]\naws_access_key_id = AKIATEST\naws_secret_access_key = canary\n"
@@ -160,7 +160,7 @@ def test_with_umask_000_nothing_is_ever_wider_than_0600(tmp_path: Path) -> None:
     script = (
         "import os, sys; os.umask(0)\n"
         "from pathlib import Path\n"
-        "from assumed.edge.credentials_file import CredentialsFile\n"
+        "from assumed.credentials.file import CredentialsFile\n"
         "from assumed.files import write_atomic, make_private_dir\n"
         "from file.kit import CONFIG, keys\n"
         "real = os.open\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.errors import FileRefused
+from assumed.errors import FileRefused
 from assumed.files import make_private_dir, sweep, write_atomic
 
 

@@ -11,9 +11,9 @@ from botocore.exceptions import ConfigParseError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from assumed.core.errors import FileRefused
-from assumed.core.ini import decode, scan
-from assumed.core.profiles import merge, read_section, read_sections
+from assumed.credentials.ini import decode, scan
+from assumed.credentials.profiles import merge, read_section, read_sections
+from assumed.errors import FileRefused
 from file.kit import botocore_reads
 
 BROKEN = {

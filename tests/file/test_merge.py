@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assumed.core.profiles import KeptProfile, merge, misread, read_section
+from assumed.credentials.profiles import KeptProfile, merge, misread, read_section
 from file.kit import (
     COMMAND,
     CONFIG,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.core.names import is_profile_name, safe_name
+from assumed.names import is_profile_name, safe_name
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=300)
 

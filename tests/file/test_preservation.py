@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, event, example, given, seed, settings
 from hypothesis import strategies as st
 
-from assumed.core.errors import FileRefused
-from assumed.core.ini import decode, scan
-from assumed.core.profiles import KeptProfile, merge, misread
+from assumed.credentials.ini import decode, scan
+from assumed.credentials.profiles import KeptProfile, merge, misread
+from assumed.errors import FileRefused
 from file.kit import CONFIG, botocore_reads, keys, no_session, process
 from world.scores import Record
 

@@ -16,7 +16,7 @@ from awscli.customizations.configure.writer import ConfigFileWriter
 from botocore.configloader import raw_config_parse
 from botocore.exceptions import ConfigParseError
 
-from assumed.edge.credentials_file import CredentialsFile
+from assumed.credentials.file import CredentialsFile
 from file.kit import CONFIG, botocore_reads, keys
 from world.waiting import patient
 

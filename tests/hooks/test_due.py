@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.core.hooks import EDITING, Change, Told, Trouble, Verdict, after, due, pruned, troubles, verdict
-from assumed.core.model import Decision, Failure, FailureKind, Instant, Role, Session
-from assumed.core.plan import RoleState
+from assumed.engine.decide import RoleState
+from assumed.hooks.due import EDITING, Change, Told, Trouble, Verdict, after, due, pruned, troubles, verdict
+from assumed.model import Decision, Failure, FailureKind, Instant, Role, Session
 
 NOW = Instant(1000.0, 1000.0)
 SCHEDULED = Decision("scheduled", "", 600.0)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from assumed import redact
-from assumed.edge.hooks import LONGEST_OUTPUT, Errand, Errands, Outcome, run
-from assumed.keeper.errand import inherited
+from assumed.hooks.commands import LONGEST_OUTPUT, Errand, Errands, Outcome, run
+from assumed.hooks.environment import inherited
 from world.waiting import eventually
 
 Done = queue.SimpleQueue[tuple[Errand, Outcome]]

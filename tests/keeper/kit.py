@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from assumed.config import Config, HostFacts, load
-from assumed.keeper import assembly as assembly_module
-from assumed.keeper.assembly import Assembly, assemble
 from assumed.paths import state_dir
+from assumed.runtime import assembly as assembly_module
+from assumed.runtime.assembly import Assembly, assemble
 from world.fake_sts import SOURCE_KEY, SOURCE_SECRET
 
 SOURCE = f"[default]\naws_access_key_id = {SOURCE_KEY}\naws_secret_access_key = {SOURCE_SECRET}\n"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.errors import FileRefused, NotKept, RenewalFailed
-from assumed.edge.aws import sts as sts_module
-from assumed.edge.store import Store
-from assumed.keeper.alone import Alone
-from assumed.keeper.start import usable_config
+from assumed.aws import sts as sts_module
+from assumed.errors import FileRefused, NotKept, RenewalFailed
+from assumed.jobs.provider import Alone
 from assumed.paths import state_dir
+from assumed.runtime.start import usable_config
+from assumed.store import Store
 from world.daemon import Home, role
 from world.fake_sts import FakeSts
 

@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from assumed.cli.check import check
-from assumed.edge.control import ControlServer
-from assumed.keeper.assembly import answer
-from assumed.keeper.messages import Refresh, Reload, Wanted
-from assumed.keeper.once import one_round
-from assumed.keeper.start import take_shell_variables
 from assumed.paths import socket_path
+from assumed.runtime.assembly import answer
+from assumed.runtime.control import ControlServer
+from assumed.runtime.inbox import Refresh, Reload, Wanted
+from assumed.runtime.once import one_round
+from assumed.runtime.start import take_shell_variables
 from world.fake_sts import FakeSts
 
 from .kit import arn, rig, role

@@ -14,8 +14,8 @@ from botocore.exceptions import ConfigParseError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assumed.core.model import Role
-from assumed.keeper.awsfiles import AwsFiles, Sections
+from assumed.aws.files import AwsFiles, Sections
+from assumed.model import Role
 
 KEYS = "[default]\naws_access_key_id = A\naws_secret_access_key = S\n"
 KEPT = "[kept]\naws_access_key_id = ASIA1\naws_session_token = T\n"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from assumed.core.errors import RenewalFailed
-from assumed.core.model import FailureKind, Role, Session
-from assumed.core.plan import Domain
-from assumed.keeper.book import Book
+from assumed.engine.book import Book
+from assumed.engine.decide import Domain
+from assumed.errors import RenewalFailed
+from assumed.model import FailureKind, Role, Session
 from core.make import at, role, session
 
 CHILD = role("child", source_profile="a", parent="a")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from assumed.core.model import Role
-from assumed.core.plan import RoleState
-from assumed.edge.credentials_file import CredentialsFile
-from assumed.keeper.config_file import ConfigFile
-from assumed.keeper.config_lines import AGAIN, QUIET, ConfigLines
-from assumed.keeper.delivery import Delivery
+from assumed.credentials.config_file import ConfigFile
+from assumed.credentials.file import CredentialsFile
+from assumed.engine.decide import RoleState
+from assumed.model import Role
 from assumed.paths import state_dir
+from assumed.runtime.config_lines import AGAIN, QUIET, ConfigLines
+from assumed.runtime.delivery import Delivery
 from core.make import role, session
 
 OWNER = "0123456789ab"

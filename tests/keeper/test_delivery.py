@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from botocore.configloader import raw_config_parse
 
-from assumed.core import conflicts
-from assumed.core.model import Role, Session
-from assumed.core.plan import RoleState
-from assumed.edge.credentials_file import CredentialsFile
-from assumed.keeper.delivery import GATHER, QUIET, RETRY, WRITE_SHARE, Delivery, patience
+from assumed.credentials import conflicts
+from assumed.credentials.file import CredentialsFile
+from assumed.engine.decide import RoleState
+from assumed.model import Role, Session
 from assumed.paths import state_dir
+from assumed.runtime.delivery import GATHER, QUIET, RETRY, WRITE_SHARE, Delivery, patience
 from core.make import at, role, session
 
 OWN = "[mine]\naws_access_key_id = AKIAMINE\naws_secret_access_key = m\n"

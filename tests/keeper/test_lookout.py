@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from freezegun import freeze_time
 
-from assumed.edge.store import Store
-from assumed.keeper.messages import Refresh, Reload
+from assumed.runtime.inbox import Refresh, Reload
+from assumed.store import Store
 from days.world import Signs, World
 
 TOML = 'credentials_file = "credentials"\n[defaults]\nregion = "us-west-2"\nsource_profile = "default"\n' + "".join(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from botocore.configloader import raw_config_parse
 
-from assumed.keeper.once import RENEWED, one_round
+from assumed.runtime.once import RENEWED, one_round
 from world.fake_sts import FakeSts
 from world.waiting import in_time
 

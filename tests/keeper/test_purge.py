@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from assumed.config import Config
-from assumed.core.config_file import line_for
-from assumed.edge.store import Store
-from assumed.keeper.config_file import ConfigFile
-from assumed.keeper.purge import purge
+from assumed.credentials.config_file import ConfigFile
+from assumed.credentials.config_lines import line_for
 from assumed.paths import state_dir
+from assumed.service.purge import purge
+from assumed.store import Store
 
 OTHERS = b"[profile mine]\nregion = eu-west-1\n"
 

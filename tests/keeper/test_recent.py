@@ -10,10 +10,10 @@ import pytest
 
 import assumed
 from assumed import redact
-from assumed.core.model import Instant
-from assumed.keeper.news import News
-from assumed.keeper.recent import KEPT, WORDS, Recent, in_words, span
-from assumed.keeper.status import beat_document
+from assumed.model import Instant
+from assumed.runtime.news import News
+from assumed.runtime.recent import KEPT, WORDS, Recent, in_words, span
+from assumed.runtime.status import beat_document
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assumed.config import Config, HostFacts, load, read
-from assumed.keeper.reload import CONFIRM, PATIENCE, QUIET, ConfigWatch, Edit
+from assumed.runtime.reload import CONFIRM, PATIENCE, QUIET, ConfigWatch, Edit
 
 ENVIRON = {"HOME": "/home/natan"}
 

@@ -9,12 +9,12 @@ import pytest
 
 from assumed.cli.health import is_healthy, trouble
 from assumed.config import Config, HostFacts, load
-from assumed.core.errors import FileRefused
-from assumed.core.model import FailureKind, Role, Session
-from assumed.core.ownership import Refusal
-from assumed.core.plan import RoleState
-from assumed.edge.store import Store
-from assumed.keeper.status import Disk, Known, offline, role_document
+from assumed.credentials.ownership import Refusal
+from assumed.engine.decide import RoleState
+from assumed.errors import FileRefused
+from assumed.model import FailureKind, Role, Session
+from assumed.runtime.status import Disk, Known, offline, role_document
+from assumed.store import Store
 from core.make import START, at, failure, role, session
 
 PRINCIPAL = "arn:aws:sts::123456789012:assumed-role/p/s"
@@ -179,7 +179,7 @@ def test_without_a_daemon_and_without_anything_there_is_a_document_all_the_same(
 
 
 def test_without_a_daemon_the_disk_speaks(home: Path) -> None:
-    from assumed.edge.clock import SystemClock
+    from assumed.clock import SystemClock
 
     now = SystemClock().now()
     one = session(received=now, expiration=now.wall + 3600, issued_at=now.wall, principal_arn=PRINCIPAL)

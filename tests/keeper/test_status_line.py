@@ -10,7 +10,7 @@ import pytest
 from freezegun import freeze_time
 
 from assumed import redact
-from assumed.keeper.messages import Hint, Refresh, Reload
+from assumed.runtime.inbox import Hint, Refresh, Reload
 from days.world import World
 
 TOML = 'credentials_file = "credentials"\n[defaults]\nregion = "us-west-2"\nsource_profile = "default"\n' + "".join(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from assumed.keeper import supply as module
-from assumed.keeper.supply import supplied
+from assumed.jobs import supply as module
+from assumed.jobs.supply import supplied
 from world.daemon import Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from assumed.core.samples import Facts
-from assumed.edge.exposition import text
+from assumed.metrics.exposition import text
+from assumed.metrics.samples import Facts
 from world.daemon import DEFAULTS, Daemon
 
 MONITORING = Path(__file__).parents[2] / "docs" / "monitoring"

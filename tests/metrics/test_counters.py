@@ -238,10 +238,10 @@ def test_a_collector_directory_that_is_missing_costs_one_line(daemon: Daemon, aw
 def test_a_daemon_without_a_textfile_does_not_import_the_library() -> None:
     """Nor does a command that prints no metrics."""
     said = subprocess.run(
-        [sys.executable, "-c", "import assumed.keeper.main, assumed.cli.status, sys; print(*sys.modules)"],
+        [sys.executable, "-c", "import assumed.runtime.main, assumed.cli.status, sys; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "assumed.keeper.textfile" in said.stdout.split()
+    assert "assumed.metrics.textfile" in said.stdout.split()
     assert "prometheus_client" not in said.stdout.split()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.metrics import METRICS, Metric
-from assumed.core.model import FailureKind
-from assumed.core.samples import STATES
-from assumed.edge.exposition import text
+from assumed.metrics.definitions import METRICS, Metric
+from assumed.metrics.exposition import text
+from assumed.metrics.samples import STATES
+from assumed.model import FailureKind
 from metrics.kit import (
     MONITORING,
     Exposition,

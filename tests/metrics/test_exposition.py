@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.core.metrics import METRICS, Metric
-from assumed.core.model import FailureKind
-from assumed.core.samples import BUCKETS, Facts
-from assumed.edge.exposition import text
+from assumed.metrics.definitions import METRICS, Metric
+from assumed.metrics.exposition import text
+from assumed.metrics.samples import BUCKETS, Facts
+from assumed.model import FailureKind
 from metrics.kit import Exposition, facts, promtool, role
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text('\\"\n{},= ', max_size=12)

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from assumed.core.errors import FileRefused
-from assumed.core.samples import Facts
-from assumed.edge.exposition import text, write_textfile
-from assumed.keeper import textfile as textfile_module
-from assumed.keeper.textfile import Textfile
+from assumed.errors import FileRefused
+from assumed.metrics import textfile as textfile_module
+from assumed.metrics.exposition import text, write_textfile
+from assumed.metrics.samples import Facts
+from assumed.metrics.textfile import Textfile
 from metrics.kit import Exposition, facts, role
 from world.waiting import eventually
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from assumed.edge import endpoint as module
-from assumed.edge.endpoint import Endpoint
+from assumed.jobs import endpoint as module
+from assumed.jobs.endpoint import Endpoint
 from world.scores import Record
 from world.waiting import eventually
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from botocore.configloader import raw_config_parse
 
-from assumed.edge.credentials_file import CredentialsFile
+from assumed.credentials.file import CredentialsFile
 from process.kit import arn, key_of, temporaries
 from world.daemon import Daemon, Home, role
 from world.fake_sts import SOURCE_KEY, FakeSts

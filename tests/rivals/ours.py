@@ -14,12 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-from assumed.core.errors import FileUnsettled
-from assumed.core.model import Role
-from assumed.core.plan import RoleState
-from assumed.edge.credentials_file import CredentialsFile
+from assumed.credentials.file import CredentialsFile
+from assumed.engine.decide import RoleState
+from assumed.errors import FileUnsettled
 from assumed.files import exchange
-from assumed.keeper.delivery import Delivery
+from assumed.model import Role
+from assumed.runtime.delivery import Delivery
 from file.kit import CONFIG, keys, session
 
 

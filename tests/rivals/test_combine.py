@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assumed.core.combine import combine, is_contained
-from assumed.core.errors import FileRefused
+from assumed.credentials.combine import combine, is_contained
+from assumed.errors import FileRefused
 
 TWICE = b"[DEFAULT]\n[a]\n"
 MINE = b"# mine\n[a]\nx = 1\n\n[b]\nx = 1\n"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from assumed.cli.service.facts import Choice
-from assumed.cli.service.install import install
-from assumed.cli.service.look import show_status
-from assumed.cli.service.remove import uninstall
-from assumed.core.errors import AssumedError
+from assumed.cli.service_install import install
+from assumed.cli.service_status import show_status
+from assumed.cli.service_uninstall import uninstall
+from assumed.errors import AssumedError
+from assumed.service.facts import Choice
 
 if __name__ == "__main__":
     verb, flags = sys.argv[1], sys.argv[2:]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assumed.core.units import Wanted
-from assumed.edge.service.plan import Wish
-from assumed.edge.service.site import Account, Site, site_of
+from assumed.service.plan import Wish
+from assumed.service.site import Account, Site, site_of
+from assumed.service.units import Wanted
 
 HOME = Path("/home/alice")
 PROGRAM = ("/home/alice/.local/bin/assumed",)

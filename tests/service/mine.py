@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from assumed.cli.service.facts import Choice
-from assumed.cli.service.findings import about
+from assumed.aws.carried import is_carried
 from assumed.config import Config, HostFacts, load
-from assumed.core.carried import is_carried
-from assumed.edge.service import execute
-from assumed.edge.service.found import installed
-from assumed.edge.service.plan import plan
-from assumed.edge.service.record import Record
-from assumed.edge.service.site import Account, Site, site_of
-from assumed.edge.surroundings import Finding
+from assumed.doctor.inspect import Finding
+from assumed.service import execute
+from assumed.service.facts import Choice
+from assumed.service.findings import about
+from assumed.service.found import installed
+from assumed.service.plan import plan
+from assumed.service.record import Record
+from assumed.service.site import Account, Site, site_of
 from service.kit import wish
 from world.daemon import Home, role
 

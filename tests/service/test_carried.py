@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.core import carried
-from assumed.core.consumer import SHELL_VARIABLES
+from assumed.aws import carried
+from assumed.jobs.consumer import SHELL_VARIABLES
 
 TAKEN = [
     *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE"),

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from assumed.cli.service.facts import Choice
-from assumed.cli.service.findings import asleep
-from assumed.config.service import standing
-from assumed.edge.service.found import installed
-from assumed.edge.service.manager import Seen, printed
+from assumed.doctor.service import standing
+from assumed.service.facts import Choice
+from assumed.service.findings import asleep
+from assumed.service.found import installed
+from assumed.service.manager import Seen, printed
 from service.kit import PROXY
 from service.mine import ARN, Service
 from world.daemon import DEFAULTS, role

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assumed.config.service import version
-from assumed.edge.service.found import installed
+from assumed.doctor.service import version
+from assumed.service.found import installed
 from service.kit import PROXY
 from service.mine import ARN, Service
 from world.daemon import Daemon, Home, role

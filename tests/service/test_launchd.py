@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from assumed.edge.service.manager import printed
+from assumed.service.manager import printed
 from service.kit import PROXY
 from world.daemon import Home, role
 from world.fake_sts import FakeSts

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from assumed.cli.render import Terminal
-from assumed.cli.service.logs import file_lines, journal_words, of_file, of_journal
-from assumed.core.errors import AssumedError
+from assumed.cli.service_logs import file_lines, journal_words, of_file, of_journal
+from assumed.errors import AssumedError
 from service.kit import site
 from world.waiting import eventually
 
@@ -87,7 +87,7 @@ def test_a_log_that_does_not_exist_yet_is_said(tmp_path: Path) -> None:
 FOLLOW = """
 import sys
 from pathlib import Path
-from assumed.cli.service.logs import file_lines
+from assumed.cli.service_logs import file_lines
 for line in file_lines(Path(sys.argv[1]), follow=True, lines=1):
     print(line, flush=True)
 """

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from assumed.cli.service.look import _running
-from assumed.core.errors import AssumedError, FileRefused
-from assumed.edge.service import execute
-from assumed.edge.service.plan import Command, plan, removal, unlinger
-from assumed.edge.service.record import Record, digest
-from assumed.edge.service.site import Account, site_of
+from assumed.cli.service_status import _running
+from assumed.errors import AssumedError, FileRefused
+from assumed.service import execute
+from assumed.service.plan import Command, plan, removal, unlinger
+from assumed.service.record import Record, digest
+from assumed.service.site import Account, site_of
 from service.kit import HOME, PROXY, site, wish
 
 USER_UNITS = HOME / ".config" / "systemd" / "user"

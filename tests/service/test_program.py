@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from assumed.core.errors import AssumedError
-from assumed.edge.service.program import program, trial
-from assumed.edge.service.site import Account
+from assumed.errors import AssumedError
+from assumed.service.program import program, trial
+from assumed.service.site import Account
 from world.daemon import Home, role
 
 SCRIPT = Path(sys.executable).with_name("assumed")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.edge.service.manager import BOOTED
+from assumed.service.manager import BOOTED
 from world.daemon import Home, role
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from assumed.config import HostFacts, load
-from assumed.core.errors import ConfigError
-from assumed.edge.service import texts
+from assumed.errors import ConfigError
+from assumed.service import texts
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [texts.UNIT, texts.TEMPLATE, texts.SANDBOX, texts.AGENT, texts.EXAMPLE]

@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.core import unit_settings, units
-from assumed.core.units import Unspeakable, Wanted
-from assumed.edge.service import texts
+from assumed.service import texts, unit_settings, units
+from assumed.service.units import Unspeakable, Wanted
 
 ROOT = Path(__file__).parents[2]
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")

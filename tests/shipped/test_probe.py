@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from assumed.cli import probing
-from assumed.keeper import supply as keeper_supply
-from assumed.keeper.supply import LIVENESS, READINESS, supplied
+from assumed.jobs import supply as keeper_supply
+from assumed.jobs.supply import LIVENESS, READINESS, supplied
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually

@@ -14,10 +14,10 @@ from typing import Any
 
 from botocore import exceptions as boto
 
-from assumed.core.errors import RenewalFailed
-from assumed.core.model import FailureKind, Role, Session
-from assumed.edge.aws.sources import FRESH_FOR, Resolved
-from assumed.keeper.renewals import Call
+from assumed.aws.sources import FRESH_FOR, Resolved
+from assumed.errors import RenewalFailed
+from assumed.model import FailureKind, Role, Session
+from assumed.runtime.renewals import Call
 
 from .clock import Clock
 
@@ -162,7 +162,7 @@ class _Source:
 
 @dataclass(slots=True)
 class SimSources:
-    """The stand-in for edge.aws.sources.Sources, without its threads: the same answers to the same questions."""
+    """The stand-in for aws.sources.Sources, without its threads: the same answers to the same questions."""
 
     clock: Clock
     random: random.Random

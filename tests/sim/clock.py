@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assumed.core.model import Instant
+from assumed.model import Instant
 
 START = 1_800_000_000.0
 

@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from assumed.aws.files import AwsFiles
+from assumed.aws.sts import Answer, Order, Pacer, assume
 from assumed.config import read
-from assumed.core.command import process_command
-from assumed.core.model import Instant, Role
-from assumed.edge.aws.sts import Answer, Order, Pacer, assume
-from assumed.edge.credentials_file import CredentialsFile
-from assumed.edge.store import Store
-from assumed.edge.watcher import Watcher
+from assumed.credentials.command import process_command
+from assumed.credentials.config_file import ConfigFile
+from assumed.credentials.file import CredentialsFile
+from assumed.engine.book import Book
 from assumed.files import make_private_dir
-from assumed.keeper import main
-from assumed.keeper.assembly import Assembly, document
-from assumed.keeper.awsfiles import AwsFiles
-from assumed.keeper.book import Book
-from assumed.keeper.config_file import ConfigFile
-from assumed.keeper.delivery import Delivery
-from assumed.keeper.desk import Desk
-from assumed.keeper.keeper import BEAT, Keeper
-from assumed.keeper.news import News
-from assumed.keeper.ports import Ports
-from assumed.keeper.reload import ConfigWatch
-from assumed.keeper.renewals import Call
-from assumed.keeper.start import parser_of, usable_config
-from assumed.keeper.tally import Tally
+from assumed.metrics.counters import Tally
+from assumed.model import Instant, Role
 from assumed.paths import state_dir
+from assumed.runtime import main
+from assumed.runtime.assembly import Assembly, document
+from assumed.runtime.delivery import Delivery
+from assumed.runtime.desk import Desk
+from assumed.runtime.loop import BEAT, Keeper
+from assumed.runtime.news import News
+from assumed.runtime.ports import Ports
+from assumed.runtime.reload import ConfigWatch
+from assumed.runtime.renewals import Call
+from assumed.runtime.start import parser_of, usable_config
+from assumed.runtime.watcher import Watcher
+from assumed.store import Store
 
 from .aws import Fate, SimSources, Sts
 from .clock import Clock

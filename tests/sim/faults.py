@@ -6,14 +6,14 @@ import errno
 import random
 from collections.abc import Callable
 
-from assumed.core.conflicts import LONGEST
+from assumed.credentials.conflicts import LONGEST
 
 from .checks import FIND, Obstacle
 from .disk import Fault
 from .people import Spec, changed, toml
 from .world import HOUR, MINUTE, World
 
-# How long a role may take to recover, waking seconds: the longest delay of its kind of failure (core.renewal) and
+# How long a role may take to recover, waking seconds: the longest delay of its kind of failure (engine.schedule) and
 # 10 %, a time-out of STS, and a beat.
 AFTER_OUTAGE = 45 * 1.1 + 8 + 8
 AFTER_SOURCE = 60 * 1.1 + 10

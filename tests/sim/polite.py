@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from assumed.edge.scheduler import WORKERS, Timetable
+from assumed.runtime.scheduler import WORKERS, Timetable
 
 LATE = 5.0
 """Seconds after its due time by which a role is tried while the machine is awake and a worker is free."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assumed.core.names import safe_name
+from assumed.names import safe_name
 
 from .aws import Grant
 

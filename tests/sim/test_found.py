@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from assumed.core.model import Role
-from assumed.keeper.awsfiles import AwsFiles
+from assumed.aws.files import AwsFiles
+from assumed.model import Role
 
 from .checks import FIND, Obstacle
 from .disk import Fault

@@ -12,7 +12,7 @@ from apscheduler.schedulers.base import BaseScheduler
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
-from assumed.edge import scheduler as edge
+from assumed.runtime import scheduler as edge
 
 from .timetable import SimScheduler
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from apscheduler.jobstores.base import JobLookupError
 
-from assumed.edge import scheduler
+from assumed.runtime import scheduler
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from assumed.core.errors import ConfigError, FileRefused
-from assumed.core.renewal import spread, when_healthy
-from assumed.edge.aws import sts
-from assumed.files.snapshot import signature_of
-from assumed.keeper.messages import Hint, Refresh, Wanted
+from assumed.aws import sts
+from assumed.credentials.snapshot import signature_of
+from assumed.engine.schedule import spread, when_healthy
+from assumed.errors import ConfigError, FileRefused
+from assumed.runtime.inbox import Hint, Refresh, Wanted
 
 from .aws import CANARY, SimSources, Sts
 from .checks import FIND, FLOOR, SLACK, Expectations, Obstacle, Violation

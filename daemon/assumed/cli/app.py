@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from assumed.core.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
+from assumed.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
 from assumed.redact import crash, printable
 
 OK, FAILING, USAGE, NOT_RUNNING, ANOTHER_INSTANCE = range(5)
@@ -214,7 +214,7 @@ def say(sentence: str) -> None:
     Its line feeds are our own layout: text from outside has none, it has passed the gate.
     """
     if "JOURNAL_STREAM" in os.environ:
-        from assumed.edge import logs
+        from assumed import logs
 
         if logs.goes_to_journal(sys.stderr):
             logs.tell_failure(sentence)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assumed.core.errors import ConfigError, NotAnswering, NotRunning
+from assumed.errors import ConfigError, NotAnswering, NotRunning
 
 from .app import FAILING, OK, USAGE, config_option
 from .place import configuration
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from assumed.config import Config
-    from assumed.edge.surroundings import Finding
+    from assumed.doctor.inspect import Finding
 
 MARKS = {"ok": ("✓", "ok", "32"), "warning": ("!", "warning", "33"), "error": ("✗", "error", "31")}
 """Severity → (sign, word where there are no such signs, colour)."""
@@ -50,7 +50,7 @@ def check(config_path: Path | None, as_json: bool) -> int:
       assumed check
       assumed check --config ./config.toml --json
     """
-    from assumed.keeper.deliverable import check_deliverable, config_lines
+    from assumed.runtime.deliverable import check_deliverable, config_lines
 
     try:
         config = check_deliverable(configuration(config_path))
@@ -59,9 +59,8 @@ def check(config_path: Path | None, as_json: bool) -> int:
             raise
         click.echo(json.dumps({"config": None, "problems": error.problems, "findings": []}, indent=2))
         return USAGE
-    from assumed.edge.surroundings import inspect
-
-    from .service.findings import about, asleep, services
+    from assumed.doctor.inspect import inspect
+    from assumed.service.findings import about, asleep, services
 
     (status, unanswered), installed = _status(config), services(config.path)
     passed = any(service.passed_keys for _, service in installed)
@@ -83,15 +82,15 @@ def check(config_path: Path | None, as_json: bool) -> int:
 
 def _status(config: Config) -> tuple[dict[str, Any] | None, list[Finding]]:
     """What a running daemon says, None without one; and a finding where it runs but does not answer."""
-    from assumed.edge.control import ask
     from assumed.paths import socket_path, state_dir
+    from assumed.runtime.control import ask
 
     try:
         return ask(socket_path(state_dir(config.credentials_file)), {"command": "status"}), []
     except NotRunning:
         return None, []
     except NotAnswering as error:
-        from assumed.edge.surroundings import Finding
+        from assumed.doctor.inspect import Finding
 
         message, _, advice = str(error).partition(" → ")
         return None, [Finding("warning", "the daemon", message, advice)]
@@ -99,8 +98,8 @@ def _status(config: Config) -> tuple[dict[str, Any] | None, list[Finding]]:
 
 def _endpoints(config: Config) -> Iterable[Finding]:
     """The endpoints that the roles' sources name."""
-    from assumed.config.network import endpoints
-    from assumed.keeper.awsfiles import AwsFiles
+    from assumed.aws.files import AwsFiles
+    from assumed.doctor.network import endpoints
     from assumed.paths import aws_config_file
 
     files = AwsFiles(config.credentials_file, aws_config_file(os.environ), os.environ, {})
@@ -111,7 +110,7 @@ def _endpoints(config: Config) -> Iterable[Finding]:
 
 def _clock(status: dict[str, Any] | None) -> list[Finding]:
     """Whether the clock is right, as a running daemon has seen it in AWS's answers."""
-    from assumed.edge.surroundings import Finding
+    from assumed.doctor.inspect import Finding
 
     daemon = (status or {}).get("daemon") or {}
     offset = daemon.get("clock_offset_seconds")

@@ -92,8 +92,8 @@ def complete_profiles(ctx: click.Context, param: click.Parameter, incomplete: st
     """Kept profiles that begin with `incomplete` and are not named yet; none where no configuration can be read."""
     from click.shell_completion import CompletionItem
 
-    from assumed.core.errors import AssumedError
-    from assumed.keeper.start import usable_config
+    from assumed.errors import AssumedError
+    from assumed.runtime.start import usable_config
 
     contexts = (ctx, ctx.find_root())
     named = next((path for each in contexts if (path := each.params.get("config_path"))), None)

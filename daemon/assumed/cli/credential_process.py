@@ -8,6 +8,6 @@ import sys
 
 if __name__ == "__main__":
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100
-    from assumed.cli.credential_process_fast import main
+    from assumed.jobs.credential_process import main
 
     sys.exit(main(sys.argv[1:]))

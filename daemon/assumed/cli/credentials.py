@@ -32,7 +32,7 @@ def credential_process(config_path: Path | None, state: str | None, profile: str
       [profile my-role]
       credential_process = /home/me/.local/bin/assumed credential-process my-role
     """
-    from .credential_process_slow import answer
+    from assumed.jobs.credential_process_slow import answer
 
     if state is not None:
         return answer(state.rstrip("/"), profile, str(config_path or ""))

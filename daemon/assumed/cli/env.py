@@ -54,7 +54,7 @@ def env(config_path: Path | None, shell: str, profile: str) -> int:
       assumed env my-role --shell fish | source
       assumed env my-role --shell powershell | Out-String | Invoke-Expression
     """
-    from assumed.edge.store import iso
+    from assumed.store import iso
 
     with supply_of(config_path, [profile]) as supply:
         session = first_session(supply, profile)

@@ -61,9 +61,9 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
       assumed exec my-role -- aws s3 sync s3://in s3://out
       assumed exec my-role -- bash              (a shell in that role)
     """
-    from assumed.core.consumer import environment
-    from assumed.edge.endpoint import Endpoint
-    from assumed.keeper.start import KEY_LOG
+    from assumed.jobs.consumer import environment
+    from assumed.jobs.endpoint import Endpoint
+    from assumed.runtime.start import KEY_LOG
 
     if command[0].startswith("-") and command[0] != "--":
         right = f"assumed exec {command[0]} … {profile} -- COMMAND"
@@ -112,7 +112,7 @@ def out_of_the_way(fd: int) -> Iterator[int]:
 
 def name_what_runs_on(token_file: str) -> None:
     """One line about processes of the command that outlive it, for their endpoint does not."""
-    from assumed.edge.processes import carrying
+    from assumed.jobs.processes import carrying
 
     def found() -> list[tuple[int, str]]:
         return carrying("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token_file)
@@ -136,7 +136,7 @@ def run(command: Sequence[str], environ: Mapping[str, str], port: int) -> int:
     It inherits `port`, the listening socket: should we be killed, no other account can bind the port and hand its own
     credentials out. Connections then wait for an answer until they time out.
     """
-    from assumed.edge.signals import heeded, relay
+    from assumed.runtime.signals import heeded, relay
 
     child: subprocess.Popen[bytes] | None = None
     starting = Lock()

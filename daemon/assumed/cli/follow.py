@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import click
 
-from assumed.core.errors import NotAnswering
+from assumed.errors import NotAnswering
 
 from .health import Role, explanation
 from .place import Place
@@ -125,7 +125,7 @@ def follow(place: Place, before: Before, profiles: list[str], progress: Progress
 
 
 def _stored_keys(place: Place, profiles: Iterable[str]) -> dict[str, str | None]:
-    from assumed.edge.store import Store
+    from assumed.store import Store
 
     store = Store(place.state_dir)
     sessions = {profile: store.load(profile) for profile in profiles}

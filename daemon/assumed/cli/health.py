@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assumed.core.renewal import is_late
+from assumed.engine.schedule import is_late
 
 Role = dict[str, Any]
 Document = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from assumed.core.errors import NotRunning
+from assumed.errors import NotRunning
 
 from .app import NO_DAEMON, NOT_RUNNING, OK, config_option, say
 from .place import Place, locate
@@ -33,7 +33,7 @@ def metrics(config_path: Path | None, textfile: Path | None) -> int:
       assumed metrics | grep assumed_role_session_left_seconds
       assumed metrics --textfile /var/lib/prometheus/node-exporter/assumed.prom
     """
-    from assumed.edge.exposition import text, write_textfile
+    from assumed.metrics.exposition import text, write_textfile
 
     if textfile is not None and textfile.suffix != ".prom":
         raise click.UsageError(f"{textfile} does not end in .prom; node_exporter reads no other files")
@@ -53,7 +53,7 @@ def _facts(place: Place) -> dict[str, Any]:
     try:
         return place.ask({"command": "metrics"})
     except NotRunning:
-        from assumed.keeper.facts import offline
+        from assumed.metrics.facts import offline
 
         if place.config is None:
             raise

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from assumed.core.errors import NotRunning
+from assumed.errors import NotRunning
 
 from .app import FAILING, OK, config_option, say
 from .follow import RENEWED, Progress, follow, look
@@ -65,7 +65,7 @@ def _by_daemon(place: Place) -> Outcome:
 
 
 def _by_ourselves(place: Place, config_path: Path | None) -> Outcome:
-    from assumed.keeper.main import once as renew_due
+    from assumed.runtime.main import once as renew_due
 
     renewed: list[str] = []
     failed: list[tuple[str, str]] = []

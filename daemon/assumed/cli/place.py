@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assumed.core.errors import AssumedError, ConfigError, NotAnswering, NotRunning, OtherConfiguration
+from assumed.errors import AssumedError, ConfigError, NotAnswering, NotRunning, OtherConfiguration
 
 if TYPE_CHECKING:
     from assumed.config import Config
@@ -51,8 +51,8 @@ class Place:
 
         Where neither a daemon nor a usable configuration is there, the configuration is what to mend: ConfigError.
         """
-        from assumed.edge.control import ask
         from assumed.paths import socket_path
+        from assumed.runtime.control import ask
 
         try:
             answer = ask(socket_path(self.state_dir), {**request, **({"config": str(self.path)} if self.path else {})})
@@ -72,7 +72,7 @@ class Place:
         try:
             return self.ask({"command": "status"})
         except (NotRunning, NotAnswering) as error:
-            from assumed.keeper.status import offline
+            from assumed.runtime.status import offline
 
             if self.config is None:
                 raise

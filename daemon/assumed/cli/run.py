@@ -25,11 +25,11 @@ def run(config_path: Path | None) -> int:
     """
     import gc
 
-    from assumed.edge.heap import keep_small
+    from assumed.runtime.heap import keep_small
 
     keep_small()
     gc.disable()  # what an import makes stays; looking for garbage in it again and again takes an eighth of the start
-    from assumed.keeper.main import run as keep
+    from assumed.runtime.main import run as keep
 
     gc.freeze()
     gc.enable()

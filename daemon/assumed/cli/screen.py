@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from assumed.core.renewal import IN_FLIGHT
+from assumed.engine.schedule import IN_FLIGHT
 from assumed.redact import printable
 
 from .health import Document, Role, is_enabled, trouble

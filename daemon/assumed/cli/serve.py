@@ -44,8 +44,8 @@ def serve(config_path: Path | None, port: int, token_file: Path, as_json: bool, 
     Examples:
       assumed serve my-role --port 9911 --token-file /run/assumed/token
     """
-    from assumed.edge.endpoint import Endpoint
-    from assumed.edge.signals import heeded, relay
+    from assumed.jobs.endpoint import Endpoint
+    from assumed.runtime.signals import heeded, relay
 
     stop = Event()
     relay(heeded((signal.SIGTERM, signal.SIGINT)), lambda _: stop.set())

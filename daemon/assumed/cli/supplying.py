@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assumed.core.errors import NotKept
-from assumed.keeper.supply import path_of, supplied
+from assumed.errors import NotKept
+from assumed.jobs.supply import path_of, supplied
 
 from .app import nearest, say
 from .terminal import show_line
 
 if TYPE_CHECKING:
-    from assumed.core.model import Session
-    from assumed.keeper.supply import Supply
+    from assumed.jobs.supply import Supply
+    from assumed.model import Session
 
 __all__ = ["first_session", "path_of", "private_directory", "supply_of", "write_private"]
 

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assumed.core.errors import AssumedError
+from assumed.errors import AssumedError
 
 from .health import Document, Role, stuck
 from .place import locate

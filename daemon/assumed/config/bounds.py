@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from assumed.core.errors import ConfigError
+from assumed.errors import ConfigError
 
 DEEPEST = 16
 """Parts of a dotted key or a table's name; the deepest option has three."""

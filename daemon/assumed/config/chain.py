@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from assumed.core.model import Role
+from assumed.model import Role
 
 from .report import Report, show
 

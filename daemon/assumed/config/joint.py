@@ -53,7 +53,7 @@ def merge(index: int, own: Table, inherited: Table, bad: frozenset[str], report:
                 )
                 wrong |= {name}
     if values.get("deliver") == "process" and "%" in values.get("profile", ""):
-        # cmd.exe expands it, so `core.command` lets no % through
+        # cmd.exe expands it, so `credentials.command` lets no % through
         report.add(
             (*at, "profile"), 'has a %, which no credential_process line can hold; rename it, or deliver = "keys"'
         )

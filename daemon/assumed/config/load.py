@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from assumed import paths
-from assumed.core.errors import ConfigError
-from assumed.core.model import Role
+from assumed.errors import ConfigError
+from assumed.model import Role
 
 from . import keys, places, rules
 from .chain import Entry, link

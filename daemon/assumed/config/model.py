@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from assumed.core.model import Role
+from assumed.model import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from assumed.core.errors import ConfigError
+from assumed.errors import ConfigError
 from assumed.paths import PathError, resolve, usual_configurations
 from assumed.redact import printable
 

@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from assumed.core.errors import ConfigError
+from assumed.errors import ConfigError
 
 from . import bounds
 from .report import Document

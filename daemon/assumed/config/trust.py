@@ -16,9 +16,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from assumed.doctor.aws_files import Finding
 from assumed.paths import account_name
-
-from .around import Finding
 
 MOST_LINKS = 40
 """As many as Linux follows."""

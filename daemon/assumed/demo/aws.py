@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from assumed.core.errors import AssumedError
+from assumed.errors import AssumedError
 
 from .front import Front
 

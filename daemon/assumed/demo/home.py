@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from assumed.core.errors import AssumedError, NotAnswering, NotRunning
-from assumed.edge.control import ask
+from assumed.errors import AssumedError, NotAnswering, NotRunning
 from assumed.paths import socket_path, state_dir
+from assumed.runtime.control import ask
 
 from .aws import WalkThrough
 

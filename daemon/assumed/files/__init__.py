@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from assumed.core.errors import FileRefused
+from assumed.errors import FileRefused
 from assumed.paths import TEMPORARY
 
 from .owners import refuse_as_root, shown_account

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from assumed.core.errors import FileRefused
+from assumed.errors import FileRefused
 from assumed.paths import account_name
 
 

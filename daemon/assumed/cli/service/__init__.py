@@ -69,9 +69,8 @@ def chosen(
     import os
     from dataclasses import replace
 
-    from assumed.edge.service.site import NoAccount
-
-    from .facts import Choice
+    from assumed.service.facts import Choice
+    from assumed.service.site import NoAccount
 
     if system and not user:
         raise click.UsageError("--system needs --user NAME: the account whose roles are kept")
@@ -92,6 +91,6 @@ def chosen(
 def _by_root() -> str:
     import sys
 
-    from assumed.edge.service.program import typed
+    from assumed.service.program import typed
 
     return typed(sys.argv[1:], as_root=True)

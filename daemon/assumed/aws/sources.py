@@ -1,0 +1,242 @@
+"""The credentials that sign AssumeRole: botocore's own chain for one profile, resolved in a thread of its own.
+
+A `credential_process` that hangs or asks for input must not hold a worker of the role pool, so each source is
+resolved apart, one at a time, with a deadline. One client per source and region, one shared loader: a botocore
+Session per role would cost 7.9 MB each.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assumed.errors import RenewalFailed
+from assumed.model import FailureKind, Instant, Role, Session
+
+from .chain import Chain, Keys
+from .failures import helper_timeout, needs_session, source_timeout
+from .source import SourceProfile
+
+DEADLINE = 30.0
+"""Seconds for a source without a helper to resolve: some calls over the network."""
+MOST_ABANDONED = 20
+"""Threads still stuck in attempts that are over: with more, none is replaced."""
+SOURCE_CHANGED = "SourceChanged"
+"""Code of what is no failure of anybody's: the source was forgotten between a role's turn and its request."""
+FRESH_FOR = 15.0
+"""Seconds for which keys that botocore may refresh are used without asking it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A source was resolved, or was not: the message that wakes the keeper."""
+
+    source: str
+    failure: RenewalFailed | None
+    generation: int
+    """Of the settings that it was resolved by."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One resolution of one source: it ends once, in its answer or at its deadline."""
+
+    source: str
+    root: Role
+    profile: SourceProfile | None
+    generation: int
+    chain: Chain | None
+    running: bool = True
+    abandoned: bool = False
+    """Its deadline passed while its thread still ran: what it brings is dropped once another attempt has keys."""
+    ended: threading.Lock = field(default_factory=threading.Lock)
+
+    def deadline(self) -> float:
+        """Seconds that it may take: a helper has its own, a server a fixed one."""
+        helped = self.profile is None or self.profile.runs_helper()
+        return self.root.helper_timeout_seconds if helped else DEADLINE
+
+
+@dataclass(slots=True)
+class _Source:
+    chain: Chain | None = None
+    keys: Keys | None = None
+    resolved_at: float = 0.0
+    attempt: _Attempt | None = None
+    """The last one; while it runs it may have helper processes."""
+    generation: int = 0
+    clients: dict[tuple[str | None, str], tuple[Keys | None, Any]] = field(default_factory=dict)
+    """(region, who signs) → the keys that the client signs with, and the client."""
+
+
+class Sources:
+    """Resolves sources and hands out STS clients. `post` is called from its threads with a Resolved."""
+
+    def __init__(
+        self,
+        credentials_file: Path,
+        inherited: Mapping[str, str],
+        now: Callable[[], Instant],
+        post: Callable[[Resolved], None],
+        *,
+        passed: Path | None = None,
+        learned: Callable[[str, Keys], None] | None = None,
+    ) -> None:
+        """`passed`: an AWS credentials file for this process alone, see passed.py.
+
+        `learned` is told each source's keys as they come: the log must know what never to print.
+        """
+        self._credentials_file = credentials_file
+        self._inherited = inherited
+        self._passed = passed
+        self._now = now
+        self._post = post
+        self._learned = learned
+        self._sources: dict[str, _Source] = {}
+        self._abandoned = 0
+        self._lock = threading.Lock()
+
+    def ready(self, root: Role) -> bool:
+        """Whether `root`'s source can sign right now without being asked."""
+        with self._lock:
+            source = self._sources.get(root.source())
+            if source is None or source.chain is None:
+                return False
+            if source.keys is None:
+                return root.web_identity_token_file is not None
+            return not source.keys.refreshable or self._now().boot - source.resolved_at < FRESH_FOR
+
+    def forget(self, name: str) -> None:
+        """Start from scratch the next time: the source's values have changed, or STS refused its keys."""
+        with self._lock:
+            source = self._sources.get(name)
+            if source is None:
+                return
+            source.chain, source.keys = None, None
+            source.generation += 1
+            source.clients.clear()
+            attempt = source.attempt
+        if attempt is not None and attempt.running and attempt.chain is not None:
+            attempt.chain.kill()  # a helper of the old settings must not keep the new ones waiting
+
+    def is_current(self, message: Resolved) -> bool:
+        """Whether the source has not been forgotten since: an attempt by settings of the past has failed nobody."""
+        with self._lock:
+            return self._sources[message.source].generation == message.generation
+
+    def resolve(self, root: Role, profile: SourceProfile | None) -> bool:
+        """Begin to resolve `root`'s source; False while the last attempt still runs (one at a time each): one that is
+        over and still holds its thread is replaced, as long as there are not too many of those."""
+        name = root.source()
+        with self._lock:
+            source = self._sources.setdefault(name, _Source())
+            last = source.attempt
+            if last is not None and last.running:
+                hopeless = last.abandoned or last.generation != source.generation
+                if not hopeless or self._abandoned >= MOST_ABANDONED:
+                    return False
+            attempt = source.attempt = _Attempt(name, root, profile, source.generation, source.chain)
+        try:
+            threading.Thread(target=self._run, args=[attempt], name=f"source {name}", daemon=True).start()
+        except RuntimeError as error:  # the user's processes have used up what there is of them
+            self._end(
+                attempt, RenewalFailed(FailureKind.TRANSIENT, "NoThread", f"{name}: {error}", "it is tried again")
+            )
+        return True
+
+    def client(self, root: Role, role: Role, parent: Session | None) -> Any:
+        """An STS client that signs for `role`: with its source's keys, or with those of the kept role above it.
+
+        Raises RenewalFailed when the source has been forgotten in the meantime, or would need a person's code.
+        """
+        with self._lock:
+            source = self._sources.get(root.source())
+            if source is None or source.chain is None:
+                raise RenewalFailed(
+                    FailureKind.TRANSIENT, SOURCE_CHANGED, f"{root.source()} has just changed", "it is read again"
+                )
+            keys = Keys.of_session(parent) if parent is not None else source.keys
+            _refuse_without_a_code(role, keys)
+            name = (role.region, role.source())
+            known = source.clients.get(name)
+            if known is None or known[0] != keys:
+                # The client of keys that are gone goes with them: refreshed keys come every hour for years.
+                known = source.clients[name] = keys, source.chain.client(role.region, keys)
+            return known[1]
+
+    def close(self) -> None:
+        """Kill every helper process that is still being waited for."""
+        with self._lock:
+            chains = [s.chain for s in self._sources.values()]
+            chains += [s.attempt.chain for s in self._sources.values() if s.attempt is not None]
+        for chain in chains:
+            if chain is not None:
+                chain.kill()
+
+    def _run(self, attempt: _Attempt) -> None:
+        """The thread of one attempt."""
+        timer = threading.Timer(attempt.deadline(), self._give_up, [attempt])
+        timer.daemon = True
+        failure: RenewalFailed | None = None
+        try:
+            timer.start()
+            self._settle(attempt)
+        except RenewalFailed as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - a broken provider must not leave its roles waiting for ever
+            failure = RenewalFailed(
+                FailureKind.SOURCE_DEAD, type(error).__name__, f"{attempt.source}: {error}", "see the daemon's log"
+            )
+        finally:
+            timer.cancel()
+        self._end(attempt, failure)
+
+    def _settle(self, attempt: _Attempt) -> None:
+        if attempt.chain is None:
+            files = self._credentials_file, self._inherited, self._passed
+            attempt.chain = Chain(attempt.root, attempt.profile, *files)
+        keys = attempt.chain.keys()
+        if keys is not None and self._learned is not None:
+            self._learned(attempt.source, keys)
+        with self._lock:
+            source = self._sources[attempt.source]
+            superseded = source.attempt is not attempt and source.chain is not None
+            if source.generation == attempt.generation and not superseded:
+                source.chain, source.keys, source.resolved_at = attempt.chain, keys, self._now().boot
+
+    def _end(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
+        """Report an attempt that has run to its end."""
+        with self._lock:
+            attempt.running = False
+            self._abandoned -= attempt.abandoned
+        self._report(attempt, failure)
+
+    def _give_up(self, attempt: _Attempt) -> None:
+        """The deadline has passed: the thread may live on, but another attempt may begin, whose answer counts."""
+        seconds = attempt.deadline()
+        with self._lock:
+            # A helper that cannot be killed is not started a second time.
+            waits = attempt.chain is not None and attempt.chain.waits_for_helper()
+            attempt.abandoned = attempt.running and not waits
+            self._abandoned += attempt.abandoned
+            source = self._sources[attempt.source]
+            if attempt.abandoned and source.attempt is attempt:
+                source.chain = None  # its credentials may be locked by the thread that is stuck in them
+        failure = helper_timeout(attempt.root, seconds) if waits else source_timeout(attempt.root, seconds)
+        self._report(attempt, failure)
+        if attempt.chain is not None:
+            attempt.chain.kill()
+
+    def _report(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
+        if attempt.ended.acquire(blocking=False):  # never released: only the first of the two ends is told
+            self._post(Resolved(attempt.source, failure, attempt.generation))
+
+
+def _refuse_without_a_code(role: Role, keys: Keys | None) -> None:
+    """Long-term keys carry no MFA code, and nobody is there to type one: STS could only deny the request."""
+    if role.mfa_serial is None or keys is None or keys.session_token is not None:
+        return
+    raise needs_session(role)

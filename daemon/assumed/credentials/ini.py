@@ -1,0 +1,244 @@
+"""The grammar of `~/.aws/credentials` as botocore reads it, line by line, and nothing more.
+
+botocore reads the file with `configparser.RawConfigParser()` (botocore/configloader.py). One line that this
+refuses takes every profile away from every botocore user, so such a file is refused here too, with the line and
+what to do, and is never written. Where the SDKs disagree, botocore decides what a line means, and the stricter
+one decides whether we touch the file. The lines are kept, so that what is not changed comes out as it went in.
+
+Text is str here: `str.strip` and `str.lower` are what configparser applies, and on bytes they mean less.
+No message shows a value, nor a key that may be a value in the wrong place.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass, field
+
+from assumed.errors import FileRefused
+
+DEFAULTS = "DEFAULT"
+"""configparser's section of defaults: its keys appear in every profile that botocore reads."""
+
+_LONE_CR = re.compile(r"\r(?!\n)")
+_PLAIN_KEY = re.compile(r"[a-z0-9_.-]{1,32}")
+_SEPARATOR = re.compile(r"[=:]")
+
+
+_Found = tuple[str, dict[str, int], dict[str, int]]
+"""Name, keys and tails of a section."""
+_NestedFault = tuple[str, str, FileRefused]
+"""Section, key, and what is wrong with a line under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One `[name]` with the lines under it, up to the next header. Lines are counted from the header, which is 0."""
+
+    name: str
+    text: str = field(repr=False)
+    """All of its lines, with no newline after the last."""
+    keys: dict[str, int]
+    """Key in lower case → its line."""
+    tails: dict[str, int]
+    """Key → the last of its continuation lines; only for keys that have one."""
+
+    def last(self) -> int:
+        """The last line that says something: of the last key, or the header."""
+        if not self.keys:
+            return 0
+        key, line = next(reversed(self.keys.items()))
+        return self.tails.get(key, line)
+
+    def values(self) -> dict[str, str]:
+        """Key → what stands behind its `=`; of a value that goes on over several lines, the first."""
+        lines = self.text.split("\n")
+        return {key: _SEPARATOR.split(lines[number], maxsplit=1)[1].strip() for key, number in self.keys.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file that botocore can read, cut before each header: its pieces, joined by newlines, are the file."""
+
+    preamble: str | None = field(repr=False)
+    """What stands before the first header; None when nothing does, not even an empty line."""
+    parts: tuple[Section, ...]
+    """In the order of the file; `[DEFAULT]` is among them, perhaps twice."""
+    carriage: str
+    """What a line ends in before its newline: `\r` or nothing, as the first line does. The last line has it, too,
+    as if a newline followed."""
+    sections: dict[str, Section] = field(init=False)
+    """Name → section, for every one but `[DEFAULT]`."""
+    defaults: frozenset[str] = field(init=False)
+    """Keys of `[DEFAULT]`."""
+
+    def __post_init__(self) -> None:
+        """Builds the two indexes."""
+        named = {part.name: part for part in self.parts if part.name != DEFAULTS}
+        object.__setattr__(self, "sections", named)
+        leaking = (part.keys for part in self.parts if part.name == DEFAULTS) if len(named) < len(self.parts) else ()
+        object.__setattr__(self, "defaults", frozenset().union(*leaking))
+
+    def text(self) -> str:
+        """The file."""
+        pieces = [part.text for part in self.parts]
+        if self.preamble is not None:
+            pieces.insert(0, self.preamble)
+        return "\n".join(pieces).removesuffix(self.carriage)
+
+    def line(self, section: Section, number: int) -> int:
+        """The number, from 1, of a section's line in the file."""
+        before = [self.preamble] if self.preamble is not None else []
+        before += [part.text for part in self.parts[: self.parts.index(section)]]
+        return sum(text.count("\n") + 1 for text in before) + number + 1
+
+
+def decode(data: bytes) -> str:
+    """The file's text. Raises FileRefused for what botocore cannot decode, and for what only a mishap leaves."""
+    if data.startswith(codecs.BOM_UTF8):
+        raise _refused(0, "begins with a byte order mark", "save the file as UTF-8 without BOM")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start)
+        raise _refused(line, "is not UTF-8", "save the file as UTF-8, or take the character out") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0"))
+        raise _refused(line, "holds a NUL byte, as a crash or a full disk leaves it", "mend or delete the line")
+    if "\r" in text and (lone := _LONE_CR.search(text)):
+        line = text.count("\n", 0, lone.start())
+        raise _refused(line, "holds a carriage return that ends no line", "save it with Unix or Windows line endings")
+    return text
+
+
+def scan(text: str) -> Document:
+    """Where every section and key is. Raises FileRefused, naming the line, when botocore would refuse the file.
+
+    Follows `RawConfigParser._read`. A line whose text before the `=` was met before takes the short way, so that
+    5,000 profiles take some milliseconds.
+    """
+    carriage = carriage_of(text)
+    lines = (text + carriage).split("\n")
+    starts: list[int] = []
+    found: list[_Found] = []
+    names: set[str] = set()
+    defaults: set[str] = set()
+    faults: list[_NestedFault] = []
+    met: dict[str, str] = {}
+    keys: dict[str, int] = {}
+    tails: dict[str, int] = {}
+    key: str | None = None
+    start = -1
+    depth = 0
+
+    for number, line in enumerate(lines):
+        before, equals, _ = line.partition("=")
+        if equals and (known := met.get(before)) is not None and start >= 0:
+            key, depth = known, 0
+        else:
+            said = line.strip()
+            if not said or said[0] in "#;":
+                continue
+            indent = len(line) - len(line.lstrip())
+            if key is not None and indent > depth:
+                tails[key] = number - start
+                faults += _nested_faults(number, line, lines[start + keys[key]], key, found[-1])
+                continue
+            depth, key = indent, None
+            if said[0] == "[" and (close := said.rfind("]")) > 1:
+                name = said[1:close]
+                if name in names and name != DEFAULTS:
+                    raise _twice(number, f"opens [{name}] a second time")
+                names.add(name)
+                keys, tails, start = {}, {}, number
+                found.append((name, keys, tails))
+                starts.append(number)
+                continue
+            if start < 0:
+                raise _refused(number, "stands before the first [profile]", "move it under a profile or delete it")
+            key = _key(number, said)
+            if indent == 0 and equals and before[0] != "[" and ":" not in before:
+                met[before] = key
+        if key in keys or (found[-1][0] == DEFAULTS and key in defaults):
+            raise _twice(number, f"sets {_shown(key)} a second time in [{found[-1][0]}]")
+        keys[key] = number - start
+        if found[-1][0] == DEFAULTS:
+            defaults.add(key)
+
+    _refuse_nested(faults, found)
+    ends = [*starts, len(lines)][1:]
+    parts = tuple(
+        Section(name, "\n".join(lines[start:end]), keys, tails)
+        for (name, keys, tails), start, end in zip(found, starts, ends, strict=True)
+    )
+    first = starts[0] if starts else len(lines)
+    return Document("\n".join(lines[:first]) if first else None, parts, carriage)
+
+
+def carriage_of(text: str) -> str:
+    """What new lines of a file should end in before their newline: what its first line does."""
+    end = text.find("\n")
+    return "\r" if end > 0 and text[end - 1] == "\r" else ""
+
+
+def section_of(text: str) -> Section:
+    """The section whose lines these are, header first. Raises FileRefused as `scan`, ValueError unless it is one."""
+    (part,) = scan(text).parts
+    if not text.startswith("["):
+        raise ValueError("lines before the section's header")
+    return Section(part.name, text, part.keys, part.tails)
+
+
+def check_columns(document: Document) -> None:
+    """Raises FileRefused where a header is indented: botocore can read that, but nobody can write beside it.
+
+    The AWS CLI does not find such a header and appends a second one, which kills the file for botocore; Java and
+    Rust read it as a continuation of the value above.
+    """
+    for part in document.parts:
+        if not part.text.startswith("["):
+            raise _refused(
+                document.line(part, 0) - 1, "is an indented [profile]", "move its [ to the beginning of the line"
+            )
+
+
+def _key(number: int, said: str) -> str:
+    separator = _SEPARATOR.search(said)
+    if separator is None:
+        raise _refused(number, "is neither a [profile] nor key = value", "mend it, delete it or put # before it")
+    key = said[: separator.start()].rstrip().lower()
+    if not key:
+        raise _refused(number, "has no key before its = or :", "mend it, delete it or put # before it")
+    return key
+
+
+def _refuse_nested(faults: list[_NestedFault], found: list[_Found]) -> None:
+    """A key of `[DEFAULT]` is parsed only in the sections that do not set it themselves."""
+    for section, key, fault in faults:
+        if section != DEFAULTS or any(key not in own for name, own, _ in found if name != DEFAULTS):
+            raise fault
+
+
+def _nested_faults(number: int, line: str, opening: str, key: str, section: _Found) -> list[_NestedFault]:
+    """Of a key with nothing behind its `=` (`s3 =`), botocore parses the indented lines under it, too."""
+    nested = _SEPARATOR.split(opening.strip(), maxsplit=1)[1] == ""
+    if nested and any("=" not in part for part in line.splitlines() if part.strip()):
+        what, advice = f"is under {_shown(key)} but not key = value", "mend it, delete it or put # before it"
+        return [(section[0], key, _refused(number, what, advice))]
+    return []
+
+
+def _shown(key: str) -> str:
+    """A key may be a secret that was pasted on a line of its own and ends in `=`."""
+    return f"`{key}`" if _PLAIN_KEY.fullmatch(key) else "a key"
+
+
+def _twice(number: int, what: str) -> FileRefused:
+    return _refused(number, what, "keep one of the two")
+
+
+def _refused(number: int, what: str, advice: str) -> FileRefused:
+    return FileRefused(
+        f"line {number + 1} {what}: botocore and the AWS CLI cannot read such a file, or not safely",
+        advice[0].upper() + advice[1:],
+    )

@@ -1,1 +1,0 @@
-"""One adapter for each thing outside the process. None imports another."""

@@ -1,1 +1,0 @@
-"""The running daemon: wires the edges to the core and owns the life cycle."""

@@ -1,0 +1,301 @@
+"""What is written, when, and what stands in the way: one write for all sessions that arrived together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from assumed.credentials.conflicts import Conflict, after_overwriting, life_left
+from assumed.credentials.file import WriteResult
+from assumed.credentials.ownership import OWNER_KEY, Refusal, Unfit
+from assumed.credentials.profiles import KeptProfile, merge
+from assumed.credentials.reading import read_sections
+from assumed.engine.decide import RoleState
+from assumed.errors import FileRefused, FileUnsettled
+from assumed.model import Instant, Role, Session
+
+from .config_lines import ConfigLines
+
+RETRY = 5.0
+"""Seconds until a file that was refused is tried again: a person is mending it, or another program is."""
+QUIET = 1.0
+"""Seconds for which another program that has just written the file is left to finish."""
+WRITE_SHARE = 4.0
+"""After a write, wait this many times as long as it took: a burst of renewals spends a fifth of its time here."""
+GATHER, GATHER_SHARE = 0.25, 0.05
+"""Seconds between two writes, and share of the old session's remaining life, for which a renewal that nobody waits for
+may wait for others: sessions that began together are renewed one after the other, and each write costs all of them."""
+
+
+class File(Protocol):
+    """What delivery needs of the credentials file (credentials.file.CredentialsFile)."""
+
+    path: Path
+
+    def write(
+        self, kept: list[KeptProfile], config_id: str, remove_orphans: bool, held: Collection[str]
+    ) -> WriteResult:
+        """The whole sequence of one rewrite."""
+        ...
+
+    def read(self) -> bytes:
+        """The file as it is; empty when it does not exist."""
+        ...
+
+    def signature(self) -> object:
+        """Changes whenever another program has written the file."""
+        ...
+
+
+@dataclass(slots=True)
+class Delivery:
+    """Keeps the credentials file saying what the sessions say. Main thread only; logs through `say`."""
+
+    file: File
+    config_id: str
+    region_of: Callable[[Role], str | None]
+    command_of: Callable[[Role], str]
+    say: Callable[..., None]
+    wall: Callable[[], float]
+    lines: ConfigLines | None = None
+    """The AWS config file's part."""
+    error: FileRefused | None = None
+    written_at: float | None = None
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    delivered: Mapping[str, str] = field(default_factory=dict)
+    """Profile → the access key id of the session that the last write left there for readers; a new one each time."""
+    due_at: float | None = None
+    """When the next write is due, by the boot clock; None while there is nothing to write."""
+    orphans: bool = False
+    """Whether sections of ours whose role is gone are taken out: once the configuration has been confirmed."""
+    overwritten_by: Mapping[str, str] = field(default_factory=dict)
+    """Profile → the program that has overwritten it more than once, while that is not long ago; a new one each time."""
+    _conflicts: dict[str, Conflict] = field(default_factory=dict)
+    _left: dict[str, KeptProfile] = field(default_factory=dict)
+    """Profile → what the last write that concerned it left there: an overwriting is judged against that."""
+    _seen: object = None
+    _merged: bool = False
+    """A write has come upon a change of another program before a look did."""
+    _compare_at: float | None = None
+    """When a change that another program has made may be judged; None while there is none."""
+    _cost: float = 0.0
+    _ended: float = float("-inf")
+
+    def want(self, now: float, at_once: bool = False, patience: float = 0.0) -> None:
+        """There is something to write: soon, or with the next burst, `patience` seconds after the last at most."""
+        at = now if at_once else max(now, self._ended + max(WRITE_SHARE * self._cost, patience))
+        self.due_at = at if self.due_at is None else min(self.due_at, at)
+
+    def write(
+        self, roles: Iterable[Role], states: Mapping[str, RoleState], clock: Callable[[], float], last: bool = False
+    ) -> bool:
+        """Write every kept profile. False when the file was not written: it is due again, `error` says why.
+
+        Another program that has just written is left to finish first, unless this is the `last` write.
+        """
+        began = clock()
+        if self._is_being_written(began) and not last:
+            self.due_at = self._compare_at
+            return False
+        self._compare(began)
+        all_kept = [self._kept(role, states[role.profile]) for role in roles]
+        held = set() if last else {one.profile for one in all_kept if self._is_held(one, began)}
+        kept = [one for one in all_kept if one.profile not in held]
+        if self.lines is not None:
+            self.lines.add(all_kept, lambda: self._would_refuse(all_kept), began)
+        try:
+            result = self.file.write(kept, self.config_id, self.orphans, held)
+        except FileUnsettled as unsettled:
+            self.due_at = clock() + unsettled.retry_in
+            return False
+        except FileRefused as refusal:
+            if self.error is None or self.error.message != refusal.message:
+                self.say(
+                    "error", "file.refused", path=str(self.file.path), message=refusal.message, advice=refusal.advice
+                )
+            self.error = refusal
+            self.due_at = clock() + RETRY
+            return False
+        self._ended = clock()
+        self._cost = self._ended - began
+        self._record(result)
+        self._note_delivered(kept, held)
+        times = [conflict.put_back_at for conflict in self._conflicts.values()]
+        if self.lines is not None:
+            written = [one for one in all_kept if one.command is not None or one.profile not in held]
+            self.lines.settle(written, self.refused, self.orphans, self._ended)
+            times.append(self.lines.due_at)
+        self.due_at = min((at for at in times if at is not None), default=None)
+        return True
+
+    def _would_refuse(self, kept: list[KeptProfile]) -> tuple[Refusal, ...]:
+        try:
+            return merge(self.file.read(), kept, self.config_id, remove_orphans=False).refused
+        except FileRefused:
+            return ()  # the write that follows says it
+
+    def _kept(self, role: Role, state: RoleState) -> KeptProfile:
+        command, refusal = None, None
+        if role.deliver == "process":
+            try:
+                command = self.command_of(role)
+            except Unfit as unfit:
+                refusal = Refusal(role.profile, unfit.reason, unfit.advice)
+        return KeptProfile(role.profile, role.deliver, state.session, self.region_of(role), command, refusal)
+
+    def _record(self, result: WriteResult) -> None:
+        if self.error is not None:
+            self.say("info", "file.accepted", message="the credentials file can be written again")
+        self.error = None
+        self._seen = result.signature
+        self._merged = self._merged or result.merged
+        if result.written:
+            self.written_at = self.wall()
+            self.say("debug", "file.written", path=str(self.file.path), took_seconds=round(self._cost, 4))
+        if not result.durable:
+            self.say("warning", "file.durability_unknown", message="written, but a crash may bring back the old file")
+        for profile in result.adopted:
+            self.say(
+                "warning",
+                "profile.adopted",
+                profile=profile,
+                message="a section with a session of another tool is kept by us from now on; its other lines stay",
+            )
+        for refusal in result.refused:
+            if self.refused.get(refusal.profile) != refusal:
+                self.say(
+                    "error", "profile.refused", profile=refusal.profile, message=refusal.reason, advice=refusal.advice
+                )
+        self.refused = {refusal.profile: refusal for refusal in result.refused}
+        for profile in result.removed:
+            self.say("info", "profile.removed", profile=profile)
+        for path in result.set_aside:
+            self.say(
+                "error",
+                "edit.set_aside",
+                path=path,
+                message="another program saved the file while we did, and nobody can merge that: it is here",
+                advice="take over by hand what is missing, then delete it",
+            )
+
+    def look(self, now: float) -> bool:
+        """Whether another program has changed the file since. If so, it is compared with what we keep when that
+        program has had time to finish: half a file names nobody, and one save is one overwriting, not three."""
+        if over := [p for p, conflict in self._conflicts.items() if conflict.is_over(now)]:
+            self._take_conflicts({p: conflict for p, conflict in self._conflicts.items() if p not in over})
+        try:
+            signature = self.file.signature()
+        except FileRefused as refusal:
+            signature = str(refusal)  # the write that is now due says it
+        merged, self._merged = self._merged, False
+        if signature == self._seen:
+            return merged
+        self._seen = signature
+        self._compare_at = self._compare_at or now + QUIET
+        self.due_at = min(self.due_at or self._compare_at, self._compare_at)
+        return True
+
+    def _is_being_written(self, now: float) -> bool:
+        if self._compare_at is None and self._seen is not None:
+            with contextlib.suppress(FileRefused):  # the write that follows says it
+                if self.file.signature() != self._seen:
+                    self._compare_at = now + QUIET
+        return self._compare_at is not None and now < self._compare_at
+
+    def _compare(self, now: float) -> None:
+        """Count an overwriting for each profile of which readers do not get what was delivered last."""
+        if self._compare_at is None or now < self._compare_at:
+            return
+        overwritten_at, self._compare_at = self._compare_at - QUIET, None
+        try:
+            sections = read_sections(self.file.read(), list(self._left))
+        except FileRefused:
+            return  # the write that follows says it
+        for profile, left in self._left.items():
+            if _is_overwritten(left, sections[profile]):
+                self._overwritten(left, sections[profile], overwritten_at)
+            else:
+                self._say_edited_region(left, sections[profile] or {})
+
+    def _say_edited_region(self, left: KeptProfile, section: Mapping[str, str]) -> None:
+        """A region that is ours by the configuration, and that somebody has edited in the file."""
+        edited, is_ours = section.get("region"), "region" in section.get(OWNER_KEY, "").split()[2:]
+        if is_ours and left.region is not None and edited not in (None, left.region):
+            message = f"region was edited to {edited}; {left.region}, which the configuration says, is written again"
+            advice = "set region of the role in the configuration, or of the profile in the AWS config file"
+            self.say("warning", "profile.region_restored", profile=left.profile, message=message, advice=advice)
+
+    def _overwritten(self, left: KeptProfile, section: Mapping[str, str] | None, at: float) -> None:
+        before = self._conflicts.get(left.profile)
+        if before is not None and before.put_back_at is not None and life_left(section, self.wall()) > 0:
+            return  # it is not put back yet: whatever is written meanwhile is the same overwriting
+        conflict = after_overwriting(before, section, _session_id(left), at, self.wall())
+        self._take_conflicts({**self._conflicts, left.profile: conflict})
+        self.say(
+            "warning",
+            "profile.overwritten" if conflict.count == 1 else "profile.contested",
+            profile=left.profile,
+            overwritten_by=conflict.overwritten_by,
+            times=conflict.count,
+            put_back_in_seconds=round((conflict.put_back_at or at) - at),
+        )
+
+    def _is_held(self, kept: KeptProfile, now: float) -> bool:
+        """Whether a profile is left to another program for now: as long as there is no newer session to deliver."""
+        conflict = self._conflicts.get(kept.profile)
+        if conflict is None or conflict.put_back_at is None or _is_empty(kept):
+            return False
+        return now < conflict.put_back_at and _session_id(kept) == conflict.session
+
+    def _note_delivered(self, kept: list[KeptProfile], held: Collection[str]) -> None:
+        now = self._ended
+        before = {profile: left for profile, left in self._left.items() if profile in held}
+        written = {one.profile: one for one in kept if not _is_empty(one) and one.profile not in self.refused}
+        self._left = before | written
+        self.delivered = {p: left.session.access_key_id for p, left in self._left.items() if left.session is not None}
+        if not self._conflicts:
+            return
+        self._take_conflicts(
+            {
+                profile: conflict
+                if profile in held or conflict.put_back_at is None
+                else replace(conflict, put_back_at=None, last_at=now)
+                for profile, conflict in self._conflicts.items()
+                if profile in held or profile in written
+            }
+        )
+
+    def _take_conflicts(self, conflicts: dict[str, Conflict]) -> None:
+        self._conflicts = conflicts
+        self.overwritten_by = {profile: c.overwritten_by for profile, c in conflicts.items() if c.count > 1}
+
+    def forget_conflict(self, profile: str) -> None:
+        """A person wants it written now: forget how often it has been overwritten."""
+        self._take_conflicts({p: conflict for p, conflict in self._conflicts.items() if p != profile})
+
+
+def patience(old: Session | None, now: Instant) -> float:
+    """Seconds for which readers are well served by the session that they have."""
+    return 0.0 if old is None else max(0.0, min(GATHER, old.left(now) * GATHER_SHARE))
+
+
+def _is_empty(kept: KeptProfile) -> bool:
+    """Whether there is nothing for readers: our keys are taken out."""
+    return kept.deliver == "keys" and kept.session is None
+
+
+def _session_id(kept: KeptProfile) -> str:
+    return kept.session.access_key_id if kept.session else ""
+
+
+def _is_overwritten(left: KeptProfile, section: Mapping[str, str] | None) -> bool:
+    """Whether readers of a profile get something else than what was left there. A lost comment is no conflict: many
+    tools that rewrite the file for a profile of their own drop all of them."""
+    if section is None:
+        return True
+    if left.deliver == "process":
+        return section.get("credential_process") != left.command
+    return left.session is not None and section.get("aws_access_key_id") != left.session.access_key_id

@@ -1,0 +1,73 @@
+"""What every process of ours begins with: the configuration, and an environment without a shell's own credentials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, MutableMapping
+from pathlib import Path
+
+from assumed import redact
+from assumed.config import Config, find, host_facts, load, read
+from assumed.config.places import glimpse
+from assumed.doctor import network
+from assumed.errors import ConfigError
+from assumed.jobs.consumer import SHELL_VARIABLES
+from assumed.paths import exists, named_credentials_file, state_dir
+
+from .deliverable import check_deliverable
+
+KEY_LOG = "SSLKEYLOGFILE"
+
+
+def take_shell_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """Take credential and profile variables out of the environment; returns what they were.
+
+    With them goes the file into which TLS libraries write what decrypts a connection: for a program being debugged.
+    """
+    environ.pop(KEY_LOG, None)
+    return {name: environ.pop(name) for name in SHELL_VARIABLES if name in environ}
+
+
+def guard_environment(inherited: Mapping[str, str]) -> None:
+    """Never print the environment's credentials, nor the passwords of its proxies and endpoints."""
+    redact.guard("environment", *(inherited.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")))
+    for name, passwords in network.secrets(os.environ):
+        redact.guard(name, *passwords)
+
+
+def parser_of(path: Path) -> Callable[[str], Config]:
+    """Text → Config for the file at `path`. Raises ConfigError."""
+    return lambda text: load(text, path, os.environ, host=host_facts())
+
+
+def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]:
+    """The configuration; when it is bad, the last good one and what is wrong. Raises ConfigError when there is none."""
+    path = find(config_path, os.environ)
+    parse = parser_of(path)
+    try:
+        return parse(read(path)), None
+    except ConfigError as error:
+        last_good = _last_good(named_credentials_file(glimpse(path), path, os.environ))
+        if not exists(last_good):
+            raise
+        return parse(read(last_good)), error
+
+
+def config_to_keep(config_path: Path | None) -> tuple[Config, ConfigError | None]:
+    """The configuration that the daemon starts with: as `usable_config`, but an edit with a role that cannot be
+    delivered waits, too. Without a last good one to go on with, every other role is kept."""
+    config, error = usable_config(config_path)
+    if error is not None:
+        return config, error
+    try:
+        return check_deliverable(config), None
+    except ConfigError as found:
+        error = found
+    try:
+        return check_deliverable(parser_of(config.path)(read(_last_good(config.credentials_file)))), error
+    except ConfigError:
+        return config, None
+
+
+def _last_good(credentials_file: Path) -> Path:
+    return state_dir(credentials_file) / "config.last-good.toml"
