@@ -228,3 +228,13 @@ class Decision:
     reason: str
     message: str
     due_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: what it is about, what was seen, and what to do (empty when all is well)."""
+
+    severity: Literal["error", "warning", "ok"]
+    subject: str
+    message: str
+    advice: str = ""

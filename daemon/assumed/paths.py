@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assumed.errors import ConfigError
-from assumed.redaction import redacted
+from assumed.redact import redacted
 
 CREDENTIALS_FILE = re.compile(r"""^[ \t]*credentials_file[ \t]*=[ \t]*(["'])(.+?)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
 """Found in text that is not TOML (yet)."""

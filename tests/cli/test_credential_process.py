@@ -178,6 +178,8 @@ def test_nothing_heavy_is_imported_on_the_way(store: Store) -> None:
     assert loaded <= {
         "assumed",
         "assumed.cli",
+        "assumed.cli.credential_process",
+        "assumed.jobs",
         "assumed.jobs.credential_process",
         "_json",
         "encodings.ascii",

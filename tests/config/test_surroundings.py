@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from assumed.config import Config, load
-from assumed.doctor.inspect import Finding, collisions, inspect
+from assumed.doctor.inspect import collisions, inspect
 from assumed.errors import ConfigError
+from assumed.model import Finding
 from assumed.state import make_state_dir
 from config.cases import HOST
 

@@ -11,7 +11,7 @@ import pytest
 
 from assumed import redact
 from assumed.hooks.commands import LONGEST_OUTPUT, Errand, Errands, Outcome, run
-from assumed.hooks.environment import inherited
+from assumed.runtime.hook_environment import inherited
 from world.waiting import eventually
 
 Done = queue.SimpleQueue[tuple[Errand, Outcome]]

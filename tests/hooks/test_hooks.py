@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.jobs.consumer import SHELL_VARIABLES
+from assumed.aws.variables import SHELL_VARIABLES
 from hooks.kit import hooks, recorder, told
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts

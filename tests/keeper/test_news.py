@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from assumed import redact
-from assumed.runtime.news import Event, News
+from assumed.events import Event, News
 
 
 class Log:

@@ -10,8 +10,8 @@ import pytest
 
 import assumed
 from assumed import redact
+from assumed.events import News
 from assumed.model import Instant
-from assumed.runtime.news import News
 from assumed.runtime.recent import KEPT, WORDS, Recent, in_words, span
 from assumed.runtime.status import beat_document
 

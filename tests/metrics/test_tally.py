@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import assumed
+from assumed.events import Event
 from assumed.metrics.counters import COUNTED, TIMED, Tally
 from assumed.metrics.definitions import METRICS
 from assumed.model import FailureKind
-from assumed.runtime.news import Event
 
 Counts = dict[tuple[str, ...], int]
 

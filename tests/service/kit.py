@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from assumed.service.plan import Wish
-from assumed.service.site import Account, Site, site_of
+from assumed.service.program import Account
+from assumed.service.site import Site, site_of
 from assumed.service.units import Wanted
 
 HOME = Path("/home/alice")

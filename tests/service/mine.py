@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from assumed.aws.carried import is_carried
+from assumed.aws.variables import is_carried
 from assumed.config import Config, HostFacts, load
-from assumed.doctor.inspect import Finding
+from assumed.model import Finding
 from assumed.service import execute
 from assumed.service.facts import Choice
 from assumed.service.findings import about
 from assumed.service.found import installed
 from assumed.service.plan import plan
+from assumed.service.program import Account
 from assumed.service.record import Record
-from assumed.service.site import Account, Site, site_of
+from assumed.service.site import Site, site_of
 from service.kit import wish
 from world.daemon import Home, role
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.aws import carried
-from assumed.jobs.consumer import SHELL_VARIABLES
+from assumed.aws import variables as aws_variables
+from assumed.aws.variables import SHELL_VARIABLES
+from assumed.service.environment_file import environment_file, read_environment_file
 
 TAKEN = [
     *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE"),
@@ -24,16 +25,16 @@ LEFT = [
 
 def test_it_takes_along_what_leads_to_aws() -> None:
     environ = dict.fromkeys(TAKEN, "x")
-    assert carried.carried({**environ, **dict.fromkeys(LEFT, "y")}) == environ
+    assert aws_variables.carried({**environ, **dict.fromkeys(LEFT, "y")}) == environ
 
 
 @pytest.mark.parametrize("name", LEFT)
 def test_it_takes_along_no_credential_and_nothing_of_the_shells_own(name: str) -> None:
-    assert carried.carried({name: "x"}) == {}
+    assert aws_variables.carried({name: "x"}) == {}
 
 
 def test_what_is_set_to_nothing_is_not_set() -> None:
-    assert carried.carried({"AWS_REGION": "", "HTTP_PROXY": ""}) == {}
+    assert aws_variables.carried({"AWS_REGION": "", "HTTP_PROXY": ""}) == {}
 
 
 @pytest.mark.parametrize(
@@ -52,12 +53,12 @@ def test_what_is_set_to_nothing_is_not_set() -> None:
     ],
 )
 def test_a_password_in_a_url_is_not_shown(name: str, value: str, shown: str) -> None:
-    assert carried.shown(name, value) == shown
+    assert aws_variables.shown(name, value) == shown
 
 
 @given(st.dictionaries(st.sampled_from(TAKEN), st.text(st.characters(codec="utf-8", exclude_characters="\0"))))
 def test_the_environment_file_reads_back(variables: dict[str, str]) -> None:
-    assert carried.read_environment_file(carried.environment_file(variables)) == variables
+    assert read_environment_file(environment_file(variables)) == variables
 
 
 @pytest.mark.parametrize(
@@ -71,4 +72,4 @@ def test_the_environment_file_reads_back(variables: dict[str, str]) -> None:
     ],
 )
 def test_an_environment_file_of_another_hand_is_read(text: str, found: dict[str, str]) -> None:
-    assert carried.read_environment_file(text) == found
+    assert read_environment_file(text) == found

@@ -13,8 +13,9 @@ from assumed.cli.service_status import _running
 from assumed.errors import AssumedError, FileRefused
 from assumed.service import execute
 from assumed.service.plan import Command, plan, removal, unlinger
+from assumed.service.program import Account
 from assumed.service.record import Record, digest
-from assumed.service.site import Account, site_of
+from assumed.service.site import site_of
 from service.kit import HOME, PROXY, site, wish
 
 USER_UNITS = HOME / ".config" / "systemd" / "user"

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from assumed.errors import AssumedError
-from assumed.service.program import program, trial
-from assumed.service.site import Account
+from assumed.service.program import Account, program, trial
 from world.daemon import Home, role
 
 SCRIPT = Path(sys.executable).with_name("assumed")

@@ -114,7 +114,7 @@ def test_what_systemd_reads_in_the_environment_file_is_what_the_shell_had(shell:
     odd = {"AWS_CA_BUNDLE": "/a \"b' $HOME `c` \\d/%h.pem", "NO_PROXY": "*.a, b;c # d"}
     shell.assumed("service", "install", "--dry-run", **odd)  # also with these
     shell.assumed("service", "install")
-    from assumed.aws.carried import environment_file
+    from assumed.service.environment_file import environment_file
 
     file = shell.home.path / "odd.env"
     file.write_text(environment_file(odd))

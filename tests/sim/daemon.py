@@ -14,6 +14,7 @@ from assumed.credentials.command import process_command
 from assumed.credentials.config_file import ConfigFile
 from assumed.credentials.file import CredentialsFile
 from assumed.engine.book import Book
+from assumed.events import News
 from assumed.files import make_private_dir
 from assumed.metrics.counters import Tally
 from assumed.model import Instant, Role
@@ -23,7 +24,6 @@ from assumed.runtime.assembly import Assembly, document
 from assumed.runtime.delivery import Delivery
 from assumed.runtime.desk import Desk
 from assumed.runtime.loop import BEAT, Keeper
-from assumed.runtime.news import News
 from assumed.runtime.ports import Ports
 from assumed.runtime.reload import ConfigWatch
 from assumed.runtime.renewals import Call

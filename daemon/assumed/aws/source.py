@@ -15,8 +15,6 @@ Section = Callable[[str], Mapping[str, str] | None]
 """Looks a section up by its whole header name; None where there is none."""
 
 MAX_LINKS = 10
-ENDPOINT_VARIABLES = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL")
-"""Variables by which an environment chooses STS's endpoint, and with it whose sessions are right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def main() -> int:
 
         return answer(os.environ)
     if arguments[:1] == ["credential-process"] and not _configured_elsewhere(arguments[1:]):
-        from assumed.jobs.credential_process import main as credential_process
+        from .credential_process import main as credential_process
 
         return credential_process(arguments[1:])
     if arguments[:1] == ["probe"]:

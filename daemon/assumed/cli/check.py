@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from assumed.config import Config
-    from assumed.doctor.inspect import Finding
+    from assumed.model import Finding
 
 MARKS = {"ok": ("✓", "ok", "32"), "warning": ("!", "warning", "33"), "error": ("✗", "error", "31")}
 """Severity → (sign, word where there are no such signs, colour)."""
@@ -90,7 +90,7 @@ def _status(config: Config) -> tuple[dict[str, Any] | None, list[Finding]]:
     except NotRunning:
         return None, []
     except NotAnswering as error:
-        from assumed.doctor.inspect import Finding
+        from assumed.model import Finding
 
         message, _, advice = str(error).partition(" → ")
         return None, [Finding("warning", "the daemon", message, advice)]
@@ -110,7 +110,7 @@ def _endpoints(config: Config) -> Iterable[Finding]:
 
 def _clock(status: dict[str, Any] | None) -> list[Finding]:
     """Whether the clock is right, as a running daemon has seen it in AWS's answers."""
-    from assumed.doctor.inspect import Finding
+    from assumed.model import Finding
 
     daemon = (status or {}).get("daemon") or {}
     offset = daemon.get("clock_offset_seconds")

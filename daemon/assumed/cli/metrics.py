@@ -53,7 +53,7 @@ def _facts(place: Place) -> dict[str, Any]:
     try:
         return place.ask({"command": "metrics"})
     except NotRunning:
-        from assumed.metrics.facts import offline
+        from assumed.runtime.facts import offline
 
         if place.config is None:
             raise

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assumed import __version__
-from assumed.aws.carried import CONFIG
+from assumed.aws.variables import CONFIG
 from assumed.errors import ConfigError
 from assumed.redact import printable
 
@@ -25,8 +25,8 @@ from .terminal import terminal_of, write
 
 if TYPE_CHECKING:
     from assumed.config import Config
-    from assumed.doctor.inspect import Finding
     from assumed.doctor.service import Installed
+    from assumed.model import Finding
     from assumed.service.facts import Choice
 
 
@@ -129,7 +129,7 @@ def _of_the_service(choice: Choice, found: Installed | None) -> Choice:
 
 def _unusable(error: ConfigError) -> Finding:
     """The daemon goes on with the last good configuration, until its next start."""
-    from assumed.doctor.inspect import Finding
+    from assumed.model import Finding
 
     advice = "assumed check says all of it; a running service goes on with the last good one"
     return Finding("error", "the configuration", error.problems[0].splitlines()[0], advice)

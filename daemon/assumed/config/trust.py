@@ -16,7 +16,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from assumed.doctor.aws_files import Finding
+from assumed.model import Finding
 from assumed.paths import account_name
 
 MOST_LINKS = 40

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from assumed.config.model import Config
 from assumed.config.report import listed, show
 from assumed.credentials.ownership import OWNER_KEY
+from assumed.model import Finding
 
 Profiles = Mapping[str, Mapping[str, str]]
 """Profile → key → value, of one AWS file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: what it is about, what was seen, and what to do (empty when all is well)."""
-
-    severity: Literal["error", "warning", "ok"]
-    subject: str
-    message: str
-    advice: str = ""
 
 
 # What SDKs prefer, whatever stands beside it (botocore's order: role, web identity, SSO, then keys; JavaScript, Go

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .aws_files import Finding
+from assumed.model import Finding
 
 _SYNCED = re.compile(
     r"(dropbox|onedrive|nextcloud|owncloud)([ -].*)?|google ?drive.*|my drive|icloud ?drive|mobile documents"

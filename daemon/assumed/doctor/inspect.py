@@ -19,13 +19,13 @@ from assumed.credentials.ini import Document, decode, scan
 from assumed.credentials.profiles import KeptProfile, merge
 from assumed.credentials.reading import parser_of, values_of
 from assumed.errors import FileRefused
-from assumed.model import Instant, Role, Session
+from assumed.model import Finding, Instant, Role, Session
 from assumed.names import profile_of
 from assumed.paths import PathError, aws_config_file, default_credentials_file, exists, is_link, real_path, state_dir
 from assumed.state import is_left_behind, trouble
 
 from . import modes, network
-from .aws_files import Finding, Profiles, chosen_profile, claims, exported_keys, leaks
+from .aws_files import Profiles, chosen_profile, claims, exported_keys, leaks
 from .copies import copies
 from .installed import has_awscrt, known_regions
 from .named import has_acl, hooks, is_read_only, textfile, token_files
@@ -34,7 +34,7 @@ from .source_profiles import Around
 from .sources import sources
 from .variables import Asked, asked
 
-__all__ = ["Finding", "asked_of_environment", "collisions", "inspect", "started_programs"]
+__all__ = ["asked_of_environment", "collisions", "inspect", "started_programs"]
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 _LARGEST = 64 << 20

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from assumed.aws.source_files import token_fault
 from assumed.config.model import Config
+from assumed.model import Finding
 
 from . import modes
-from .aws_files import Finding
 
 
 def textfile(config: Config) -> Iterator[Finding]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from assumed.aws.carried import ENDPOINT, PROXIES, shown
 from assumed.aws.urls import credential_fault, is_unencrypted, passwords, proxy_fault
-
-from .aws_files import Finding
+from assumed.aws.variables import ENDPOINT, PROXIES, shown
+from assumed.model import Finding
 
 OURS = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")
 """Those that botocore takes; the names in lower case first, as urllib does."""

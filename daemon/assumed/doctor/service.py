@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assumed.aws import carried
+from assumed.aws import variables as aws_variables
 from assumed.config.model import Config
 from assumed.config.report import listed
+from assumed.model import Finding
 
-from .aws_files import Finding, Profiles
+from .aws_files import Profiles
 from .variables import Asked, differences, signing
 
 CALM = re.compile(r"|inactive|deactivating|not running, last exit code (?:0|\(never exited\)|unknown)")
@@ -132,10 +133,10 @@ def _environment(installed: Installed, environ: Mapping[str, str], needs: Needs)
     there_alone = []
     for one in differences(needs.asked, environ, installed.variables):
         if one.here is None:
-            there_alone.append(f"{one.name}={carried.shown(one.name, one.there or '')}")
+            there_alone.append(f"{one.name}={aws_variables.shown(one.name, one.there or '')}")
             continue
-        here = carried.shown(one.name, one.here)
-        there = "not for the service" if one.there is None else f"but {carried.shown(one.name, one.there)} for it"
+        here = aws_variables.shown(one.name, one.here)
+        there = "not for the service" if one.there is None else f"but {aws_variables.shown(one.name, one.there)} for it"
         yield Finding("warning", f"${one.name}", f"is {here} here, {there}", f"{installed.again} takes it along")
     if there_alone:
         message = f"has {listed(there_alone, 'and')}, which this shell has not"

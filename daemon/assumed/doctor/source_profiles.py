@@ -17,9 +17,9 @@ from assumed.aws.mfa import cannot_be_typed, get_session
 from assumed.aws.source import asks_for_code, login_caches
 from assumed.aws.source_files import login_fault, token_fault
 from assumed.config.report import listed, nearest, show
-from assumed.model import Role
+from assumed.model import Finding, Role
 
-from .aws_files import Finding, Profiles
+from .aws_files import Profiles
 from .keys_typed import typed_wrong
 from .variables import signing
 

@@ -9,9 +9,8 @@ from assumed.aws.partitions import mismatch
 from assumed.aws.source_files import BUNDLE_VARIABLES, bundle_fault
 from assumed.config.model import Config
 from assumed.config.report import listed, nearest
-from assumed.model import Role
+from assumed.model import Finding, Role
 
-from .aws_files import Finding
 from .source_profiles import LOGIN_KEYS, SESSION_KEYS, Around, at_home, place_of, profile
 
 

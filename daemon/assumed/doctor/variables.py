@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from assumed.aws import carried
+from assumed.aws import variables as aws_variables
 from assumed.aws.urls import is_of_this_machine
 from assumed.config.model import Config
 from assumed.paths import CREDENTIALS_FILE, aws_config_file, default_credentials_file
@@ -37,7 +37,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A variable that is not the same; None where it is not set. For `carried.shown`: they may hold passwords."""
+    """A variable that is not the same; None where it is not set. For `aws_variables.shown`: they may hold passwords."""
 
     name: str
     here: str | None
@@ -76,7 +76,7 @@ def signing(name: str | None, credentials: Profiles, aws_config: Profiles) -> li
 def differences(asked: Asked, environ: Mapping[str, str], service: Mapping[str, str]) -> Iterable[Difference]:
     """What bears on the roles and differs, by name. `~` is the shell's in both."""
     home = environ.get("HOME", "/")
-    here, there = carried.carried(environ), carried.carried(service)
+    here, there = aws_variables.carried(environ), aws_variables.carried(service)
     for name in sorted({*here, *there}):
         mine, its = here.get(name), there.get(name)
         if _bears(name, asked) and not _same(name, mine, its, home) and not _is_a_stand_in(name, mine, its):
@@ -94,7 +94,7 @@ def _bears(name: str, asked: Asked) -> bool:
         return asked.helpers
     if name == "AWS_SHARED_CREDENTIALS_FILE":
         return asked.credentials_file
-    of_service = name.removeprefix(f"{carried.ENDPOINT}_")
+    of_service = name.removeprefix(f"{aws_variables.ENDPOINT}_")
     return of_service == name or of_service in CALLED
 
 
@@ -104,7 +104,7 @@ def _same(name: str, here: str | None, there: str | None, home: str) -> bool:
     if name in _FILE_OF:
         return _file(name, here, home) == _file(name, there, home)
     # install makes a relative path of certificates absolute: a service starts elsewhere
-    relative = name in carried.TRUST and here is not None and not here.startswith(("/", "~", "$"))
+    relative = name in aws_variables.TRUST and here is not None and not here.startswith(("/", "~", "$"))
     return relative and there is not None and there.endswith("/" + posixpath.normpath(str(here)))
 
 
@@ -118,6 +118,6 @@ def _file(name: str, value: str | None, home: str) -> Path | str | None:
 def _is_a_stand_in(name: str, here: str | None, there: str | None) -> bool:
     """All of AWS on this very machine (LocalStack, moto), for what is developed in this shell: a service that goes on
     with the real one is right."""
-    if name != carried.ENDPOINT or here is None or there is not None:
+    if name != aws_variables.ENDPOINT or here is None or there is not None:
         return False
     return is_of_this_machine(here)

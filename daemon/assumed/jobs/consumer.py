@@ -9,14 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-SHELL_VARIABLES = (
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
-    "AWS_CREDENTIAL_EXPIRATION",
-    *("AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
-    *("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME"),
-)
-"""Credentials that a shell may have exported, as botocore reads them. Our own processes remove them from their
-environment and use them only for `credential_source = "Environment"`."""
+from assumed.aws.variables import SHELL_VARIABLES
 
 TAKEN = frozenset(
     {

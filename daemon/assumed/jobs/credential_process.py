@@ -24,22 +24,16 @@ BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 SAFE = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
-def main(arguments: list[str]) -> int:
-    """Print the session of the profile that `arguments` name. Returns 0, or 1 with one sentence on stderr."""
-    try:
-        named = len(arguments) == 3 and arguments[0] == "--state"
-        state = arguments[1] if named else usual_state() if len(arguments) == 1 else ""
-        if state and RENEWING not in os.environ:
-            session = ready(state.rstrip("/"), arguments[-1])
-            if session is not None:
-                sys.stdout.write(document(session) + "\n")
-                sys.stdout.flush()
-                return 0
-        from .credential_process_slow import main as slow
-
-        return slow(arguments)
-    except KeyboardInterrupt:
-        return 130
+def printed(arguments: list[str]) -> bool:
+    """Print the session of the profile that `arguments` name. False where that takes more than reading a file."""
+    named = len(arguments) == 3 and arguments[0] == "--state"
+    state = arguments[1] if named else usual_state() if len(arguments) == 1 else ""
+    session = ready(state.rstrip("/"), arguments[-1]) if state and RENEWING not in os.environ else None
+    if session is None:
+        return False
+    sys.stdout.write(document(session) + "\n")
+    sys.stdout.flush()
+    return True
 
 
 def usual_state() -> str:

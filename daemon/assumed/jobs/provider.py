@@ -32,8 +32,6 @@ from assumed.paths import aws_config_file, passed_credentials
 from assumed.runtime.start import guard_environment
 from assumed.store import Store
 
-from .supply import BEAT
-
 if TYPE_CHECKING:
     from assumed.aws.sources import Resolved, Sources
 
@@ -104,7 +102,7 @@ class Alone:
             self._sources.close()
 
     def renew_what_is_due(self) -> float:
-        """Renew the role, and first those above it, where they are due. Returns the seconds until the next look.
+        """Renew the role, and first those above it, where they are due. Returns the seconds until it is due.
 
         Raises RenewalFailed with the reason where the role has no session that is good; a failure while it has one
         is asked again by the usual backoff. Raises FileRefused where another process holds a role's lock for too long,
@@ -120,7 +118,7 @@ class Alone:
             raise self.failure() or RenewalFailed(
                 FailureKind.TRANSIENT, "NoSession", "no session has come", "see `assumed check`"
             )
-        return max(LOOK_AGAIN, min(BEAT, self._book.decide(self._profile, self._clock.now()).due_in))
+        return max(LOOK_AGAIN, self._book.decide(self._profile, self._clock.now()).due_in)
 
     def is_stored_session_current(self) -> bool:
         """Whether the stored session is one that the configuration would ask for now; it is marked as checked."""

@@ -232,7 +232,7 @@ class Supply:
                 return 1.0, ""
         try:
             alone = self._by_ourselves(profile)
-            pause = alone.renew_what_is_due()
+            pause = min(BEAT, alone.renew_what_is_due())
             self._vouch(profile, alone.session(), version)
         except RenewalFailed as failure:
             return 1.0, f"{failure}; {failure.advice}"

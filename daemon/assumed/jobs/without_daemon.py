@@ -11,7 +11,7 @@ from pathlib import Path
 
 from assumed import logs
 from assumed.aws.sign_in_refusals import HELPER_TIMEOUT
-from assumed.aws.source import ENDPOINT_VARIABLES
+from assumed.aws.variables import ENDPOINT_VARIABLES
 from assumed.config import Config, find, host_facts, load, read
 from assumed.engine.schedule import retry_delay
 from assumed.errors import AssumedError, ConfigError, RenewalFailed

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from assumed.runtime.news import Event
+from assumed.events import Event
 
 from .samples import BUCKETS, RESULTS
 

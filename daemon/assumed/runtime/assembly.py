@@ -13,23 +13,23 @@ import structlog
 
 from assumed import __version__, logs, redact
 from assumed.aws.files import AwsFiles
-from assumed.aws.source import ENDPOINT_VARIABLES
 from assumed.aws.sources import Sources
 from assumed.aws.sts import Answer, Order, Pacer, assume
+from assumed.aws.variables import ENDPOINT_VARIABLES
 from assumed.clock import SystemClock, machine_id
 from assumed.config import Config, read
 from assumed.credentials.config_file import ConfigFile
 from assumed.credentials.file import CredentialsFile
 from assumed.engine.book import Book
 from assumed.errors import FileRefused
-from assumed.metrics import facts
+from assumed.events import News
 from assumed.metrics.counters import Tally
 from assumed.metrics.textfile import Textfile
 from assumed.model import Instant, Role
 from assumed.paths import aws_config_file, passed_credentials
 from assumed.store import Store
 
-from . import notify, status
+from . import facts, notify, status
 from .config_lines import ConfigLines
 from .control import Answer as Reply
 from .control import Request
@@ -38,7 +38,6 @@ from .delivery import Delivery
 from .desk import Desk
 from .inbox import Hint, Message, Refresh, Reload, Wanted
 from .loop import BEAT, Keeper
-from .news import News
 from .ports import Ports
 from .recent import Recent
 from .reload import ConfigWatch

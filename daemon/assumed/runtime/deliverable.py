@@ -11,9 +11,8 @@ from assumed.credentials.config_file import ConfigFile
 from assumed.credentials.config_lines import line_for, merge_config
 from assumed.credentials.ownership import Unfit
 from assumed.credentials.process_command import credential_process_argv
-from assumed.doctor.aws_files import Finding
 from assumed.errors import ConfigError, FileRefused
-from assumed.model import Role
+from assumed.model import Finding, Role
 from assumed.paths import PathError, aws_config_file, state_dir
 
 from .config_lines import advice_for

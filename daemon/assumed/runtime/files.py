@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assumed import redact
-from assumed.aws.carried import ENDPOINT, shown
 from assumed.aws.files import look_of
 from assumed.aws.urls import is_unencrypted
+from assumed.aws.variables import ENDPOINT, shown
 from assumed.doctor.network import UNENCRYPTED
 from assumed.errors import FileRefused
 from assumed.model import Instant

@@ -12,13 +12,13 @@ import queue
 from assumed import redact
 from assumed.aws.sources import Resolved
 from assumed.engine.clocks import compare, misled
-from assumed.hooks.dispatcher import Herald
 from assumed.model import Instant
 
 from . import words
 from .delivery import RETRY
 from .desk import Desk
 from .files import Lookout
+from .hook_dispatcher import Herald
 from .inbox import Hint, Look, Message, NotRenewed, Ran, Refresh, Reload, Renewed, Stop, Wanted
 from .renewals import Renewals
 

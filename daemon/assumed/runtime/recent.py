@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from assumed.events import Event
 from assumed.logs import LEVELS
 from assumed.store import iso
-
-from .news import Event
 
 KEPT = 20
 LONGEST = 300

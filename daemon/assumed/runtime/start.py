@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
 from assumed import redact
+from assumed.aws.variables import SHELL_VARIABLES
 from assumed.config import Config, find, host_facts, load, read
 from assumed.config.places import glimpse
 from assumed.doctor import network
 from assumed.errors import ConfigError
-from assumed.jobs.consumer import SHELL_VARIABLES
 from assumed.paths import exists, named_credentials_file, state_dir
 
 from .deliverable import check_deliverable

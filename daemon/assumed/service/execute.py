@@ -12,8 +12,9 @@ from assumed.errors import FileRefused
 from assumed.files import explained, write_atomic
 
 from .plan import Directory, File, Plan
+from .program import Account
 from .record import Record, digest
-from .site import Account, Site
+from .site import Site
 
 
 @dataclass(slots=True)

@@ -12,10 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from assumed.aws import carried
+from assumed.aws import variables as aws_variables
 from assumed.config import Config, find, host_facts, load, read
-from assumed.doctor.inspect import Finding, started_programs
+from assumed.doctor.inspect import started_programs
 from assumed.errors import AssumedError, ConfigError, NotAnswering, NotRunning
+from assumed.model import Finding
 from assumed.paths import socket_path, state_dir
 from assumed.runtime.control import ask
 
@@ -23,13 +24,13 @@ from .execute import acting_as
 from .found import taken_along
 from .manager import Manager
 from .plan import Wish
-from .program import program, run_as
-from .site import Account, Site, account_of, refuse_anothers, site_of
+from .program import Account, program, run_as
+from .site import Site, account_of, refuse_anothers, site_of
 from .units import Wanted
 
 SHELLS_OWN = (
     *("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
-    *(*carried.PATHS, carried.CONFIG),
+    *(*aws_variables.PATHS, aws_variables.CONFIG),
 )
 """Of root's own session, and root's own files: they say nothing about another account."""
 
@@ -140,7 +141,7 @@ class Choice:
         self, arguments: list[str], config: Path, credentials_file: Path
     ) -> subprocess.CompletedProcess[str]:
         """One of our own commands as the account: root's own eyes are no measure of what it sees."""
-        more = {**carried.carried(self.environ), "AWS_SHARED_CREDENTIALS_FILE": str(credentials_file)}
+        more = {**aws_variables.carried(self.environ), "AWS_SHARED_CREDENTIALS_FILE": str(credentials_file)}
         return run_as(self.account, [*program(), *arguments, "--config", str(config)], more)
 
 
@@ -189,15 +190,15 @@ def _wish(
 
 
 def _variables(choice: Choice, config: Config, *, with_path: bool) -> dict[str, str]:
-    variables = carried.carried(choice.environ)
-    for name in carried.TRUST:
+    variables = aws_variables.carried(choice.environ)
+    for name in aws_variables.TRUST:
         if name in variables and not variables[name].startswith(("/", "~", "$")):
             variables[name] = os.path.abspath(variables[name])  # noqa: PTH100 (Path.absolute keeps `..`)
     if with_path and choice.environ.get("PATH"):
         parts = [part for part in choice.environ["PATH"].split(os.pathsep) if part.startswith("/")]
         variables["PATH"] = os.pathsep.join(dict.fromkeys(parts))
     if _usual(choice) != config.path:
-        variables[carried.CONFIG] = str(config.path)
+        variables[aws_variables.CONFIG] = str(config.path)
     return variables
 
 
@@ -212,7 +213,7 @@ def _kept(choice: Choice, before: Mapping[str, str], variables: Mapping[str, str
 
 def _in_order(variables: Mapping[str, str]) -> dict[str, str]:
     """The same from whichever shell: what is carried by name, then the rest."""
-    return dict(sorted(variables.items(), key=lambda pair: (not carried.is_carried(pair[0]), pair[0])))
+    return dict(sorted(variables.items(), key=lambda pair: (not aws_variables.is_carried(pair[0]), pair[0])))
 
 
 def _refuse_unspeakable(site: Site, variables: Mapping[str, str]) -> None:

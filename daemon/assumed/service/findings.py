@@ -12,8 +12,8 @@ from assumed import __version__
 
 if TYPE_CHECKING:
     from assumed.config import Config
-    from assumed.doctor.inspect import Finding
     from assumed.doctor.service import Installed, Needs
+    from assumed.model import Finding
 
     from .facts import Choice
 
@@ -38,7 +38,7 @@ def services(config_path: Path | None) -> list[tuple[Choice, Installed]]:
 
 def others(choice: Choice) -> list[Finding]:
     """What is installed beside this choice for the same person, and how to look at it."""
-    from assumed.doctor.inspect import Finding
+    from assumed.model import Finding
 
     found: list[Finding] = []
     for other, installed in services(choice.config_path):
@@ -116,7 +116,7 @@ def asleep(services: Sequence[tuple[Choice, Installed]]) -> list[Finding]:
 
 def _old_daemon(daemon: dict[str, Any]) -> Finding:
     """One that no service manager starts: a terminal's, a container's."""
-    from assumed.doctor.inspect import Finding
+    from assumed.model import Finding
 
     message = f"is assumed {daemon['version']}, while {__version__} is installed"
     return Finding("warning", f"the running daemon (pid {daemon['pid']})", message, "stop it, and start it again")

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from assumed.aws import carried
+from assumed.aws import variables as aws_variables
 from assumed.config import find
 from assumed.doctor.service import TEMPORARY, Installed
 from assumed.errors import ConfigError
+from assumed.service.environment_file import read_environment_file
 
 from .site import Site
 from .unit_settings import Settings, assignments, expanded, program, settings, words
@@ -43,8 +44,8 @@ def taken_along(site: Site) -> dict[str, str]:
         agent = _agent(site)
         variables = (agent.variables if agent else None) or {}
     else:
-        variables = carried.read_environment_file(_text(site.environment) or "")
-    return {name: value for name, value in variables.items() if carried.is_carried(name)}
+        variables = read_environment_file(_text(site.environment) or "")
+    return {name: value for name, value in variables.items() if aws_variables.is_carried(name)}
 
 
 def _unit(site: Site, manager_variables: Callable[[], Mapping[str, str]]) -> Installed | None:
@@ -148,7 +149,7 @@ def _variables(
         text = _text(path)
         if text is None and path.exists():
             return None  # the machine's own, for root alone
-        found |= carried.read_environment_file(text or "")
+        found |= read_environment_file(text or "")
     return found
 
 

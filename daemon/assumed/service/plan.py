@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from assumed.aws import carried
+from assumed.aws import variables as aws_variables
+from assumed.service.environment_file import environment_file
 
 from . import texts, units
 from .site import Site
@@ -112,8 +113,8 @@ def _systemd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
         files.append(File(path, drop_in, drop_in))
     if wish.variables:
         directories.append(_of_site(site, site.own))
-        masked = {name: carried.shown(name, value) for name, value in wish.variables.items()}
-        files.append(File(site.environment, carried.environment_file(wish.variables), carried.environment_file(masked)))
+        masked = {name: aws_variables.shown(name, value) for name, value in wish.variables.items()}
+        files.append(File(site.environment, environment_file(wish.variables), environment_file(masked)))
     ask = site.systemctl
     name = site.account.name
     lingering = Command(
@@ -144,7 +145,7 @@ def _systemd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
 def _launchd(site: Site, wish: Wish, text_of: Callable[[str], str]) -> Plan:
     logs = site.account.home / "Library" / "Logs"
     shipped = text_of(texts.AGENT)
-    masked = {name: carried.shown(name, value) for name, value in wish.variables.items()}
+    masked = {name: aws_variables.shown(name, value) for name, value in wish.variables.items()}
     domain = f"gui/{site.account.uid}"
     bootstrap = Command(("launchctl", "bootstrap", domain, str(site.file)), "launchd reads the agent and starts it")
     return Plan(

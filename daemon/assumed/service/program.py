@@ -8,17 +8,29 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from assumed.errors import AssumedError
-
-if TYPE_CHECKING:
-    from .site import Account
 
 SECONDS = 30.0
 PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What systemd gives to a service that has no PATH of its own (systemd.exec(5), "Environment variables")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose roles are kept."""
+
+    name: str
+    uid: int
+    gid: int
+    home: Path
+
+    @property
+    def groups(self) -> list[int]:
+        """All of its groups: systemd gives them to what it starts as this account."""
+        return os.getgrouplist(self.name, self.gid)
 
 
 def program(argv0: str | None = None, executable: str | None = None, path: str | None = None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from assumed.errors import AssumedError
 
-from .program import typed
+from .program import Account, typed
 from .texts import DROP_IN
 from .units import escaped_instance
 
@@ -20,21 +20,6 @@ NEITHER = (
     "this machine runs neither systemd nor launchd (a container?), so there is nothing to install a service into; "
     "start `assumed run` by whatever starts your programs, or see container/"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Whose roles are kept."""
-
-    name: str
-    uid: int
-    gid: int
-    home: Path
-
-    @property
-    def groups(self) -> list[int]:
-        """All of its groups: systemd gives them to what it starts as this account."""
-        return os.getgrouplist(self.name, self.gid)
 
 
 class NoAccount(AssumedError):

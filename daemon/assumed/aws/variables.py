@@ -8,7 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from assumed.redaction import HIDDEN, redacted
+from assumed.redact import HIDDEN, redacted
+
+SHELL_VARIABLES = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
+    "AWS_CREDENTIAL_EXPIRATION",
+    *("AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
+    *("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME"),
+)
+"""Credentials that a shell may have exported, as botocore reads them. Our own processes remove them from their
+environment and use them only for `credential_source = "Environment"`."""
+
+ENDPOINT_VARIABLES = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL")
+"""Variables by which an environment chooses STS's endpoint, and with it whose sessions are right."""
 
 PATHS = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 TRUST = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
@@ -33,14 +45,6 @@ CONFIG = "ASSUMED_CONFIG"
 _USER_INFO = re.compile(r"^((?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//)?.*@", re.DOTALL)
 _QUERY = re.compile(r"\?.+", re.DOTALL)
 """A gateway's token may stand there."""
-_LINE = re.compile(
-    r"""^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\n]*))""",
-    re.MULTILINE | re.DOTALL,
-)
-HEADER = """\
-# What the shell had set that ran `assumed service install`, and that the service would not see otherwise.
-# Written anew by it. Its mode is 0600: a proxy's URL may hold a password.
-"""
 
 
 def is_carried(name: str) -> bool:
@@ -59,21 +63,3 @@ def shown(name: str, value: str) -> str:
         value = _USER_INFO.sub(lambda match: f"{match[1] or ''}{HIDDEN}@", value)
         value = _QUERY.sub(f"?{HIDDEN}", value)
     return redacted(value)
-
-
-def environment_file(variables: Mapping[str, str]) -> str:
-    """The text of an `EnvironmentFile=` (systemd.exec(5)): in double quotes, `\\` before `"`, `\\`, `` ` `` and `$`."""
-    escaped = {name: re.sub(r'(["\\`$])', r"\\\1", value) for name, value in variables.items()}
-    return HEADER + "".join(f'{name}="{value}"\n' for name, value in escaped.items())
-
-
-def read_environment_file(text: str) -> dict[str, str]:
-    """The variables of an `EnvironmentFile=`."""
-    found = {}
-    for match in _LINE.finditer(text):
-        name, double, single, bare = match.groups()
-        if double is not None:
-            found[name] = re.sub(r'\\(["\\`$])', r"\1", double)
-        else:
-            found[name] = single if single is not None else bare.strip()
-    return found

@@ -8,13 +8,13 @@ from typing import Any
 
 from assumed import __version__
 from assumed.config import Config
-from assumed.runtime import status
-from assumed.runtime.desk import Desk
-from assumed.runtime.loop import Keeper
+from assumed.metrics.counters import Tally
+from assumed.metrics.samples import Facts
+from assumed.metrics.usage import usage
 
-from .counters import Tally
-from .samples import Facts
-from .usage import usage
+from . import status
+from .desk import Desk
+from .loop import Keeper
 
 
 def facts(document: status.Document, keeper: Keeper, tally: Tally) -> Facts:

@@ -14,14 +14,14 @@ from collections.abc import Mapping
 from assumed.aws.source import sign_in_of
 from assumed.config import Hooks
 from assumed.errors import FileRefused
+from assumed.hooks import due as hooks
+from assumed.hooks.due import Change, Told, Trouble, Verdict
 from assumed.model import Instant
-from assumed.runtime.desk import Desk
-from assumed.runtime.inbox import Ran
-from assumed.runtime.status import Known, last_error
 
-from . import due as hooks
-from .due import Change, Told, Trouble, Verdict
-from .environment import errand
+from .desk import Desk
+from .hook_environment import errand
+from .inbox import Ran
+from .status import Known, last_error
 
 AHEAD = 20
 """Changes that are made ready at a time: one command runs after the other, and a burst of a thousand renewals would

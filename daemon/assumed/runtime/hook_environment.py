@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping
 
 from assumed import redact
-from assumed.jobs.consumer import SHELL_VARIABLES
+from assumed.aws.variables import SHELL_VARIABLES
+from assumed.hooks.commands import Errand
+from assumed.hooks.due import HOOK_OF, Change
 from assumed.model import Instant
-from assumed.runtime.desk import Desk
-from assumed.runtime.status import Known, state_of
 from assumed.store import iso
 
-from .commands import Errand
-from .due import HOOK_OF, Change
+from .desk import Desk
+from .status import Known, state_of
 
 PRIVATE = (
     "AWS_CONTAINER_CREDENTIALS_",
