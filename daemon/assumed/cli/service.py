@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from assumed.cli.app import LazyGroup, config_option
+from .app import LazyGroup, config_option
 
 SUBCOMMANDS = {
-    "install": ("service.install:install_command", "Install the service and start it; or bring it up to date."),
-    "uninstall": ("service.remove:uninstall_command", "Stop the service and remove it."),
-    "status": ("service.look:status_command", "Show how the service is installed and whether it runs."),
-    "logs": ("service.look:logs_command", "Show the service's log."),
-    "print": ("service.show:print_command", "Print the files that install would write."),
+    "install": ("service_install:install_command", "Install the service and start it; or bring it up to date."),
+    "uninstall": ("service_uninstall:uninstall_command", "Stop the service and remove it."),
+    "status": ("service_status:status_command", "Show how the service is installed and whether it runs."),
+    "logs": ("service_status:logs_command", "Show the service's log."),
+    "print": ("service_print:print_command", "Print the files that install would write."),
 }
 
 
