@@ -16,7 +16,7 @@ from assumed.errors import FileRefused
 from assumed.files import explained
 from assumed.state import make_state_dir
 from assumed.store import Store
-from file.kit import CONFIG, keys, merged, session
+from credentials.kit import CONFIG, keys, merged, session
 
 MINE = b"[mine]\naws_access_key_id = AKIATEST\naws_secret_access_key = canary\n"
 """A profile of somebody else's."""

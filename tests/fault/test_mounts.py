@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from credentials.kit import keys, merged
 from fault.full_disk import HEARTBEAT
 from fault.scenes import ALL, MINE
-from file.kit import keys, merged
 from world.scores import Record
 
 # $D is a directory with the scene in it.

@@ -20,7 +20,7 @@ from assumed.errors import FileUnsettled
 from assumed.files import exchange
 from assumed.model import Role
 from assumed.runtime.delivery import Delivery
-from file.kit import CONFIG, keys, session
+from credentials.kit import CONFIG, keys, session
 
 
 def stopped(within: float) -> bool:

@@ -13,7 +13,7 @@ from assumed.credentials import snapshot
 from assumed.credentials.file import CredentialsFile, WriteResult
 from assumed.errors import FileRefused, FileUnsettled
 from assumed.files import exchange
-from file.kit import CONFIG, botocore_reads, keys
+from credentials.kit import CONFIG, botocore_reads, keys
 
 MINE = b"[mine]\naws_access_key_id = AKIATEST\naws_secret_access_key = canary\n"
 EDIT = b"[edited]\nx = 1\n"

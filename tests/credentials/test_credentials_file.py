@@ -17,7 +17,7 @@ from assumed.credentials import file as module
 from assumed.credentials.file import CredentialsFile, WriteResult
 from assumed.credentials.profiles import merge
 from assumed.errors import FileRefused, FileUnsettled
-from file.kit import CONFIG, botocore_reads, keys, merged
+from credentials.kit import CONFIG, botocore_reads, keys, merged
 
 MINE = b"[mine]\naws_access_key_id = AKIATEST\naws_secret_access_key = canary\n"
 
@@ -162,7 +162,7 @@ def test_with_umask_000_nothing_is_ever_wider_than_0600(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from assumed.credentials.file import CredentialsFile\n"
         "from assumed.files import write_atomic, make_private_dir\n"
-        "from file.kit import CONFIG, keys\n"
+        "from credentials.kit import CONFIG, keys\n"
         "real = os.open\n"
         "def watch(name, flags, mode=0o777, **more):\n"
         "    fd = real(name, flags, mode, **more)\n"

@@ -10,7 +10,7 @@ from assumed.engine.book import Book
 from assumed.engine.decide import Domain
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Role, Session
-from core.make import at, role, session
+from engine.make import at, role, session
 
 CHILD = role("child", source_profile="a", parent="a")
 

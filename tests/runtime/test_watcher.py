@@ -12,7 +12,7 @@ import pytest
 from assumed.credentials.file import CredentialsFile
 from assumed.files import write_atomic
 from assumed.runtime.watcher import Watcher
-from file.kit import keys
+from credentials.kit import keys
 
 Hints = queue.SimpleQueue[None]
 

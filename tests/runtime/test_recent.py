@@ -53,7 +53,7 @@ def test_a_span_is_for_a_glance(seconds: float, words: str) -> None:
 def test_every_event_of_the_daemon_has_a_message_or_words_here() -> None:
     """Found in the source: an event that nobody thought of here would be shown by its name alone."""
     wordless = set()
-    for path in (Path(assumed.__file__).parent / "keeper").glob("*.py"):
+    for path in (Path(assumed.__file__).parent / "runtime").glob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             match call:
                 case ast.Call(func=ast.Attribute(attr="say") | ast.Name("say"), args=[_, ast.Constant(value=name)]):

@@ -15,7 +15,7 @@ from assumed.errors import FileRefused
 from assumed.model import FailureKind, Role, Session
 from assumed.runtime.status import Disk, Known, offline, role_document
 from assumed.store import Store
-from core.make import START, at, failure, role, session
+from engine.make import START, at, failure, role, session
 
 PRINCIPAL = "arn:aws:sts::123456789012:assumed-role/p/s"
 HOUR = session(life=3600, principal_arn=PRINCIPAL)

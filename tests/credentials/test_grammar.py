@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from assumed.credentials.ini import decode, scan
 from assumed.credentials.profiles import merge, read_section, read_sections
 from assumed.errors import FileRefused
-from file.kit import botocore_reads
+from credentials.kit import botocore_reads
 
 BROKEN = {
     "byte order mark": (b"\xef\xbb\xbf[a]\nx = 1\n", "line 1 ", "byte order mark"),

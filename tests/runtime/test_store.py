@@ -20,7 +20,7 @@ from assumed.model import Instant, Session
 from assumed.names import safe_name
 from assumed.paths import state_dir
 from assumed.store import Store, iso
-from core.make import START, session
+from engine.make import START, session
 
 SECONDS = st.floats(0, 5e9, allow_nan=False)
 KEY = st.from_regex(r"[A-Za-z0-9_]{1,128}", fullmatch=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.kit import Home
+from aws.kit import Home
 from world.fake_sts import FakeSts
 
 

@@ -12,7 +12,7 @@ import pytest
 from assumed.aws import hosts, http
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind
-from edge.kit import Home, role
+from aws.kit import Home, role
 from world.dripping import Dripping
 from world.fake_sts import FakeSts
 from world.waiting import eventually

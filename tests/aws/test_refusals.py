@@ -6,8 +6,7 @@ import pytest
 
 from assumed.aws.refusals import advice_for, kind_of, too_long
 from assumed.model import FailureKind, Role
-
-from .make import role
+from engine.make import role
 
 WRONG_SECRET = "The request signature we calculated does not match the signature you provided. Check your AWS Secret"
 SLOW_CLOCK = "Signature expired: 20261123T100000Z is now earlier than 20261123T101500Z (20261123T103000Z - 15 min.)"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from assumed.credentials.ini import decode, scan
 from assumed.credentials.profiles import KeptProfile, merge, misread
 from assumed.errors import FileRefused
-from file.kit import CONFIG, botocore_reads, keys, no_session, process
+from credentials.kit import CONFIG, botocore_reads, keys, no_session, process
 from world.scores import Record
 
 NAMES = ["default", "a", "b/c", " p ", "profile p", "P", "é", "DEFAULT", "p", "q"]

@@ -15,7 +15,7 @@ from assumed.engine.decide import RoleState
 from assumed.model import Role, Session
 from assumed.paths import state_dir
 from assumed.runtime.delivery import GATHER, QUIET, RETRY, WRITE_SHARE, Delivery, patience
-from core.make import at, role, session
+from engine.make import at, role, session
 
 OWN = "[mine]\naws_access_key_id = AKIAMINE\naws_secret_access_key = m\n"
 THEIRS = "aws_access_key_id = ASIATHEIRS\naws_secret_access_key = t\naws_session_token = t\n"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assumed.credentials.profiles import KeptProfile, merge, misread, read_section
-from file.kit import (
+from credentials.kit import (
     COMMAND,
     CONFIG,
     EXPIRES_TEXT,

@@ -17,7 +17,7 @@ from botocore.configloader import raw_config_parse
 from botocore.exceptions import ConfigParseError
 
 from assumed.credentials.file import CredentialsFile
-from file.kit import CONFIG, botocore_reads, keys
+from credentials.kit import CONFIG, botocore_reads, keys
 from world.waiting import patient
 
 PROFILES = 40

@@ -15,7 +15,7 @@ from assumed.aws.sts import Pacer, assume
 from assumed.clock import SystemClock
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Instant
-from edge.kit import Home, arn, order, role
+from aws.kit import Home, arn, order, role
 from world.fake_sts import FakeSts
 from world.sts_words import iso
 

@@ -15,7 +15,7 @@ from assumed.model import Role
 from assumed.paths import state_dir
 from assumed.runtime.config_lines import AGAIN, QUIET, ConfigLines
 from assumed.runtime.delivery import Delivery
-from core.make import role, session
+from engine.make import role, session
 
 OWNER = "0123456789ab"
 

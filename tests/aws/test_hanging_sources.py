@@ -11,7 +11,7 @@ import pytest
 from assumed.aws.source import SourceProfile
 from assumed.aws.sources import MOST_ABANDONED, Resolved, Sources
 from assumed.model import Instant
-from edge.kit import role
+from aws.kit import role
 from world.waiting import eventually
 
 PROFILE = SourceProfile(exists=True, values=(), endpoint=None, asking=None, token_files=())

@@ -13,7 +13,7 @@ import pytest
 
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind
-from edge.kit import Home, arn, role
+from aws.kit import Home, arn, role
 from world.fake_sts import SOURCE_KEY, SOURCE_SECRET, FakeSts
 from world.waiting import eventually
 

@@ -12,7 +12,7 @@ from assumed.aws.sources import Sources
 from assumed.clock import SystemClock
 from assumed.model import FailureKind
 from assumed.paths import passed_credentials
-from edge.kit import KEY_OF_NOBODY, Home, arn, keys_of, role
+from aws.kit import KEY_OF_NOBODY, Home, arn, keys_of, role
 from world.fake_sts import SOURCE_KEY, SOURCE_SECRET, FakeSts
 
 OURS = keys_of("source", SOURCE_KEY, SOURCE_SECRET)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assumed.credentials.file import CredentialsFile
 from assumed.errors import FileUnsettled
-from file.kit import CONFIG, keys
+from credentials.kit import CONFIG, keys
 
 
 def main(path: Path, state: Path, profiles: int) -> None:
