@@ -1,4 +1,4 @@
-"""What happens in the daemon, told once: to the log, and to whoever counts it, shows it or acts on it."""
+"""The daemon's events: logged first, then handed to whatever counts or shows them."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ class Event:
 
 
 Listener = Callable[[Event], None]
-"""Called in the thread in which the event happened (a worker's, the scheduler's): quick, and safe from any."""
+"""Called in the thread in which the event happened: quick, and safe from any."""
 
 
-class News:
-    """Hands every event to the log first, then to the listeners. One that fails is told of, and costs nobody else."""
+class EventLog:
+    """Hands every event to the log first, then to the listeners. One that fails is logged, and costs the others
+    nothing."""
 
-    def __init__(self, log: Callable[..., None], wall: Callable[[], float]) -> None:
-        """`log(level, name, **facts)`; `wall()` is POSIX time."""
+    def __init__(self, write: Callable[..., None], wall: Callable[[], float]) -> None:
+        """`write(level, name, **facts)`; `wall()` is POSIX time."""
         self.listeners: list[Listener] = []
-        self._log = log
+        self._write = write
         self._wall = wall
 
-    def say(self, level: str, name: str, **facts: Any) -> None:
+    def __call__(self, level: str, name: str, **facts: Any) -> None:
         """Something has happened."""
-        self._log(level, name, **facts)
+        self._write(level, name, **facts)
         if not self.listeners:
             return
         event = Event(self._wall(), level, name, redact.event(facts))
         for listener in self.listeners:
             try:
                 listener(event)
-            except Exception as error:  # noqa: BLE001 - a fault in what is told must not stop what happens
-                self._log("error", "listener.crashed", event_name=name, exc_info=error)
+            except Exception as error:  # noqa: BLE001 - a fault in a listener must not stop what happens
+                self._write("error", "listener.crashed", event_name=name, exc_info=error)

@@ -1,4 +1,4 @@
-"""Whole days in seconds: the real keeper, scheduler, store and credentials file in a world whose time we move.
+"""Whole days in seconds: the real loop, scheduler, store and credentials file in a world whose time we move.
 
 There are no threads. The world has the three clocks that a real machine has: `wall` can be stepped, `boot` counts
 everything, `mono` stands still during a suspend, as every wait of a real process does. AWS's own clock is never
@@ -18,19 +18,19 @@ from apscheduler.schedulers.base import BaseScheduler
 from freezegun.api import FrozenDateTimeFactory
 
 from assumed.aws.files import AwsFiles
-from assumed.aws.sts import Answer, Order
+from assumed.aws.sts import Answer
 from assumed.config import HostFacts, load, read
 from assumed.credentials.file import CredentialsFile, WriteResult
 from assumed.credentials.profiles import KeptProfile
-from assumed.engine.book import Book
+from assumed.engine.events import Due
+from assumed.engine.state import Order, State
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Instant, Role, Session
 from assumed.runtime.delivery import Delivery
-from assumed.runtime.desk import Desk
-from assumed.runtime.loop import Keeper
-from assumed.runtime.ports import Ports
+from assumed.runtime.effects import Engine, Outside, Renewer
+from assumed.runtime.loop import Loop
 from assumed.runtime.reload import ConfigWatch
-from assumed.runtime.scheduler import JOB_DEFAULTS, Timetable
+from assumed.runtime.scheduler import JOB_DEFAULTS, Scheduler
 from assumed.store import Store
 
 AWS_START = 1_800_000_000.0
@@ -107,11 +107,11 @@ class World:
         self.config_path.write_text(self.toml)
         self._set_time()
         self.scheduler = InlineScheduler()
-        self.keeper = self._assemble()
+        self.loop = self._assemble()
         self.scheduler.start()
-        self.keeper.open()
-        self.keeper.tick()
-        self._wake_at = self.mono + self.keeper.wait()
+        self.loop.open()
+        self.loop.tick()
+        self._wake_at = self.mono + self.loop.wait()
 
     @property
     def boot(self) -> float:
@@ -151,19 +151,19 @@ class World:
         self._set_time()
 
     def _settle(self) -> None:
-        """Let the scheduler and the keeper answer each other until both only wait for time."""
+        """Let the scheduler and the loop answer each other until both only wait for time."""
         while True:
             due = self.scheduler.due_at_mono
             if self.scheduler.woken or (due is not None and due <= self.mono):
                 self.scheduler.run_due(self.mono)
-            elif not self.keeper.desk.inbox.empty() or self._wake_at <= self.mono:
+            elif not self.loop.engine.inbox.empty() or self._wake_at <= self.mono:
                 self._tick()
             else:
                 return
 
     def _tick(self) -> None:
-        self.keeper.tick()
-        self._wake_at = self.mono + self.keeper.wait()
+        self.loop.tick()
+        self._wake_at = self.mono + self.loop.wait()
 
     def _advance(self, seconds: float) -> None:
         self.mono += max(0.0, seconds)
@@ -197,7 +197,7 @@ class World:
         )
         return Answer(session, offset=aws - now().wall, capped=False)
 
-    def _assemble(self) -> Keeper:
+    def _assemble(self) -> Loop:
         environ = {"HOME": str(self.home)}
         config = load(self.toml, self.config_path, environ, host=HostFacts("natan", "laptop"))
         state = self.home / "assumed"
@@ -208,24 +208,25 @@ class World:
         def parse(text: str) -> Any:
             return load(text, self.config_path, environ, host=HostFacts("natan", "laptop"))
 
-        def say(level: str, event: str, **facts: Any) -> None:
+        def log(level: str, event: str, **facts: Any) -> None:
             self.events.append((level, event))
 
-        ports = Ports(
+        def put(message: Any) -> None:
+            self.loop.engine.inbox.put(message)
+
+        sources: Any = Signs()
+        renewer = Renewer(sources, self._ask, self.now, put, log, lambda order: True)
+        outside = Outside(
             now=self.now,
-            sources=Signs(),
-            timetable=Timetable(
-                self.scheduler, lambda profile: self.keeper.renewals.run(profile), lambda: self.now().wall
-            ),
+            sources=sources,
+            scheduler=Scheduler(self.scheduler, lambda profile: put(Due(profile)), lambda: self.now().wall),
             store=Store(state),
-            ask=self._ask,
-            say=say,
-            ready=lambda line: None,
-            reloading=lambda: None,
-            alive=lambda line: None,
-            reconfigured=lambda level, form: None,
-            stand=lambda: (False, None),
-            watch=lambda: None,
+            renew=lambda ask: put(renewer.result(ask)),
+            log=log,
+            manager=lambda *lines: None,
+            reconfigure=lambda level, form: None,
+            reclaim=lambda: (False, None),
+            watch=lambda: "",
         )
-        delivery = Delivery(self.file, config.config_id, files.region_of, lambda role: "", say, lambda: self.now().wall)
-        return Keeper(Desk(ConfigWatch(config, read, parse), files, delivery, Book("machine"), ports))
+        delivery = Delivery(self.file, config.config_id, files.region_of, lambda role: "", log, lambda: self.now().wall)
+        return Loop(Engine(ConfigWatch(config, read, parse), files, delivery, outside, State("machine")))

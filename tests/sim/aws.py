@@ -15,9 +15,9 @@ from typing import Any
 from botocore import exceptions as boto
 
 from assumed.aws.sources import FRESH_FOR, Resolved
+from assumed.engine.events import Ask
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Role, Session
-from assumed.runtime.renewals import Call
 
 from .clock import Clock
 
@@ -70,7 +70,7 @@ class Sts:
     grants: dict[str, Grant] = field(default_factory=dict)
     requests: int = 0
 
-    def receive(self, call: Call) -> tuple[Fate, float]:
+    def receive(self, call: Ask) -> tuple[Fate, float]:
         """A request arrives: what will become of it, and after how long the answer is there."""
         fate = self._judge(call)
         if fate == "hang":
@@ -81,7 +81,7 @@ class Sts:
             latency = self.random.uniform(0.05, 0.4) + self.slow * self.random.random()
         return Fate(self, fate, call, self.clock.aws), latency
 
-    def _judge(self, call: Call) -> str:
+    def _judge(self, call: Ask) -> str:
         role = call.order.role
         if self.trouble:
             return self.trouble
@@ -102,7 +102,7 @@ class Fate:
 
     sts: Sts
     fate: str
-    call: Call
+    call: Ask
     received: float
     asked: bool = False
 

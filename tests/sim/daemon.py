@@ -1,4 +1,4 @@
-"""One life of the daemon: the real keeper, timetable, store and files over stand-ins for what has threads."""
+"""One life of the daemon: the real loop, engine, scheduler, store and files over stand-ins for what has threads."""
 
 from __future__ import annotations
 
@@ -8,34 +8,31 @@ from pathlib import Path
 from typing import Any, cast
 
 from assumed.aws.files import AwsFiles
-from assumed.aws.sts import Answer, Order, Pacer, assume
+from assumed.aws.sts import Answer, Pacer, assume
 from assumed.config import read
 from assumed.credentials.command import process_command
 from assumed.credentials.config_file import ConfigFile
 from assumed.credentials.file import CredentialsFile
-from assumed.engine.book import Book
-from assumed.events import News
+from assumed.engine.events import Ask, Due
+from assumed.engine.state import Order, State
+from assumed.errors import FileRefused
 from assumed.files import make_private_dir
-from assumed.metrics.counters import Tally
 from assumed.model import Instant, Role
 from assumed.paths import state_dir
-from assumed.runtime import main
-from assumed.runtime.assembly import Assembly, document
 from assumed.runtime.delivery import Delivery
-from assumed.runtime.desk import Desk
-from assumed.runtime.loop import BEAT, Keeper
-from assumed.runtime.ports import Ports
+from assumed.runtime.effects import Engine, Outside, Renewer
+from assumed.runtime.loop import BEAT, Loop
 from assumed.runtime.reload import ConfigWatch
-from assumed.runtime.renewals import Call
+from assumed.runtime.scheduler import Scheduler
 from assumed.runtime.start import parser_of, usable_config
-from assumed.runtime.watcher import Watcher
+from assumed.snapshot import document
 from assumed.store import Store
 
 from .aws import Fate, SimSources, Sts
 from .clock import Clock
 from .disk import Disk
-from .polite import PlanWatch
-from .timetable import Job, SimScheduler
+from .polite import Plan
+from .timetable import SimScheduler
 
 WIDE = 1.2
 """Heartbeats: shorter quiet stretches than this are not skipped."""
@@ -58,7 +55,7 @@ class SimPath(type(Path())):  # type: ignore[misc]
 class Flight:
     """A call in flight."""
 
-    call: Call
+    call: Ask
     fate: Fate
     begun_t: float
 
@@ -74,7 +71,7 @@ class Host:
     home: Path
     later: Callable[[float, Callable[[], None]], None]
     say: Callable[..., None]
-    begin: Callable[[Daemon, Job], bool]
+    begin: Callable[[Daemon, Ask], None]
     sources: Callable[[Daemon], SimSources]
 
 
@@ -87,93 +84,87 @@ class Daemon:
         self.flights: dict[str, Flight] = {}
         self.beaten_at = clock.mono
         self.pacer = Pacer()
+        self.plan = Plan()
         SimPath.disk = host.disk
         config, error = usable_config(host.config_path)
         directory = state_dir(config.credentials_file)
         make_private_dir(directory)
-        self.scheduler = SimScheduler(lambda: clock.wall, lambda: clock.mono, lambda job: host.begin(self, job))
-        self.timetable = PlanWatch(cast("Any", self.scheduler), self._run, lambda: clock.wall, time=lambda: clock.t)
-        self.keeper = self._keeper(config, SimPath(directory))
+        self.scheduler = SimScheduler(lambda: clock.wall, lambda: clock.mono)
+        self.loop = self._loop(config, SimPath(directory))
+        engine = self.loop.engine
         if error is not None:
-            self.keeper.desk.watch.error = error
+            engine.config.error = error
         else:
-            main._remember(self.assembly, config)
-        main._sweep(self.assembly)
+            try:
+                engine.outside.store.keep_config(config.text)
+            except FileRefused as refusal:
+                host.say("error", "config.not_remembered", message=refusal.message)
+        for files in (engine.outside.store, self.file, self.config_file):
+            try:
+                files.sweep()
+            except FileRefused:
+                continue
         self.wake_at = clock.mono
         self.quiet_beats = 0
-        self._begun: Call | None = None
 
-    def _keeper(self, config: Any, directory: Path) -> Keeper:
+    def _loop(self, config: Any, directory: Path) -> Loop:
         host = self.host
-        file = CredentialsFile(config.credentials_file, directory, monotonic=lambda: host.clock.mono)
-        store = Store(directory)
+        self.file = CredentialsFile(config.credentials_file, directory, monotonic=lambda: host.clock.mono)
+        self.config_file = ConfigFile(host.home / "aws-config", config.credentials_file, directory)
         files = AwsFiles(config.credentials_file, host.home / "aws-config", {}, {})
-        delivery = Delivery(file, config.config_id, files.region_of, command_of, host.say, lambda: host.clock.wall)
-        desk = Desk(
-            ConfigWatch(config, read, parser_of(config.path)), files, delivery, Book("machine"), cast("Ports", None)
-        )
+        delivery = Delivery(self.file, config.config_id, files.region_of, command_of, host.say, lambda: host.clock.wall)
         sources = host.sources(self)
-        sources.post = desk.inbox.put
-        sources.flights = self.flights
-        desk.ports = Ports(
+        outside = Outside(
             now=host.clock.now,
-            sources=sources,
-            timetable=self.timetable,
-            store=store,
-            ask=ask,
-            say=host.say,
-            ready=lambda line: None,
-            reloading=lambda: None,
-            alive=self._alive,
-            reconfigured=lambda level, form: None,
-            stand=lambda: (False, None),
-            watch=lambda: None,
+            sources=cast("Any", sources),
+            scheduler=Scheduler(cast("Any", self.scheduler), self._due, lambda: host.clock.wall),
+            store=Store(directory),
+            renew=lambda ask: host.begin(self, ask),
+            log=host.say,
+            manager=self._notified,
+            reconfigure=lambda level, form: None,
+            reclaim=lambda: (False, None),
+            watch=lambda: "",
         )
-        keeper = Keeper(desk)
-        self.assembly = Assembly(
-            keeper,
-            self.timetable,
-            Watcher(lambda: None),
-            cast("Any", sources),
-            file,
-            ConfigFile(host.home / "aws-config", config.credentials_file, directory),
-            store,
-            News(host.say, lambda: host.clock.wall),
-            Tally(),
-            cast("Any", None),
-        )
-        return keeper
+        watch = ConfigWatch(config, read, parser_of(config.path))
+        engine = Engine(watch, files, delivery, outside, State("machine"))
+        sources.post = engine.inbox.put
+        sources.flights = self.flights
+        self.renewer = Renewer(cast("Any", sources), ask, host.clock.now, engine.inbox.put, host.say, self._is_current)
+        return Loop(engine)
 
-    def _alive(self, line: str) -> None:
-        self.beaten_at = self.host.clock.mono
-        self.quiet_beats += 1
+    def _is_current(self, order: Order) -> bool:
+        return True  # a call that has begun has been received
 
-    def _run(self, profile: str) -> None:
-        self._begun = self.keeper.renewals.begin(profile)
+    def _due(self, profile: str) -> None:
+        self.loop.engine.inbox.put(Due(profile))
 
-    def begun(self, job: Job) -> Call | None:
-        """Let a worker run a job up to its question to STS."""
-        self._begun = None
-        job.func(*job.args)
-        return self._begun
+    def _notified(self, *lines: str) -> None:
+        if "WATCHDOG=1" in lines:
+            self.beaten_at = self.host.clock.mono
+            self.quiet_beats += 1
 
     def open(self) -> None:
-        """As `Keeper.run` begins."""
-        self.keeper.open()
+        """As `Loop.run` begins."""
+        self.loop.open()
         self.tick()
 
     def tick(self) -> None:
-        """One turn of `Keeper.run`'s loop."""
+        """One turn of `Loop.run`."""
         beats = self.quiet_beats
-        self.keeper.tick()
+        self.loop.tick()
         if self.quiet_beats == beats:
             self.quiet_beats = 0
+        now = self.host.clock.now()
+        planned = {profile: one.due_in(now) for profile, one in self.loop.snapshot.planned.items()}
+        waiting = {p: left for p, left in planned.items() if left < float("inf") and (left > 0 or p in self.loop._due)}
+        self.plan.update(waiting, self.host.clock.t)
         # A microsecond at least, as in any real loop: sums of floats may fall short of what they were computed for.
-        self.wake_at = self.host.clock.mono + max(1e-6, self.keeper.wait())
+        self.wake_at = self.host.clock.mono + max(1e-6, self.loop.wait())
 
     def settle(self) -> None:
-        """Let scheduler and keeper answer each other until both only wait for time."""
-        mono, inbox = self.host.clock.mono, self.keeper.desk.inbox
+        """Let scheduler and loop answer each other until both only wait for time."""
+        mono, inbox = self.host.clock.mono, self.loop.engine.inbox
         for _ in range(5000):
             due = self.scheduler.due_at_mono
             if self.scheduler.woken or (due is not None and due <= mono):
@@ -182,7 +173,7 @@ class Daemon:
                 self.tick()
             else:
                 return
-        raise AssertionError("I6: keeper and scheduler never come to rest")
+        raise AssertionError("I6: loop and scheduler never come to rest")
 
     def next_mono(self) -> float:
         """When time makes something due."""
@@ -198,28 +189,28 @@ class Daemon:
         What it would mend if a job were lost, it no longer mends: skipping makes the world harsher, not milder. The
         clock's sample goes along, so that the stretch does not look like a suspend.
         """
-        clock, keeper, desk = self.host.clock, self.keeper, self.keeper.desk
+        clock, loop, engine = self.host.clock, self.loop, self.loop.engine
         due = self.scheduler.due_at_mono
         limit = until_t if due is None else min(until_t, clock.at(due))
         beats = int((limit - clock.t) / BEAT - WIDE)
-        quiet = self.quiet_beats >= 1 and keeper.is_ready and not self.flights and desk.inbox.empty()
-        pending = desk.delivery.due_at is not None or keeper.lookout.next_look() is not None or desk.delivery._conflicts
+        quiet = self.quiet_beats >= 1 and loop.is_ready and not self.flights and engine.inbox.empty()
+        pending = engine.delivery.due_at is not None or loop.files.next_look() is not None or engine.delivery._conflicts
         if beats < 1 or not quiet or pending:
             return
         clock.t += beats * BEAT
-        keeper._sample = clock.now()
-        keeper._beat_at += beats * BEAT
+        loop._sample = clock.now()
+        loop._beat_at += beats * BEAT
         self.beaten_at += beats * BEAT
-        self.wake_at = clock.mono + keeper.wait()
+        self.wake_at = clock.mono + loop.wait()
 
     def status(self) -> dict[str, Any]:
         """What `assumed status --json` would print."""
-        return document(self.assembly)
+        return document(self.loop.snapshot, self.host.clock.now())
 
     def stop(self) -> None:
         """SIGTERM."""
-        self.keeper.close()
-        self.timetable.stop()
+        self.loop.close()
+        self.loop.engine.outside.scheduler.stop()
 
 
 def command_of(role: Role) -> str:

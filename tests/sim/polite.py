@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from assumed.runtime.scheduler import WORKERS, Timetable
+from assumed.engine.groups import WORKERS
 
 LATE = 5.0
 """Seconds after its due time by which a role is tried while the machine is awake and a worker is free."""
@@ -17,24 +16,18 @@ MEMORY = 4.0 * 3600
 BURST, STEADY, PER_ROLE, PROBES = 100, 5, 14, 4
 
 
-class PlanWatch(Timetable):
-    """The real timetable; the due time of each plan is noted, and how late the role was tried."""
+class Plan:
+    """Profile → when it is due, or has been since, as the daemon's own plan says."""
 
-    def __init__(self, *args: Any, time: Callable[[], float]) -> None:
-        super().__init__(*args)
-        self._time = time
+    def __init__(self) -> None:
         self.due: dict[str, float] = {}
 
-    def put(self, profile: str, due_in: float) -> None:
-        now = self._time()
-        if due_in > 0 or profile not in self.due:
-            self.due[profile] = now + max(0.0, due_in)
-        self.due[profile] = min(self.due[profile], now + max(0.0, due_in))
-        super().put(profile, due_in)
-
-    def drop(self, profile: str) -> None:
-        self.due.pop(profile, None)
-        super().drop(profile)
+    def update(self, planned: Mapping[str, float], now: float) -> None:
+        """`planned`: profile → seconds until it is due, of those that wait for time or for a worker alone."""
+        self.due = {
+            profile: now + max(0.0, left) if left > 0 or profile not in self.due else min(self.due[profile], now)
+            for profile, left in planned.items()
+        }
 
 
 @dataclass(slots=True)

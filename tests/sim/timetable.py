@@ -1,14 +1,12 @@
 """A stand-in for APScheduler 3.11 without threads, ten times as fast as the real one under a moved clock.
 
-What it keeps (measurements §5): a date job is due by the wall clock; the wait until then is counted by the monotonic
-one; a job found later than `misfire_grace_time` is dropped for good, and the test is made when a worker takes it, so
-that queueing counts; a job that is due while `max_instances` of it are in the pool is dropped, too; an instance
-leaves the pool a moment after its function has returned. `test_timetable.py` holds it against the real one.
+What it keeps: a date job is due by the wall clock; the wait until then is counted by the monotonic one; a job found
+later than `misfire_grace_time` is dropped for good. Jobs run where they are found, and take no time.
+`test_timetable.py` holds it against the real one.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,26 +29,13 @@ class Job:
     due: float
 
 
-class Pool:
-    """Workers. `begin(job)` returns True while the job's call is in flight; `ended(job_id)` then frees the worker."""
-
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
-        self.busy = 0
-        self.queue: deque[Job] = deque()
-        self.instances: dict[str, int] = {}
-
-
 class SimScheduler:
-    """The part of APScheduler's BaseScheduler that a Timetable uses."""
+    """The part of APScheduler's BaseScheduler that `runtime.scheduler` uses."""
 
-    def __init__(self, wall: Callable[[], float], mono: Callable[[], float], begin: Callable[[Job], bool]) -> None:
-        self._wall, self._mono, self._begin = wall, mono, begin
-        defaults = scheduler.JOB_DEFAULTS
-        self._grace: float | None = defaults.get("misfire_grace_time", 1)
-        self._max_instances: int = defaults.get("max_instances", 1)
+    def __init__(self, wall: Callable[[], float], mono: Callable[[], float]) -> None:
+        self._wall, self._mono = wall, mono
+        self._grace: float | None = scheduler.JOB_DEFAULTS.get("misfire_grace_time", 1)
         self.jobs: dict[str, Job] = {}
-        self.pool = Pool(scheduler.WORKERS)
         self.running = True
         self.due_at_mono: float | None = None
         self.woken = True
@@ -83,36 +68,12 @@ class SimScheduler:
         self.running = False
 
     def run_due(self) -> None:
-        """What APScheduler's thread does when it wakes: hand due jobs to the pool, then wait for the next."""
+        """What APScheduler's thread does when it wakes: run what is due, then wait for the next."""
         self.woken = False
         wall = self._wall()
         for job in sorted((j for j in self.jobs.values() if j.due <= wall), key=lambda j: j.due):
             del self.jobs[job.id]
-            if self.pool.instances.get(job.id, 0) >= self._max_instances:
-                continue
-            self.pool.instances[job.id] = self.pool.instances.get(job.id, 0) + 1
-            self.pool.queue.append(job)
-        self._work()
+            if self._grace is None or wall - job.due <= self._grace:
+                job.func(*job.args)
         following = min((job.due for job in self.jobs.values()), default=None)
         self.due_at_mono = None if following is None else self._mono() + max(1e-6, following - wall)
-
-    def ended(self, job_id: str) -> None:
-        """A worker is free again."""
-        self.pool.busy -= 1
-        self._work()
-
-    def left(self, job_id: str) -> None:
-        """The pool has noticed that an instance has ended."""
-        self.pool.instances[job_id] -= 1
-
-    def _work(self) -> None:
-        pool = self.pool
-        while pool.queue and pool.busy < pool.workers and self.running:
-            job = pool.queue.popleft()
-            if self._grace is not None and self._wall() - job.due > self._grace:
-                pool.instances[job.id] -= 1
-                continue
-            if self._begin(job):
-                pool.busy += 1
-            else:
-                pool.instances[job.id] -= 1

@@ -16,9 +16,10 @@ import pytest
 
 from assumed.aws import sts
 from assumed.credentials.snapshot import signature_of
+from assumed.engine.events import Ask, Refresh
 from assumed.engine.schedule import spread, when_healthy
 from assumed.errors import ConfigError, FileRefused
-from assumed.runtime.inbox import Hint, Refresh, Wanted
+from assumed.runtime.inbox import Hint, Wanted
 
 from .aws import CANARY, SimSources, Sts
 from .checks import FIND, FLOOR, SLACK, Expectations, Obstacle, Violation
@@ -28,7 +29,6 @@ from .disk import Disk, Killed, in_place_of_os
 from .people import Person, Spec, toml
 from .polite import Begun, Politeness
 from .readers import Readers, Torn, foreign
-from .timetable import Job
 
 HELD = 10.0
 """Seconds by which a role may come later than its renewal point: its source is resolved first, its job is queued."""
@@ -229,20 +229,16 @@ class World:
         if daemon is not None:
             self._guarded(daemon.settle)
 
-    def _begin(self, daemon: Daemon, job: Job) -> bool:
-        """A worker takes a job. True when a call is now in flight."""
-        profile, t = job.id, self.clock.t
-        book = daemon.keeper.desk.book
-        decision = book.decide(profile, self.clock.now()) if profile in book.roles else None
+    def _begin(self, daemon: Daemon, call: Ask) -> None:
+        """The daemon asks STS."""
+        profile, t = call.order.role.profile, self.clock.t
+        planned = daemon.loop._planned.get(profile)
+        decision = planned.decision if planned is not None else None
         in_time = decision is not None and decision.reason == "scheduled" and decision.due_in > -2
-        due = daemon.timetable.due.get(profile)
-        held = self._held_back(daemon, profile)
-        call = daemon.begun(job)
-        if call is None:
-            return False
-        daemon.timetable.due.pop(profile, None)
+        due = daemon.plan.due.pop(profile, None)
         if profile in daemon.flights:
             raise Violation(f"I5: two calls for {profile} in flight")
+        held = self._held_back(daemon, profile)
         if held > HELD:
             raise Violation(f"promise 4: {profile} was held back for {held:.0f} s, and nothing stood in its way")
         self._old_keys_are_gone(profile, call.order.identity)
@@ -257,25 +253,22 @@ class World:
 
         def arrive() -> None:
             if self.daemon is daemon:
-                daemon.keeper.renewals.finish(call)
+                daemon.loop.engine.inbox.put(daemon.renewer.result(call))
                 del daemon.flights[profile]
                 self.polite.ended(self.clock.t)
-                daemon.scheduler.ended(profile)
-                self.later(0.001, lambda: daemon.scheduler.left(profile))
 
         self.later(self.pacer_clock.slept + latency, arrive)
-        return True
 
     def _held_back(self, daemon: Daemon, profile: str) -> float:
         """Seconds since a role's session came to its renewal point, whatever the plan made of its neighbours' failures;
         0 where something stands or stood in its way."""
-        kept, book, now = self.expected.kept.get(profile), daemon.keeper.desk.book, self.clock.now()
-        state = book.states.get(profile)
+        kept, known, now = self.expected.kept.get(profile), daemon.loop.engine.state, self.clock.now()
+        facts = known.states.get(profile)
         since = min(self.clock.t - max(self.polite.jump_t + 30, self.polite.full_t), self.clock.mono - self._edit_by)
-        if kept is None or kept.obstacles or state is None or state.session is None:
+        if kept is None or kept.obstacles or facts is None or facts.session is None:
             return 0.0
-        share = spread(book.machine, profile, state.session.access_key_id)
-        due_in = when_healthy(state.session, book.requests[profile], share, now).due_in
+        share = spread(known.machine, profile, facts.session.access_key_id)
+        due_in = when_healthy(facts.session, known.requests[profile], share, now).due_in
         return min(-due_in, since, self.clock.mono - kept.recover_at)
 
     # -- what others do ----------------------------------------------------------------------------------------
@@ -284,7 +277,7 @@ class World:
         """The watcher may notice."""
         daemon = self.daemon
         if daemon is not None and self.random.random() < self.hinting:
-            self.later(0.002, lambda: daemon.keeper.desk.inbox.put(Hint()))
+            self.later(0.002, lambda: daemon.loop.engine.inbox.put(Hint()))
 
     def begin(self, obstacle: Obstacle) -> Obstacle:
         """Something comes into the way of roles."""
@@ -358,13 +351,13 @@ class World:
     def refresh(self, profiles: list[str]) -> None:
         """`assumed refresh`."""
         if self.daemon is not None:
-            self.daemon.keeper.desk.inbox.put(Refresh(tuple(profiles)))
+            self.daemon.loop.engine.inbox.put(Refresh(tuple(profiles)))
 
     def readers_ask(self) -> None:
         """SDKs call `credential-process` for every profile; it asks the daemon where it finds nothing."""
         if self.daemon is not None:
             for profile in self.expected.kept:
-                self.daemon.keeper.desk.inbox.put(Wanted(profile))
+                self.daemon.loop.engine.inbox.put(Wanted(profile))
 
     def say(self, level: str, event: str, **facts: Any) -> None:
         """The log: I3 holds for what is handed to it, before anything is masked."""
@@ -454,7 +447,7 @@ class World:
             self.figures.longest_gap = max(self.figures.longest_gap, mono - daemon.beaten_at)
             if mono - daemon.beaten_at > 31.0:
                 raise Violation(f"I8: no heartbeat for {mono - daemon.beaten_at:.0f} s")
-            late = self.polite.late(daemon.timetable.due, self.clock.t)
+            late = self.polite.late(daemon.plan.due, self.clock.t)
             if late:
                 raise Violation(late)
         self._roles_are_fresh(mono)

@@ -16,6 +16,7 @@ from botocore import exceptions as boto
 from botocore.config import Config as ClientConfig
 from botocore.parsers import ResponseParserError
 
+from assumed.engine.state import Order
 from assumed.errors import LONGEST_CODE, RenewalFailed
 from assumed.files import read_limited
 from assumed.model import FailureKind, Instant, Role, Session, contradiction, malformed
@@ -43,16 +44,6 @@ KEYS = ("AccessKeyId", "SecretAccessKey", "SessionToken")
 ISSUER = "see to its issuer (Kubernetes, the CI job), which has to write a token there"
 NO_ANSWER = (ResponseParserError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
 """What botocore's parser is led to by text that is not STS's: `Invalid timestamp` is a ValueError, and so on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Everything that one renewal needs, gathered by the keeper at the moment it begins."""
-
-    role: Role
-    identity: str
-    request: str
-    started: Instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,8 @@ def _facts(place: Place) -> dict[str, Any]:
     try:
         return place.ask({"command": "metrics"})
     except NotRunning:
-        from assumed.runtime.facts import offline
+        from assumed.metrics.facts import facts_offline
 
         if place.config is None:
             raise
-        return offline(place.config)
+        return facts_offline(place.config)

@@ -72,7 +72,7 @@ class Place:
         try:
             return self.ask({"command": "status"})
         except (NotRunning, NotAnswering) as error:
-            from assumed.runtime.status import offline
+            from assumed.snapshot import offline
 
             if self.config is None:
                 raise

@@ -80,3 +80,11 @@ def _session_of(command: str) -> list[str]:
         return shlex.split(command)[-3:]
     except ValueError:
         return [command]
+
+
+WHO = "Clients built on the AWS C++ SDK (pyarrow up to 24, DuckDB) read credential_process from that file alone"
+
+
+def advice_for(profile: str, remedy: str) -> str:
+    """What to do about a line that is not there."""
+    return f"{remedy}. {WHO}; until it has the line, run them with: assumed exec {profile} -- COMMAND"

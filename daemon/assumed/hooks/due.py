@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from assumed.engine.decide import DOMAIN_WIDE, RoleState
+from assumed.engine.groups import DOMAIN_WIDE
 from assumed.engine.schedule import PASSING, is_late
+from assumed.engine.state import RoleState
 from assumed.model import Decision, Failure, FailureKind, Instant, Role
 
 Event = Literal["renewed", "failed", "needed", "recovered"]

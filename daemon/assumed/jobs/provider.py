@@ -22,7 +22,10 @@ from assumed import redact
 from assumed.aws.files import AwsFiles
 from assumed.clock import SystemClock, machine_id
 from assumed.config import Config
-from assumed.engine.book import Book
+from assumed.engine import events as ev
+from assumed.engine.apply import apply
+from assumed.engine.decide import decide
+from assumed.engine.state import Order, State
 from assumed.errors import FileRefused, NotKept, RenewalFailed
 from assumed.files import explained, make_private_dir, try_lock
 from assumed.files.stamp import Stamp
@@ -66,13 +69,13 @@ class Alone:
         self._credentials_file = config.credentials_file
         self._store = Store(directory, checked=lambda: self.checked)
         self._clock = SystemClock()
-        self._book = Book(machine_id())
+        self._state = State(machine_id())
         self._resolved: queue.SimpleQueue[Resolved] = queue.SimpleQueue()
         self._files = AwsFiles(config.credentials_file, aws_config_file(os.environ), os.environ, inherited)
         self.chain = chain(config, profile)
         """The topmost first."""
         self._files.look(self.chain[:1])
-        self._book.configure(self.chain, self._files.endpoints(self.chain[:1]))
+        self._apply(ev.Configured(tuple(self.chain), self._files.endpoints(self.chain[:1])))
 
     @cached_property
     def _sources(self) -> Sources:
@@ -94,7 +97,7 @@ class Alone:
 
     def asked(self) -> str:
         """Changes when the request of a role of the chain does, or anything that the source depends on."""
-        return " ".join([self.source_print(), *(self._book.requests[role.profile] for role in self.chain)])
+        return " ".join([self.source_print(), *(self._state.requests[role.profile] for role in self.chain)])
 
     def close(self) -> None:
         """Kill what a source is still waiting for."""
@@ -112,13 +115,13 @@ class Alone:
         for role in self.chain:
             with self._lock(role.profile):
                 self._agree_with_the_store(role.profile)
-                if self._book.decide(role.profile, self._clock.now()).due_in <= 0:
+                if decide(self._state, role.profile, self._clock.now()).due_in <= 0:
                     self._renew(role)
         if self.session() is None:
             raise self.failure() or RenewalFailed(
                 FailureKind.TRANSIENT, "NoSession", "no session has come", "see `assumed check`"
             )
-        return max(LOOK_AGAIN, self._book.decide(self._profile, self._clock.now()).due_in)
+        return max(LOOK_AGAIN, decide(self._state, self._profile, self._clock.now()).due_in)
 
     def is_stored_session_current(self) -> bool:
         """Whether the stored session is one that the configuration would ask for now; it is marked as checked."""
@@ -128,24 +131,24 @@ class Alone:
 
     def session(self) -> Session | None:
         """The session to hand out: unexpired, and asked for as the configuration says now."""
-        session = self._book.states[self._profile].session
+        session = self._state.states[self._profile].session
         if session is None or session.left(self._clock.now()) <= 0:
             return None
-        return session if session.request == self._book.requests[self._profile] else None
+        return session if session.request == self._state.requests[self._profile] else None
 
     def _look_at_the_source(self) -> None:
         """Keys that were rotated while a job runs for days are read anew, and what they failed with is forgotten."""
         for name in self._files.look(self.chain[:1]):
             self._sources.forget(name)
-            self._book.forgive(self._book.roles)
+            self._apply(ev.SourcesChanged((name,)))
 
     def _agree_with_the_store(self, profile: str) -> None:
         """The daemon or another process may have brought a session; one that is not the role's any more is not used.
         One of ours that the disk did not take, or has lost, is stored: readers find nothing else."""
-        there, known, now = self._store.stored(profile), self._book.states[profile].session, self._clock.now()
-        role_arn = self._book.roles[profile].role_arn
+        there, known, now = self._store.stored(profile), self._state.states[profile].session, self._clock.now()
+        role_arn = self._state.roles[profile].role_arn
         if there is not None and not (
-            self._book.is_current(profile, there.session.identity) and there.session.is_of(role_arn)
+            self._state.identities.get(profile) == there.session.identity and there.session.is_of(role_arn)
         ):
             there = None
         if known is not None and known.left(now) > (there.session.left(now) if there else 0.0):
@@ -156,33 +159,39 @@ class Alone:
         session = there.session
         if session != known:
             redact.guard(profile, session.secret_access_key, session.session_token)
-            self._book.succeeded(session)
-        if there.checked != self.checked and session.request == self._book.requests[profile]:
+            self._apply(ev.Renewed(self._order(profile), session))
+        if there.checked != self.checked and session.request == self._state.requests[profile]:
             with contextlib.suppress(FileRefused):  # a read-only state: the next reader compares as well
                 self._store.save(session)
 
-    def _renew(self, role: Role) -> None:
-        from assumed.aws.sts import Order, assume
+    def _apply(self, event: ev.Event) -> None:
+        """The engine's state alone: nothing is planned here, and what it logs is the daemon's."""
+        self._state = apply(event, self._state, self._clock.now()).state
 
-        started = self._clock.now()
-        profile, root = role.profile, self.chain[0]
-        if not self._can_sign(root) or not self._book.claim(profile, started):
+    def _order(self, profile: str) -> Order:
+        state = self._state
+        return Order(state.roles[profile], state.identities[profile], state.requests[profile], self._clock.now())
+
+    def _renew(self, role: Role) -> None:
+        from assumed.aws.sts import assume
+
+        if not self._can_sign(self.chain[0]):
             return
-        parent = self._book.states[role.parent].session if role.parent in self._book.states and role.parent else None
-        order = Order(role, self._book.identities[profile], self._book.requests[profile], started)
+        self._apply(ev.Started(role.profile))
+        order = self._state.in_flight[role.profile]
         try:
-            client = self._sources.client(root, role, parent)
+            client = self._sources.client(self.chain[0], role, self._state.parent_session(role))
             session: Session = assume(client, order, self._clock.now).session
         except RenewalFailed as failure:
-            self._book.failed(profile, failure, started, self._clock.now())
+            self._apply(ev.NotRenewed(order, failure))
             return
         except Exception as error:  # noqa: BLE001 - as in the daemon: whatever it is, a job of days must not end by it
-            structlog.get_logger().error("role.renewal_crashed", profile=profile, exc_info=error)
+            structlog.get_logger().error("role.renewal_crashed", profile=role.profile, exc_info=error)
             failed = RenewalFailed(FailureKind.TRANSIENT, type(error).__name__, "a fault in assumed", "see stderr")
-            self._book.failed(profile, failed, started, self._clock.now())
+            self._apply(ev.NotRenewed(order, failed))
             return
-        redact.guard(profile, session.secret_access_key, session.session_token)
-        self._book.succeeded(session)
+        redact.guard(role.profile, session.secret_access_key, session.session_token)
+        self._apply(ev.Renewed(order, session))
         self._store.save(session)
 
     def _can_sign(self, root: Role) -> bool:
@@ -192,13 +201,13 @@ class Alone:
             return False  # a helper that outlived its deadline has not come back yet; that it failed was told then
         failure = self._resolved.get().failure
         if failure is not None:
-            self._book.source_failed(root.source(), failure, self._clock.now())
+            self._apply(ev.SourceFailed(root.source(), failure))
         return failure is None
 
     def failure(self) -> RenewalFailed | None:
         """The failure of the role, or of the nearest one above that has failed."""
         for role in reversed(self.chain):
-            failure = self._book.states[role.profile].failure
+            failure = self._state.states[role.profile].failure
             if failure is not None:
                 return RenewalFailed(failure.kind, failure.code, failure.message, failure.advice)
         return None

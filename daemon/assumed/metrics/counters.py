@@ -55,8 +55,8 @@ TIMED = {"role.renewed": "success", "role.renewal_failed": "failure"}
 """Event with `took_seconds` → the result under which it is filed."""
 
 
-class Tally:
-    """A listener of News. Events come from any thread."""
+class Counters:
+    """A listener of the events. Events come from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class Tally:
         self._buckets = {result: [0] * (len(BUCKETS) + 1) for result in RESULTS}
         self._sums = dict.fromkeys(RESULTS, 0.0)
 
-    def hear(self, event: Event) -> None:
+    def count(self, event: Event) -> None:
         """Count an event."""
         with self._lock:
             for count in COUNTED.get(event.name, ()):

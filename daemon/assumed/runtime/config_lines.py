@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from assumed.credentials.config_lines import line_for
+from assumed.credentials.config_lines import advice_for, line_for
 from assumed.credentials.file import WriteResult
 from assumed.credentials.ownership import Refusal
 from assumed.credentials.profiles import KeptProfile
@@ -17,7 +17,6 @@ from assumed.errors import FileRefused, FileUnsettled
 AGAIN, LONGEST, QUIET = 5.0, 625.0, 600.0
 """Seconds until a line that another program has taken out is written again: each time so many times as long, up to the
 longest, and from the beginning after a quiet time."""
-WHO = "Clients built on the AWS C++ SDK (pyarrow up to 24, DuckDB) read credential_process from that file alone"
 
 
 class File(Protocol):
@@ -130,11 +129,6 @@ class ConfigLines:
                 advice=advice_for(profiles[0], advice),
             )
         self.notices = notices
-
-
-def advice_for(profile: str, remedy: str) -> str:
-    """What to do about a line that is not there."""
-    return f"{remedy}. {WHO}; until it has the line, run them with: assumed exec {profile} -- COMMAND"
 
 
 def _commands_of(kept: Iterable[KeptProfile]) -> dict[str, str]:

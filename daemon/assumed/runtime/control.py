@@ -155,7 +155,7 @@ class ControlServer:
         with contextlib.suppress(OSError):  # the fallback directory is empty now; the state directory never is
             self._path.parent.rmdir()
 
-    def stands(self) -> bool:
+    def is_in_place(self) -> bool:
         """Whether the socket that others find is still ours."""
         try:
             return self._path.lstat().st_ino == self._inode

@@ -8,14 +8,12 @@ from pathlib import Path
 from assumed.config import Config, role_problems
 from assumed.credentials.command import process_command
 from assumed.credentials.config_file import ConfigFile
-from assumed.credentials.config_lines import line_for, merge_config
+from assumed.credentials.config_lines import advice_for, line_for, merge_config
 from assumed.credentials.ownership import Unfit
 from assumed.credentials.process_command import credential_process_argv
 from assumed.errors import ConfigError, FileRefused
 from assumed.model import Finding, Role
 from assumed.paths import PathError, aws_config_file, state_dir
-
-from .config_lines import advice_for
 
 
 def command_of(directory: Path, profile: str) -> str:

@@ -13,7 +13,7 @@ from assumed.credentials.file import WriteResult
 from assumed.credentials.ownership import OWNER_KEY, Refusal, Unfit
 from assumed.credentials.profiles import KeptProfile, merge
 from assumed.credentials.reading import read_sections
-from assumed.engine.decide import RoleState
+from assumed.engine.state import RoleState
 from assumed.errors import FileRefused, FileUnsettled
 from assumed.model import Instant, Role, Session
 
@@ -73,6 +73,8 @@ class Delivery:
     """Whether sections of ours whose role is gone are taken out: once the configuration has been confirmed."""
     overwritten_by: Mapping[str, str] = field(default_factory=dict)
     """Profile → the program that has overwritten it more than once, while that is not long ago; a new one each time."""
+    displaced: frozenset[str] = frozenset()
+    """Profiles that are overwritten and not put back yet."""
     _conflicts: dict[str, Conflict] = field(default_factory=dict)
     _left: dict[str, KeptProfile] = field(default_factory=dict)
     """Profile → what the last write that concerned it left there: an overwriting is judged against that."""
@@ -271,6 +273,7 @@ class Delivery:
     def _take_conflicts(self, conflicts: dict[str, Conflict]) -> None:
         self._conflicts = conflicts
         self.overwritten_by = {profile: c.overwritten_by for profile, c in conflicts.items() if c.count > 1}
+        self.displaced = frozenset(profile for profile, c in conflicts.items() if c.put_back_at is not None)
 
     def forget_conflict(self, profile: str) -> None:
         """A person wants it written now: forget how often it has been overwritten."""

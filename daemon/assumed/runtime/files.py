@@ -1,34 +1,37 @@
-"""Looking around: the configuration, the AWS files and the credentials file, and what their changes mean."""
+"""What the disk says: the configuration, the AWS files and the credentials file, and what their changes mean."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from assumed import redact
 from assumed.aws.files import look_of
+from assumed.aws.source import sign_in_of
 from assumed.aws.urls import is_unencrypted
 from assumed.aws.variables import ENDPOINT, shown
+from assumed.config import Config, diff
 from assumed.doctor.network import UNENCRYPTED
+from assumed.engine import events as ev
 from assumed.errors import FileRefused
 from assumed.model import Instant
 
-from . import words
-from .desk import Desk
-from .reload import CONFIRM
+from .effects import Engine
+from .reload import CONFIRM, Edit
 
 QUIET = 1.0
 """Seconds for which a changed AWS file is left to settle before our sources are read from it."""
-
 TIDY_AGAIN = 30.0
 """Seconds until sessions of roles that are gone, and that could not be removed, are tried again."""
+REJECTED = "the configuration cannot be used; the last good one stays in use"
 
 
-class Lookout:
-    """Main thread only. Events are hints; `look_around`, at each heartbeat, is the truth."""
+class Files:
+    """The main loop's eyes. Events are hints; `look_around`, at each heartbeat, is the truth."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._sources_at: float | None = None
         self._prune_at: float | None = None
         self._refusal = ""
@@ -39,213 +42,200 @@ class Lookout:
         """Of the files beside the credentials file, before they were read; None for one that came into view then."""
         self._plain: set[str] = set()
         """Endpoints without TLS that the log has a warning of."""
+        self.sign_ins: Mapping[str, str] = {}
+        """Source → what a person signs in to for it."""
+        self.watch_error = ""
 
     def open(self, now: Instant) -> None:
         """Take over what the disk holds, so that a restart assumes nothing again that is still good."""
-        desk = self._desk
-        desk.watch.look(now.boot)
+        engine = self._engine
+        engine.config.look(now.boot)
         self._look_at_sources()
-        with desk.lock:
-            desk.book.configure(desk.watch.running.enabled(), desk.files.endpoints(desk.roots()))
-            for profile in desk.book.roles:
-                self._restore(profile, now)
+        self._configure()
+        sessions = [s for profile in engine.state.roles if (s := engine.outside.store.load(profile)) is not None]
+        for session in sessions:
+            redact.guard(session.profile, session.secret_access_key, session.session_token)
+        engine.apply(ev.Restored(tuple(sessions)))
         self._prune_at = now.boot + CONFIRM
-        desk.delivery.want(now.boot, at_once=True)
-        desk.touch(desk.book.roles)
-
-    def _restore(self, profile: str, now: Instant) -> None:
-        """A session from before a restart is used again; one that its role would not ask for now goes."""
-        desk = self._desk
-        session = desk.ports.store.load(profile)
-        if session is None:
-            return
-        redact.guard(profile, session.secret_access_key, session.session_token)
-        if desk.book.restore(session):
-            desk.ports.say("info", "role.restored", profile=profile, left_seconds=round(session.left(now)))
-            return
-        desk.forget(profile)
-        desk.ports.say("info", "role.withdrawn", profile=profile, message=words.ANOTHER_ROLE)
+        engine.delivery.want(now.boot, at_once=True)
 
     def next_look(self) -> float | None:
         """When something that was left to settle is to be looked at again, by the boot clock."""
-        times = (self._desk.watch.next_look(), self._sources_at, self._prune_at)
+        times = (self._engine.config.next_look(), self._sources_at, self._prune_at)
         return min((t for t in times if t is not None), default=None)
 
     def look_around(self, now: Instant) -> None:
         """The heartbeat's look at everything."""
-        desk = self._desk
         self.look_at_what_changed(now)
         self.save_what_was_not()
-        desk.touch(desk.book.roles)
 
     def look_at_what_changed(self, now: Instant) -> None:
         """The cheap look, also after every hint: has another program written one of our files?"""
-        desk = self._desk
+        engine = self._engine
         # First of all: what happens from here on is hinted at, also where a link has just come to lead elsewhere.
-        desk.ports.watch()
-        self._stand()
-        desk.watch.look(now.boot)
-        foreign = desk.delivery.look(now.boot)
-        looks: list[list[int] | None] = [look_of(path) for path in desk.files.beside()]
+        self._watch()
+        self._reclaim()
+        engine.config.look(now.boot)
+        foreign = engine.delivery.look(now.boot)
+        looks: list[list[int] | None] = [look_of(path) for path in engine.files.beside()]
         if foreign or looks != self._looks:
             self._looks = looks
             self._sources_at = now.boot + QUIET
 
-    def _stand(self) -> None:
-        """Lock, socket and sessions come back when somebody has tidied the state directory away."""
-        desk = self._desk
-        retaken, refusal = desk.ports.stand()
+    def _watch(self) -> None:
+        before, self.watch_error = self.watch_error, self._engine.outside.watch()
+        if self.watch_error and self.watch_error != before:
+            self._engine.outside.log("warning", "watch.failed", message=self.watch_error)
+
+    def _reclaim(self) -> None:
+        """Lock, socket and sessions come back when the state directory has been removed."""
+        engine, log = self._engine, self._engine.outside.log
+        retaken, refusal = engine.outside.reclaim()
         if refusal is not None and str(refusal) != self._refusal:
-            desk.ports.say("error", "state.refused", message=refusal.message, advice=refusal.advice)
+            log("error", "state.refused", message=refusal.message, advice=refusal.advice)
         self._refusal = str(refusal) if refusal else ""
         if not retaken:
             return
-        desk.ports.say("warning", "state.restored", message="the state directory was gone; it has been made again")
-        self._remember(desk.watch.running.text)
-        for state in desk.book.states.values():
-            if state.session is not None:
-                desk.save(state.session)
+        log("warning", "state.restored", message="the state directory had been removed; created it again")
+        self._remember(engine.config.running.text)
+        for facts in engine.state.states.values():
+            if facts.session is not None:
+                engine.save(facts.session)
 
     def save_what_was_not(self) -> None:
         """The disk was full or read-only; `credential-process` still finds the session before."""
-        desk = self._desk
-        for profile in sorted(desk.unsaved):
-            state = desk.book.states.get(profile)
-            if state is None or state.session is None:
-                desk.unsaved.discard(profile)
+        engine = self._engine
+        for profile in sorted(engine.unsaved):
+            facts = engine.state.states.get(profile)
+            if facts is None or facts.session is None:
+                engine.unsaved.discard(profile)
             else:
-                desk.save(state.session)
+                engine.save(facts.session)
         if self._unremembered is not None:
             self._remember(self._unremembered)
 
     def settle(self, now: Instant) -> None:
         """Act on what has come to rest."""
-        desk = self._desk
-        if desk.wanted:
-            desk.watch.look(now.boot)  # the reader may have seen an edit that no event has told of yet
-        at = desk.watch.next_look()
+        engine = self._engine
+        if engine.wanted:
+            engine.config.look(now.boot)  # the reader may have seen an edit that no event has told of yet
+        at = engine.config.next_look()
         if at is not None and now.boot >= at:
             self.reload(now)
         if self._sources_at is not None and now.boot >= self._sources_at:
             self._sources_at = None
-            self._sources_changed(now)
+            self.look_at_sources_now()
+            engine.delivery.want(now.boot)
         if self._prune_at is not None and now.boot >= self._prune_at:
             self._prune_at = None if self._tidy() else now.boot + TIDY_AGAIN
-            desk.delivery.orphans = True
-            desk.delivery.want(now.boot)
-        if desk.wanted and desk.watch.is_settled:
+            engine.delivery.orphans = True
+            engine.delivery.want(now.boot)
+        if engine.wanted and engine.config.is_settled:
             self._store_checked()
 
     def _store_checked(self) -> None:
         """Store what readers wait for under the configuration as it is now. What it no longer allows is gone by now."""
-        desk = self._desk
-        for profile in sorted(desk.wanted):
-            state, stored = desk.book.states.get(profile), desk.ports.store.stored(profile)
-            if state is None or state.session is None:
+        engine = self._engine
+        for profile in sorted(engine.wanted):
+            facts, stored = engine.state.states.get(profile), engine.outside.store.stored(profile)
+            if facts is None or facts.session is None:
                 continue
-            if stored is None or stored.session != state.session or stored.checked != desk.watch.checked:
-                desk.save(state.session)
-        desk.wanted.clear()
+            if stored is None or stored.session != facts.session or stored.checked != engine.config.checked:
+                engine.save(facts.session)
+        engine.wanted.clear()
 
     def reload(self, now: Instant, at_once: bool = False) -> None:
         """Read the configuration; a bad one changes nothing but what status says (promise 10)."""
-        desk = self._desk
-        desk.ports.watch()
-        before, error = desk.watch.running, desk.watch.error
-        edit = desk.watch.settle(now.boot, at_once)
-        if desk.watch.error is not None and desk.watch.error is not error:
-            desk.ports.say("error", "config.rejected", problems=desk.watch.error.problems, message=words.REJECTED)
+        engine, outside = self._engine, self._engine.outside
+        self._watch()
+        before, error = engine.config.running, engine.config.error
+        edit = engine.config.settle(now.boot, at_once)
+        if engine.config.error is not None and engine.config.error is not error:
+            outside.log("error", "config.rejected", problems=engine.config.error.problems, message=REJECTED)
         if edit is None:
             return
-        desk.ports.reconfigured(edit.config.log_level, edit.config.log_format)
-        desk.ports.say("info", "config.loaded", **words.changes(before, edit))
-        self._mind_sources()
-        self._configure(now)
+        outside.reconfigure(edit.config.log_level, edit.config.log_format)
+        outside.log("info", "config.loaded", **_changes(before, edit))
+        self.look_at_sources_now()
         if edit.confirmed:
             self._remember(edit.config.text)
             self._prune_at = now.boot
-        desk.delivery.want(now.boot, at_once=True)
+        engine.delivery.want(now.boot, at_once=True)
 
     def _tidy(self) -> bool:
         """Remove the sessions of roles that are gone. False when the disk does not let us: they can still be read."""
-        desk, said = self._desk, self._untidy
+        engine, was_untidy = self._engine, self._untidy
         try:
-            desk.ports.store.prune(set(desk.book.roles))
+            engine.outside.store.prune(set(engine.state.roles))
             self._untidy = False
         except FileRefused as error:
             self._untidy = True
-            if not said:
-                desk.ports.say("error", "session.not_removed", message=str(error))
+            if not was_untidy:
+                engine.outside.log("error", "session.not_removed", message=str(error))
         return not self._untidy
 
     def _remember(self, text: str) -> None:
-        said = self._unremembered is not None
+        """Keep a configuration that works, for a start that finds a bad one."""
+        engine, is_known = self._engine, self._unremembered is not None
         try:
-            self._desk.ports.store.keep_config(text)
+            engine.outside.store.keep_config(text)
             self._unremembered = None
         except FileRefused as error:
             self._unremembered = text
-            if not said:
-                self._desk.ports.say("error", "config.not_remembered", message=error.message, advice=error.advice)
+            if not is_known:
+                engine.outside.log("error", "config.not_remembered", message=error.message, advice=error.advice)
 
-    def look_at_sources_now(self, now: Instant) -> None:
-        """A person asks for renewals: by what the AWS files say at this moment."""
-        self._mind_sources()
-        self._configure(now)
+    # -- sources ------------------------------------------------------------------------------------------------------
 
-    def _sources_changed(self, now: Instant) -> None:
-        """A source that resolves to something else is read anew, and its roles' failures are forgotten."""
-        self.look_at_sources_now(now)
-        self._desk.delivery.want(now.boot)
-
-    def _mind_sources(self) -> None:
-        desk = self._desk
+    def look_at_sources_now(self) -> None:
+        """Read the AWS files. A source that resolves to something else is read anew, its roles' failures forgotten."""
+        engine = self._engine
         changed = self._look_at_sources()
-        with desk.lock:
-            for name in sorted(changed):
-                desk.ports.sources.forget(name)
-                desk.book.forgive(desk.book.signed_by(name))
-                desk.ports.say("info", "source.changed", source=name)
+        # In the old configuration a source may have had other roles: they are forgiven as well.
+        engine.apply(ev.SourcesChanged(tuple(sorted(changed))))
+        self._configure()
 
     def _look_at_sources(self) -> set[str]:
-        desk = self._desk
-        before = desk.files.broken_sources()
+        engine = self._engine
+        before = engine.files.broken_sources()
         # Before they are read: what is written while we read is looked at again.
-        looks = {path: look_of(path) for path in desk.files.beside()}
-        changed = desk.files.look(desk.roots())
-        self._looks = [looks.get(path) for path in desk.files.beside()]
+        looks = {path: look_of(path) for path in engine.files.beside()}
+        changed = engine.files.look(engine.roots())
+        self._looks = [looks.get(path) for path in engine.files.beside()]
+        self.sign_ins = {name: found for name, source in engine.files.sources.items() if (found := sign_in_of(source))}
         self._warn_of_plain_endpoints()
-        self._say_what_is_broken(before, desk.files.broken_sources())
+        self._log_what_is_broken(before, engine.files.broken_sources())
         return changed
 
     def _warn_of_plain_endpoints(self) -> None:
-        desk = self._desk
-        plain = {url for url in desk.files.endpoints(desk.roots()).values() if url and is_unencrypted(url)}
+        engine = self._engine
+        plain = {url for url in engine.files.endpoints(engine.roots()).values() if url and is_unencrypted(url)}
         for url in sorted(plain - self._plain):
             endpoint = shown(ENDPOINT, url)
-            desk.ports.say("warning", "endpoint.unencrypted", endpoint=endpoint, message=UNENCRYPTED)
+            engine.outside.log("warning", "endpoint.unencrypted", endpoint=endpoint, message=UNENCRYPTED)
         self._plain |= plain
 
-    def _say_what_is_broken(self, before: Mapping[Path, FileRefused], after: Mapping[Path, FileRefused]) -> None:
-        say = self._desk.ports.say
+    def _log_what_is_broken(self, before: Mapping[Path, FileRefused], after: Mapping[Path, FileRefused]) -> None:
+        log = self._engine.outside.log
         for path, error in after.items():
             if str(before.get(path)) != str(error):
-                say("error", "aws_file.broken", path=str(path), message=error.message, advice=error.advice)
+                log("error", "aws_file.broken", path=str(path), message=error.message, advice=error.advice)
         for path in before.keys() - after.keys():
-            say("info", "aws_file.mended", path=str(path), message="it can be read again")
+            log("info", "aws_file.mended", path=str(path), message="readable again")
 
-    def _configure(self, now: Instant) -> None:
-        """Hand configuration and endpoints to the book; what they no longer mean loses its session (promise 5)."""
-        desk = self._desk
-        roles = desk.watch.running.enabled()
-        with desk.lock:
-            gone = set(desk.book.roles) - {role.profile for role in roles}
-            withdrawn = desk.book.configure(roles, desk.files.endpoints(desk.roots()))
-        for profile in [*withdrawn, *gone]:
-            desk.forget(profile)
-            desk.ports.timetable.drop(profile)
-        for profile in withdrawn:
-            desk.ports.say("info", "role.withdrawn", profile=profile, message=words.ANOTHER_ROLE)
-        if withdrawn or gone:
-            desk.delivery.want(now.boot, at_once=True)
-        desk.touch(desk.book.roles)
+    def _configure(self) -> None:
+        """Hand configuration and endpoints to the engine; what they no longer mean loses its session (promise 5)."""
+        engine = self._engine
+        roles = engine.config.running.enabled()
+        engine.apply(ev.Configured(tuple(roles), engine.files.endpoints(engine.roots())))
+
+
+def _changes(before: Config, edit: Edit) -> dict[str, Any]:
+    """What an edit of the configuration changes."""
+    difference = diff(before, edit.config)
+    return {
+        "added": list(difference.added),
+        "changed": list(difference.changed),
+        "removed": list(difference.removed),
+        "leaving": list(edit.leaving),
+    }

@@ -1,36 +1,12 @@
-"""What the keeper's inbox takes. Threads and signal handlers only put; the main thread alone acts."""
+"""What the main loop's inbox takes: events of the engine, and what only the loop acts on. Threads and signal handlers
+put, the loop alone gets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from assumed.aws.sources import Resolved
-from assumed.aws.sts import Answer, Order
-from assumed.errors import RenewalFailed
-from assumed.hooks.commands import Errand, Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Renewed:
-    """STS gave a session."""
-
-    order: Order
-    answer: Answer
-
-
-@dataclass(frozen=True, slots=True)
-class NotRenewed:
-    """STS or the source did not."""
-
-    order: Order
-    failure: RenewalFailed
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A role's job fired but could not begin: its plan is looked at again."""
-
-    profile: str
+from assumed.engine.events import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +22,6 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
-class Refresh:
-    """A person wants these profiles renewed now."""
-
-    profiles: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Reload:
     """SIGHUP, or `reload` on the control socket: read the configuration now."""
 
@@ -64,12 +33,4 @@ class Stop:
     signal: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """A command of `[hooks]` has ended."""
-
-    errand: Errand
-    outcome: Outcome
-
-
-Message = Renewed | NotRenewed | Look | Wanted | Resolved | Hint | Refresh | Reload | Ran | Stop
+Message = Event | Wanted | Resolved | Hint | Reload | Stop

@@ -1,4 +1,4 @@
-"""The daemon's post: the lock and the socket of one state directory, taken again when somebody has tidied them away.
+"""The one daemon of a state directory: its lock and its socket, taken again when they have been removed.
 
 Without that, `rm -r ~/.aws/assumed` would leave a daemon that nobody can ask, beside which a second one could start.
 """
@@ -16,8 +16,8 @@ from .control import Answer, ControlServer, Request, place_socket
 from .lock import InstanceLock
 
 
-class Post:
-    """Held from construction to `leave`. Raises AlreadyRunning where another daemon stands."""
+class Instance:
+    """Held from construction to `release`. Raises AlreadyRunning where another daemon holds it."""
 
     def __init__(self, credentials_file: Path) -> None:
         self._credentials_file = credentials_file
@@ -33,35 +33,34 @@ class Post:
         self._control = ControlServer(place_socket(self.directory), answer)
         self._control.start()
 
-    def stand(self) -> bool:
-        """See that lock and socket are still the ones that others meet; True when they had to be taken again.
-
-        Raises AlreadyRunning when another daemon has taken them meanwhile, and AssumedError when the credentials
-        file is another one now: its link has been pointed elsewhere, and with it every reader's state directory.
-        """
+    def _reclaim(self) -> bool:
         if real_path(self._credentials_file) != self._real:
             raise AssumedError(f"{self._credentials_file} leads to another file than at the start; start assumed again")
-        lost_lock = not self._lock.stands()
+        lost_lock = not self._lock.is_in_place()
         if lost_lock:
             make_state_dir(self.directory)
             lock = InstanceLock(self.directory / "lock", self._real)
             self._lock.release()
             self._lock = lock
-        if self._control is None or self._answer is None or self._control.stands():
+        if self._control is None or self._answer is None or self._control.is_in_place():
             return lost_lock
         control, self._control = self._control, None
         control.stop()
         self.listen(self._answer)
         return True
 
-    def stand_if_possible(self) -> tuple[bool, FileRefused | None]:
-        """`stand`, with what the disk does not allow as a value: the daemon goes on without, and tries again."""
+    def reclaim(self) -> tuple[bool, FileRefused | None]:
+        """Take lock and socket again where they have been removed: (whether they had to be, why they could not be).
+
+        Raises AlreadyRunning when another daemon has taken them meanwhile, and AssumedError when the credentials
+        file is another one now: its link has been pointed elsewhere, and with it every reader's state directory.
+        """
         try:
-            return self.stand(), None
+            return self._reclaim(), None
         except FileRefused as refusal:
             return False, refusal
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Close the socket, then let go of the lock."""
         if self._control is not None:
             self._control.stop()

@@ -39,7 +39,7 @@ class InstanceLock:
         with contextlib.suppress(OSError):  # a full disk: the lock holds, only its message cannot name us
             os.write(self._fd, f"{os.getpid()}\n".encode())
 
-    def stands(self) -> bool:
+    def is_in_place(self) -> bool:
         """Whether the file that others would lock is still ours."""
         try:
             return os.path.samestat(os.fstat(self._fd), self._path.lstat())

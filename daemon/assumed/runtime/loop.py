@@ -1,69 +1,72 @@
-"""The keeper: one inbox, one main thread, one heartbeat. Level-triggered: a lost event costs one beat at most.
+"""The main loop: one inbox, one thread that owns the state, one heartbeat. A lost event costs one beat at most.
 
-Threads (the scheduler's workers, the sources', the watcher's, the control socket's) and signal handlers only put
-messages. The one thing that a worker decides is its claim, under the lock: the plan may have changed between the
-moment it was made and the moment its job fired.
+Every other thread (the scheduler's, the renewals', the sources', the watcher's, the control socket's) and the signal
+handlers only put messages, and read the snapshot that is published after each turn.
 """
 
 from __future__ import annotations
 
+import math
 import queue
 
 from assumed import redact
 from assumed.aws.sources import Resolved
-from assumed.engine.clocks import compare, misled
-from assumed.model import Instant
+from assumed.engine import events as ev
+from assumed.engine.clocks import Jump, compare, misled
+from assumed.engine.decide import Probes, decide, is_settled
+from assumed.engine.groups import admitted
+from assumed.errors import ConfigError, FileRefused
+from assumed.model import Instant, Role
+from assumed.snapshot import Delivered, Planned, Snapshot
 
-from . import words
+from . import notify
 from .delivery import RETRY
-from .desk import Desk
-from .files import Lookout
-from .hook_dispatcher import Herald
-from .inbox import Hint, Look, Message, NotRenewed, Ran, Refresh, Reload, Renewed, Stop, Wanted
-from .renewals import Renewals
+from .effects import Engine
+from .files import Files
+from .inbox import Hint, Message, Reload, Stop, Wanted
 
 BEAT = 29.0
 """Seconds between heartbeats: promise 7 (every due role is tried within 30 s of a resume) rests on it; a second is left
 for the try itself (with beats of 30 s the worst of many was 30.1)."""
-NAP = 1.0
-"""Seconds by which the scheduler's wait may be wrong before it looks again: naps and steps too short to count as a
+MISLED = 1.0
+"""Seconds by which the scheduler's wait may be wrong before it looks again: suspends and steps too short to count as a
 jump (a laptop on the move, a paused VM) would add up."""
 READY_WITHIN = 10.0
-"""Seconds after which READY is said whatever the network does."""
+"""Seconds after which READY is sent whatever the network does."""
+STATUS_EVERY = 1.0
+"""Seconds between two status lines for the service manager."""
+EARLY = 0.25
+"""Seconds by which a job may fire early and still count as due: two clocks are read, not one."""
 
-TELL = 1.0
-"""Seconds between two lines of status for the service manager: who looks at it must not see what held a beat ago."""
 
-
-class Keeper:
+class Loop:
     """Keeps the roles of one configuration. `open` and `tick` may be driven by a loop of one's own: tests do."""
 
-    def __init__(self, desk: Desk, beat: float = BEAT) -> None:
+    def __init__(self, engine: Engine, beat: float = BEAT) -> None:
         """`beat`: seconds between heartbeats, where a service manager wants to hear of us more often."""
-        self.desk = desk
-        self._beat = beat
-        self.lookout = Lookout(desk)
-        self.renewals = Renewals(desk)
-        self.herald = Herald(desk)
-        self.started: Instant = desk.ports.now()
+        self.engine = engine
+        self.files = Files(engine)
+        self.started = self.beaten = engine.outside.now()
         self.is_ready = False
+        self._beat = beat
+        self._beat_at = self.started.boot
+        self._due: dict[str, None] = {}
+        """Profiles that are due and wait for a worker, the longest first."""
+        self._planned: dict[str, Planned] = {}
         self._unsettled: list[str] = []
         """Roles that READY still waits for."""
-        self._sample = self.started
-        self._woken = self.started
-        """When the scheduler was last told to look at the clock."""
-        self._beat_at = self.started.boot
-        self.beaten = self.started
-        """The last heartbeat whose work is done."""
-        self._told, self._told_at, self._untold = "", float("-inf"), False
+        self._sample = self._woken = self.started
+        """The clock at the last turn, and when the scheduler was last told to look at it."""
+        self._status, self._status_at, self._status_waits = "", float("-inf"), False
+        self.snapshot = self._snapshot()
 
     def run(self) -> int:
-        """The main loop. Returns the number of the signal that ended it."""
+        """Until SIGTERM or SIGINT. Returns the number of the signal."""
         self.open()
         self.tick()
         while True:
             try:
-                message = self.desk.inbox.get(timeout=self.wait())
+                message = self.engine.inbox.get(timeout=self.wait())
             except queue.Empty:
                 self.tick()
                 continue
@@ -75,112 +78,84 @@ class Keeper:
 
     def open(self) -> None:
         """Put right what the disk holds, before anything new is asked for."""
-        now = self.desk.ports.now()
-        self.lookout.open(now)
-        self.herald.open(now)
-        self._unsettled = list(self.desk.book.roles)
+        self.files.open(self.engine.outside.now())
+        self._unsettled = list(self.engine.state.roles)
         self._write()
 
     def close(self) -> None:
-        """Take no further work; publish what has already arrived."""
-        desk = self.desk
-        desk.stopping = True
-        while not desk.inbox.empty():
-            message = desk.inbox.get_nowait()
-            if isinstance(message, Renewed | Ran):
+        """Begin nothing more; publish what has already arrived."""
+        inbox = self.engine.inbox
+        while not inbox.empty():
+            message = inbox.get_nowait()
+            if isinstance(message, ev.Renewed):
                 self.handle(message)
-        if desk.delivery.due_at is not None:
+        if self.engine.delivery.due_at is not None:
             self._write(last=True)
-        self.herald.close(desk.ports.now())
+        self.publish()
 
     def wait(self) -> float:
         """Seconds until time alone makes something due; at most one heartbeat."""
-        times = [self._beat_at, self.desk.delivery.due_at, self.lookout.next_look(), self.herald.due_at]
+        times = [self._beat_at, self.engine.delivery.due_at, self.files.next_look()]
         if not self.is_ready:
             times.append(self.started.boot + READY_WITHIN)
-        if self._untold:
-            times.append(self._told_at + TELL)
-        return max(0.0, min(t for t in times if t is not None) - self.desk.ports.now().boot)
+        if self._status_waits:
+            times.append(self._status_at + STATUS_EVERY)
+        return max(0.0, min(t for t in times if t is not None) - self.engine.outside.now().boot)
 
     def tick(self) -> None:
-        """Everything that time or a message has made due: look, decide, write, plan."""
+        """Everything that time or a message has made due: look, decide, write, plan, publish."""
         self._drain()
-        desk = self.desk
-        now = desk.ports.now()
-        self._mind_the_clock(now)
+        engine, outside = self.engine, self.engine.outside
+        now = outside.now()
+        self._check_the_clock(now)
         beat = now.boot >= self._beat_at
         if beat:
-            self.lookout.look_around(now)
-        self.lookout.settle(now)
-        if desk.delivery.due_at is not None and now.boot >= desk.delivery.due_at:
+            self.files.look_around(now)
+            engine.touched |= engine.state.roles.keys()
+        self.files.settle(now)
+        if engine.delivery.due_at is not None and now.boot >= engine.delivery.due_at:
             self._write()
-        self.renewals.plan(desk.ports.now())
-        self._mind_readiness(now)
-        self.herald.tick(desk.ports.now())
+        self._plan(outside.now())
+        self._check_readiness(now)
         if beat:
             # After the work, not before it: a watchdog that is fed by a timer proves nothing.
             self._beat_at = now.boot + self._beat
             self.beaten = now
-            desk.ports.alive(self.summary())
-        self._mind_status(desk.ports.now())
+        self.publish()
+        if beat:
+            self._notify("WATCHDOG=1")
+        self._update_status(outside.now())
 
     def handle(self, message: Message) -> None:
         """Act on one message."""
+        engine, now = self.engine, self.engine.outside.now()
         match message:
-            case Renewed():
-                self.renewals.renewed(message)
-            case NotRenewed():
-                self.renewals.not_renewed(message)
             case Resolved():
-                self.renewals.resolved(message)
-            case Refresh():
-                # Keys that were pasted a moment ago have not come to rest for the watcher yet.
-                self.lookout.look_at_sources_now(self.desk.ports.now())
-                self.renewals.refresh(message)
-            case Look():
-                self.renewals.refused(message)
-            case Wanted():
-                self.renewals.wanted(message)
+                # A source that has changed since that attempt began has not failed: a login may have been made.
+                if message.failure is None or not engine.outside.sources.is_current(message):
+                    engine.apply(ev.SourceReady(message.source))
+                else:
+                    engine.apply(ev.SourceFailed(message.source, message.failure))
+            case ev.Refresh():
+                self._refresh(message, now)
+            case Wanted(profile):
+                engine.wanted.add(profile)
+                engine.touched.add(profile)
             case Hint():
-                self.lookout.look_at_what_changed(self.desk.ports.now())
+                self.files.look_at_what_changed(now)
             case Reload():
-                self._reload()
-            case Ran():
-                self.herald.ran(message, self.desk.ports.now())
+                self._reload(now)
             case Stop():
-                self.desk.inbox.put(message)
-
-    def _reload(self) -> None:
-        """Read the configuration now. A manager that asked waits for `ready`, also where the file is bad."""
-        ports = self.desk.ports
-        ports.reloading()
-        self.lookout.reload(ports.now(), at_once=True)
-        if self.is_ready:  # else READY still comes, and would otherwise be said before the first plan is carried out
-            ports.ready(self.summary())
-
-    def _mind_status(self, now: Instant) -> None:
-        """Tell a service manager that listens of a changed state of affairs."""
-        tell = self.desk.ports.status
-        if tell is None or not self.is_ready:
-            return
-        self._untold = now.boot < self._told_at + TELL
-        if self._untold:
-            return
-        line, self._told_at = self.summary(), now.boot
-        if line != self._told:
-            self._told = line
-            tell(line)
-
-    def summary(self) -> str:
-        """The state of affairs in one line."""
-        desk = self.desk
-        with desk.lock:
-            line = words.summary(desk.book.states, desk.delivery.error, desk.watch.error, desk.ports.now())
-        return redact.clean(line)  # a rejected configuration's problems quote what it says
+                engine.inbox.put(message)
+            case _:
+                if isinstance(message, ev.Renewed | ev.NotRenewed):
+                    offset = message.offset if isinstance(message, ev.Renewed) else message.failure.offset
+                    engine.note_offset(offset)
+                engine.apply(message)
 
     def _drain(self) -> None:
         """Handle what has come together: one write serves all of it."""
-        inbox, hinted = self.desk.inbox, False
+        inbox, hinted = self.engine.inbox, False
         for _ in range(inbox.qsize()):
             message = inbox.get_nowait()
             hinted = hinted or isinstance(message, Hint)
@@ -189,47 +164,188 @@ class Keeper:
         if hinted:
             self.handle(Hint())
 
-    def _mind_the_clock(self, now: Instant) -> None:
-        desk = self.desk
+    def _reload(self, now: Instant) -> None:
+        """Read the configuration now. A manager that asked waits for READY, also where the file is bad."""
+        self.engine.outside.manager(*notify.reloading())
+        self.files.reload(now, at_once=True)
+        if self.is_ready:  # else READY still comes, and would otherwise be sent before the first plan is carried out
+            self._notify("READY=1")
+
+    def _refresh(self, event: ev.Refresh, now: Instant) -> None:
+        """A person wants renewals now, by what the files say now: keys that were pasted a moment ago have not come to
+        rest for the watcher yet."""
+        engine = self.engine
+        self.files.look_at_sources_now()
+        engine.apply(event)
+        known = [profile for profile in event.profiles if profile in engine.state.roles]
+        for profile in known:
+            engine.delivery.forget_conflict(profile)
+        for source in sorted({engine.state.root(engine.state.roles[profile]).source() for profile in known}):
+            described = engine.files.sources.get(source)
+            if described is not None and described.runs_helper():
+                # One that names no Expiration is asked once and never again; its keys may have ended.
+                engine.outside.sources.forget(source)
+        engine.delivery.want(now.boot)
+
+    # -- the plan ------------------------------------------------------------------------------------------------------
+
+    def _plan(self, now: Instant) -> None:
+        """Plan every profile that was touched: a job for the time that it has, or a worker as soon as one is free."""
+        engine, probes = self.engine, Probes()
+        scheduler = engine.outside.scheduler
+        can_sign: dict[str, bool] = {}
+        touched, engine.touched = engine.state.with_descendants(engine.touched), set()
+        for profile in sorted(touched):
+            role = engine.state.roles.get(profile)
+            if role is None:
+                self._due.pop(profile, None)
+                self._planned.pop(profile, None)
+                continue
+            decision = decide(engine.state, profile, now, probes)
+            self._planned[profile] = Planned(decision, now)
+            if EARLY < decision.due_in < math.inf:
+                scheduler.put(profile, decision.due_in)
+            else:
+                scheduler.drop(profile)
+            source = engine.state.root(role).source()
+            if decision.due_in <= EARLY and source not in can_sign:
+                can_sign[source] = self._can_sign(role)
+            if decision.due_in <= EARLY and can_sign[source]:
+                self._due[profile] = None
+            else:
+                self._due.pop(profile, None)
+        self._begin(now)
+
+    def _can_sign(self, role: Role) -> bool:
+        """Whether the role's source can sign now. If not, it is resolved, and its roles are planned again then."""
+        engine = self.engine
+        root = engine.state.root(role)
+        if engine.outside.sources.ready(root):
+            return True
+        engine.outside.sources.resolve(root, engine.files.sources.get(root.source()))
+        return False
+
+    def _begin(self, now: Instant) -> None:
+        """Begin the renewals for which there is a worker."""
+        engine = self.engine
+        for profile in admitted(self._due, engine.state.endpoints, engine.state.in_flight):
+            del self._due[profile]
+            if self._can_sign(engine.state.roles[profile]):
+                engine.apply(ev.Started(profile))
+                engine.touched.discard(profile)
+                self._planned[profile] = Planned(decide(engine.state, profile, now), now)
+
+    def _check_the_clock(self, now: Instant) -> None:
+        engine = self.engine
         jump = compare(self._sample, now)
         self._sample = now
-        if jump or misled(self._woken, now) > NAP:
+        if jump or misled(self._woken, now) > MISLED:
             self._woken = now
-            desk.ports.timetable.wake()
+            engine.outside.scheduler.wake()
         if not jump:
             return
-        desk.ports.say("info", "clock.jumped", **words.jumped(jump))
-        with desk.lock:
-            desk.book.forgive(desk.book.roles)
-        desk.touch(desk.book.roles)
+        engine.outside.log("info", "clock.jumped", **_jumped(jump))
+        engine.apply(ev.ClockJumped())
         self._beat_at = now.boot
 
+    # -- what goes out -------------------------------------------------------------------------------------------------
+
     def _write(self, last: bool = False) -> None:
-        desk = self.desk
-        written = desk.delivery.write(desk.book.roles.values(), desk.book.states, lambda: desk.ports.now().boot, last)
-        if not written:
+        engine, delivery = self.engine, self.engine.delivery
+        states = engine.state.states
+        if not delivery.write(engine.state.roles.values(), states, lambda: engine.outside.now().boot, last):
             return
         # Where there is room for the file again there may be for its sessions; until they are stored, status would say
         # that nothing has been delivered.
-        self.lookout.save_what_was_not()
-        with desk.lock:
-            leaving = [profile for profile, state in desk.book.states.items() if state.withdrawing]
-        gone = [profile for profile in leaving if desk.forget(profile)]
+        self.files.save_what_was_not()
+        leaving = [profile for profile, facts in states.items() if facts.withdrawing]
+        gone = [profile for profile in leaving if engine.forget(profile)]
         if gone != leaving:
-            desk.delivery.due_at = desk.ports.now().boot + RETRY
-        with desk.lock:
-            desk.book.withdrawn(gone)
-            desk.touch(gone)
+            delivery.due_at = engine.outside.now().boot + RETRY
+        engine.apply(ev.Withdrawn(tuple(gone)))
 
-    def _mind_readiness(self, now: Instant) -> None:
+    def publish(self) -> None:
+        """Let everybody see how things stand now."""
+        self.snapshot = self._snapshot()
+        self.engine.outside.published()
+
+    def _snapshot(self) -> Snapshot:
+        engine, delivery = self.engine, self.engine.delivery
+        lines = delivery.lines
+        return Snapshot(
+            config=engine.config.running,
+            config_error=engine.config.error,
+            state=engine.state,
+            planned=dict(self._planned),
+            delivered=Delivered(
+                delivery.delivered,
+                delivery.displaced,
+                delivery.refused,
+                delivery.overwritten_by,
+                lines.notices if lines else {},
+                delivery.error,
+                delivery.written_at,
+            ),
+            started=self.started,
+            beaten=self.beaten,
+            clock_offset=engine.clock_offset,
+            unsaved=frozenset(engine.unsaved),
+            unreadable=engine.files.broken_sources(),
+            sign_ins=self.files.sign_ins,
+            watch_error=self.files.watch_error,
+        )
+
+    def _check_readiness(self, now: Instant) -> None:
         if self.is_ready:
             return
-        desk = self.desk
+        delivery = self.engine.delivery
         waited = now.boot - self.started.boot >= READY_WITHIN
-        with desk.lock:
-            # One role after the other: a look at each of a thousand, a thousand times, would be felt.
-            while self._unsettled and desk.book.is_settled(self._unsettled[-1], now):
-                self._unsettled.pop()
-        if waited or (not self._unsettled and (desk.delivery.due_at is None or desk.delivery.error is not None)):
+        # One role after the other: a look at each of a thousand, a thousand times, would be felt.
+        while self._unsettled and is_settled(self.engine.state, self._unsettled[-1], now):
+            self._unsettled.pop()
+        if waited or (not self._unsettled and (delivery.due_at is None or delivery.error is not None)):
             self.is_ready = True
-            desk.ports.ready(self.summary())
+            self._notify("READY=1")
+
+    def _notify(self, what: str) -> None:
+        """Tell a service manager, with the state of affairs. A line feed would begin another assignment."""
+        self.engine.outside.manager(what, f"STATUS={' '.join(self.summary().split())}")
+
+    def _update_status(self, now: Instant) -> None:
+        """Tell a service manager that shows our status line of a new one."""
+        if not self.engine.outside.is_watched or not self.is_ready:
+            return
+        self._status_waits = now.boot < self._status_at + STATUS_EVERY
+        if self._status_waits:
+            return
+        line, self._status_at = " ".join(self.summary().split()), now.boot
+        if line != self._status:
+            self._status = line
+            self.engine.outside.manager(f"STATUS={line}")
+
+    def summary(self) -> str:
+        """The state of affairs in one line."""
+        engine = self.engine
+        line = _summary(engine, engine.delivery.error, engine.config.error, engine.outside.now())
+        return redact.clean(line)  # a rejected configuration's problems quote what it says
+
+
+def _jumped(jump: Jump) -> dict[str, int]:
+    return {"suspended_seconds": round(jump.suspended), "stepped_seconds": round(jump.stepped)}
+
+
+def _summary(engine: Engine, file_error: FileRefused | None, rejected: ConfigError | None, now: Instant) -> str:
+    """For `systemctl status`. `rejected`: what is wrong with an edit that waits."""
+    states = engine.state.states
+    fresh = sum(1 for facts in states.values() if facts.session is not None and facts.session.left(now) > 0)
+    failing = [profile for profile, facts in states.items() if facts.failure is not None]
+    parts = [f"{fresh} of {len(states)} roles have a session"]
+    if failing:
+        more = f" and {len(failing) - 1} more" if len(failing) > 1 else ""
+        parts.append(f"failing: {failing[0]}{more}")
+    if file_error is not None:
+        parts.append(f"credentials file: {file_error.message}")
+    if rejected is not None:
+        more = f" (and {len(rejected.problems) - 1} more)" if len(rejected.problems) > 1 else ""
+        parts.append(f"configuration not usable, the last good one stays in use: {rejected.problems[0]}{more}")
+    return "; ".join(parts)

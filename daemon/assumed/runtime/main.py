@@ -14,13 +14,12 @@ from assumed import logs
 from assumed.config import Config
 from assumed.doctor.inspect import collisions
 from assumed.errors import ConfigError, FileRefused
-from assumed.hooks.commands import Errands
 from assumed.privacy import close_off
 
 from . import notify
-from .assembly import Assembly, answer, assemble, say
-from .inbox import Ran, Reload, Stop
-from .instance import Post
+from .build import Daemon, build, write_log
+from .inbox import Reload, Stop
+from .instance import Instance
 from .once import Progress, one_round
 from .signals import relay
 from .start import config_to_keep, guard_environment, take_shell_variables, usable_config
@@ -39,11 +38,11 @@ def run(config_path: Path | None) -> int:
     config, error = config_to_keep(config_path)
     logs.configure(config.log_level, config.log_format, sys.stderr)
     logs.take_crashes()
-    post = Post(config.credentials_file)
+    instance = Instance(config.credentials_file)
     try:
-        return _keep(config, error, post, inherited)
+        return _keep(config, error, instance, inherited)
     finally:
-        post.leave()
+        instance.release()
 
 
 def once(config_path: Path | None, progress: Progress) -> int:
@@ -59,105 +58,102 @@ def once(config_path: Path | None, progress: Progress) -> int:
         raise error
     logs.configure("error", config.log_format, sys.stderr)
     logs.take_crashes()
-    post = Post(config.credentials_file)
+    instance = Instance(config.credentials_file)
     try:
-        return _one_round(assemble(config, post.directory, inherited, log=_log_of_once), config, progress)
+        return _one_round(build(config, instance.directory, inherited, write=_log_of_once), config, progress)
     finally:
-        post.leave()
+        instance.release()
 
 
 def _log_of_once(level: str, name: str, **facts: Any) -> None:
     """A renewal that failed goes through `progress`."""
     if name != "role.renewal_failed":
-        say(level, name, **facts)
+        write_log(level, name, **facts)
 
 
-def _one_round(assembly: Assembly, config: Config, progress: Progress) -> int:
+def _one_round(daemon: Daemon, config: Config, progress: Progress) -> int:
     # A role that is gone loses its keys when two rounds in a row have read the same: cron has no 5 s to wait.
-    confirmed = assembly.store.remembers(config.text)
-    assembly.keeper.desk.delivery.orphans = confirmed
-    _remember(assembly, config)
-    _sweep(assembly)
+    confirmed = daemon.store.remembers(config.text)
+    daemon.loop.engine.delivery.orphans = confirmed
+    _remember(daemon, config)
+    _sweep(daemon)
     try:
-        well = one_round(assembly, progress)
+        well = one_round(daemon, progress)
         if confirmed:
-            assembly.store.prune({role.profile for role in config.enabled()})
+            daemon.store.prune({role.profile for role in config.enabled()})
         return 0 if well else 1
     finally:
-        assembly.keeper.desk.stopping = True
-        assembly.timetable.stop()
-        assembly.sources.close()
+        daemon.scheduler.stop()
+        daemon.sources.close()
 
 
-def _keep(config: Config, error: ConfigError | None, post: Post, inherited: dict[str, str]) -> int:
-    assembly = assemble(config, post.directory, inherited, post.stand_if_possible)
-    keeper, say = assembly.keeper, assembly.news.say
-    keeper.desk.ports.hooks = Errands(lambda errand, outcome: keeper.desk.inbox.put(Ran(errand, outcome)))
+def _keep(config: Config, error: ConfigError | None, instance: Instance, inherited: dict[str, str]) -> int:
+    daemon = build(config, instance.directory, inherited, instance.reclaim)
+    log = daemon.log
     if error is not None:
-        keeper.desk.watch.reject(error)
-        say("error", "config.rejected", problems=error.problems, message="the last good configuration goes on")
+        daemon.loop.engine.config.reject(error)
+        log("error", "config.rejected", problems=error.problems, message="the last good configuration stays in use")
     else:
-        _remember(assembly, config)
+        _remember(daemon, config)
     for finding in collisions(config, os.environ):
-        say("warning", "profile.shadowed", subject=finding.subject, message=finding.message, advice=finding.advice)
-    swept = _sweep(assembly)
+        log("warning", "profile.shadowed", subject=finding.subject, message=finding.message, advice=finding.advice)
+    swept = _sweep(daemon)
     if swept:
-        say("info", "file.swept", count=swept, message="leftovers of an earlier crash have been removed")
-    restore = _take_signals(assembly)
-    say("info", "daemon.started", pid=os.getpid(), roles=len(config.enabled()), config=str(config.path))
+        log("info", "file.swept", count=swept, message="removed leftovers of an earlier crash")
+    restore = _take_signals(daemon)
+    log("info", "daemon.started", pid=os.getpid(), roles=len(config.enabled()), config=str(config.path))
     try:
-        assembly.watcher.start()
-        assembly.timetable.start()
-        assembly.textfile.start()
-        post.listen(lambda request: answer(assembly, request))
-        stopped_by = keeper.run()
+        daemon.watcher.start()
+        daemon.scheduler.start()
+        daemon.textfile.start()
+        instance.listen(daemon.requests.answer)
+        stopped_by = daemon.loop.run()
     finally:
-        _stop(assembly)
+        _stop(daemon)
         restore()
-    say("info", "daemon.stopped", signal=signal.Signals(stopped_by).name)
+    log("info", "daemon.stopped", signal=signal.Signals(stopped_by).name)
     return 0
 
 
-def _sweep(assembly: Assembly) -> int:
-    """Remove what killed writers left behind. A file that cannot be looked at now is said by the first write."""
-    swept = assembly.store.sweep()
-    with contextlib.suppress(FileRefused):
-        swept += assembly.file.sweep()
-    with contextlib.suppress(FileRefused):
-        swept += assembly.config_file.sweep()
+def _sweep(daemon: Daemon) -> int:
+    """Remove what killed writers left behind. A file that cannot be looked at now is reported by the first write."""
+    swept = daemon.store.sweep()
+    for file in (daemon.file, daemon.config_file):
+        with contextlib.suppress(FileRefused):
+            swept += file.sweep()
     return swept
 
 
-def _remember(assembly: Assembly, config: Config) -> None:
+def _remember(daemon: Daemon, config: Config) -> None:
     try:
-        assembly.store.keep_config(config.text)
+        daemon.store.keep_config(config.text)
     except FileRefused as error:
-        assembly.news.say("error", "config.not_remembered", message=error.message, advice=error.advice)
+        daemon.log("error", "config.not_remembered", message=error.message, advice=error.advice)
 
 
-def _stop(assembly: Assembly) -> None:
+def _stop(daemon: Daemon) -> None:
     notify.notify("STOPPING=1")
-    assembly.keeper.desk.stopping = True
-    assembly.timetable.stop()
-    assembly.sources.close()
-    assembly.watcher.stop()
-    assembly.textfile.stop()
+    daemon.scheduler.stop()
+    daemon.sources.close()
+    daemon.hooks.close()
+    daemon.watcher.stop()
+    daemon.textfile.stop()
 
 
-def _take_signals(assembly: Assembly) -> Callable[[], None]:
+def _take_signals(daemon: Daemon) -> Callable[[], None]:
     """Let signals do nothing but put a message; a second SIGTERM or SIGINT ends the process at once."""
-    inbox = assembly.keeper.desk.inbox
-    asked = False
+    inbox = daemon.loop.engine.inbox
+    is_stopping = False
 
-    def heard(number: int) -> None:
-        nonlocal asked
+    def received(number: int) -> None:
+        nonlocal is_stopping
         if number == signal.SIGHUP:
             inbox.put(Reload())
             return
-        if asked:
+        if is_stopping:
             # Nothing to lose: every write is atomic, and what is in flight is asked for again after a restart.
             os._exit(128 + number)
-        asked = True
+        is_stopping = True
         inbox.put(Stop(number))
 
-    return relay(SIGNALS, heard)
+    return relay(SIGNALS, received)

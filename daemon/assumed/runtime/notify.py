@@ -41,6 +41,6 @@ def watchdog_seconds() -> float | None:
     return int(usec) / 1e6
 
 
-def reloading() -> bool:
-    """Announce a reload. MONOTONIC_USEC goes in the same datagram, or `systemctl reload` hangs (OpenVox PR 110)."""
-    return notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+def reloading() -> tuple[str, str]:
+    """A reload begins. MONOTONIC_USEC goes in the same datagram, or `systemctl reload` hangs (OpenVox PR 110)."""
+    return "RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}"

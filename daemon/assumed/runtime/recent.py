@@ -1,4 +1,4 @@
-"""The last events that a person may care about, in words, for `assumed status`. A listener of News."""
+"""The last events that a person may care about, in words, for `assumed status`. A listener of the events."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ WORDS: dict[str, str | Callable[[Facts], str]] = {
 
 
 class Recent:
-    """Callable from any thread, as News demands."""
+    """Callable from any thread, as a listener has to be."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._events: deque[Document] = deque(maxlen=KEPT)
 
-    def hear(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         """Keep an event of level info or above."""
         if LEVELS.get(event.level, LEAST) < LEAST:
             return

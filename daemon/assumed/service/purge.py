@@ -12,7 +12,7 @@ from assumed.credentials.config_file import ConfigFile
 from assumed.credentials.file import CredentialsFile
 from assumed.errors import FileRefused, FileUnsettled
 from assumed.paths import aws_config_file, state_dir
-from assumed.runtime.instance import Post
+from assumed.runtime.instance import Instance
 from assumed.state import remove
 from assumed.store import Store
 
@@ -39,14 +39,14 @@ def purge(config: Path, credentials_file: Path) -> Purged:
         return Purged((), None)
     existed = directory.exists()
     owner = Config(config, (), credentials_file).config_id
-    post = Post(credentials_file)
+    post = Instance(credentials_file)
     try:
         removed = _without_profiles(CredentialsFile(credentials_file, post.directory), owner)
         place = Path(Store(post.directory).place().get("aws_config") or aws_config_file(os.environ))
         _without_lines(ConfigFile(place, credentials_file, post.directory), owner)
         left = remove(post.directory)  # as long as the lock in it is ours
     finally:
-        post.leave()
+        post.release()
     return Purged(removed, post.directory if existed else None, tuple(left))
 
 

@@ -1,4 +1,4 @@
-"""APScheduler as a timetable: one date job per role and a bounded pool of workers.
+"""APScheduler says when: one date job per role that has a time of its own. The job puts a message; that is all.
 
 Three defaults of APScheduler silently lose work, so each is set by hand: a date job found more than 1 s late is
 dropped for good (`misfire_grace_time`), one that comes due while its predecessor still runs is dropped, too
@@ -12,25 +12,23 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from apscheduler.executors.pool import BasePoolExecutor
+from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import BaseScheduler
 
-from assumed.runtime.workers import Workers
-
-WORKERS = 10
-
 JOB_DEFAULTS = {"misfire_grace_time": None, "max_instances": 2, "coalesce": True}
+UNMOVED = 0.5
+"""Seconds by which a job may be off: `add_job` costs 0.3 ms."""
 
 
-class _Pool(BasePoolExecutor):  # type: ignore[misc]  # APScheduler has no types
-    def __init__(self, workers: int, group_of: Callable[[str], str]) -> None:
-        super().__init__(Workers(workers, lambda _, job, *__: group_of(job.id)))
+class Background(BackgroundScheduler):  # type: ignore[misc]  # APScheduler has no types
+    """The scheduler of the real daemon: its thread runs the jobs, which take no time."""
 
-
-class _Background(BackgroundScheduler):  # type: ignore[misc]
     _thread: threading.Thread
+
+    def __init__(self) -> None:
+        super().__init__(timezone=UTC, executors={"default": DebugExecutor()}, job_defaults=JOB_DEFAULTS)
 
     def revive(self) -> bool:
         """Start the thread that keeps the time again if it has died, with the same jobs; True when it had."""
@@ -43,14 +41,8 @@ class _Background(BackgroundScheduler):  # type: ignore[misc]
         return True
 
 
-def background(workers: int = WORKERS, group_of: Callable[[str], str] = lambda _: "") -> BaseScheduler:
-    """The scheduler of the real daemon: a thread that keeps the time, and a bounded pool, which roles of a group (by
-    their profiles) never have to themselves."""
-    return _Background(timezone=UTC, executors={"default": _Pool(workers, group_of)}, job_defaults=JOB_DEFAULTS)
-
-
-class Timetable:
-    """At most one coming run per role. The keeper sees to it that one role has one renewal in flight."""
+class Scheduler:
+    """At most one coming run per role."""
 
     def __init__(
         self,
@@ -59,54 +51,50 @@ class Timetable:
         wall: Callable[[], float],
         revived: Callable[[], None] = lambda: None,
     ) -> None:
-        """`revived` is told when the scheduler's thread had died and a new one has been started."""
+        """`run(profile)` is called in the scheduler's thread; `revived` when that had died and was started again."""
         self._scheduler = scheduler
         self._run = run
         self._wall = wall
         self._revived = revived
         self._at: dict[str, float] = {}
+        """Profile → the wall time that its job has been given."""
 
     def start(self) -> None:
         """Begin to run jobs."""
         self._scheduler.start()
 
     def put(self, profile: str, due_in: float) -> None:
-        """See to it that `profile` runs in `due_in` seconds (now, if that has passed); replaces an earlier plan.
+        """Run `profile` in `due_in` seconds; replaces an earlier plan.
 
-        The keeper plans every role at every heartbeat: that is also when a dead thread of the scheduler's is noticed.
+        Every role is planned at every heartbeat: that is also when a dead thread of the scheduler is noticed.
         """
-        if isinstance(self._scheduler, _Background) and self._scheduler.revive():
+        if isinstance(self._scheduler, Background) and self._scheduler.revive():
             self._revived()
         at = self._wall() + max(0.0, due_in)
-        if profile in self._at and abs(self._at[profile] - at) < 0.5 and self._scheduler.get_job(profile):
+        if profile in self._at and abs(self._at[profile] - at) < UNMOVED and self._scheduler.get_job(profile):
             return
         self._at[profile] = at
         self._scheduler.add_job(
-            self._fire, "date", run_date=_instant(at), args=[profile], id=profile, replace_existing=True
+            self._run, "date", run_date=_instant(at), args=[profile], id=profile, replace_existing=True
         )
 
     def drop(self, profile: str) -> None:
         """Forget the coming run of `profile`, if it has one."""
-        # Whatever `_at` says: a worker that begins late forgets there what was planned since.
-        self._at.pop(profile, None)
-        with contextlib.suppress(JobLookupError):  # it has none, or is running now: then its claim will be refused
-            self._scheduler.remove_job(profile)
+        if self._at.pop(profile, None) is not None:
+            with contextlib.suppress(JobLookupError):  # it has just run
+                self._scheduler.remove_job(profile)
 
     def wake(self) -> None:
         """Look at the wall clock again: after a suspend or a step the scheduler's own wait is wrong."""
         self._scheduler.wakeup()
 
     def stop(self) -> None:
-        """Take no further job. Running jobs see the keeper's stop flag; none is waited for here."""
+        """Run no further job."""
         if self._scheduler.running:
             # First of all no job may be left: APScheduler's thread dies of a JobLookupError when it is stopped between
             # the start of a job and its removal. This waits until it is past that, and leaves it nothing to start.
             self._scheduler.remove_all_jobs()
             self._scheduler.shutdown(wait=False)
-
-    def _fire(self, profile: str) -> None:
-        self._at.pop(profile, None)
-        self._run(profile)
 
 
 def _instant(wall: float) -> datetime:
