@@ -152,3 +152,20 @@ def test_thirty_days_of_a_laptops_life(world: World, seed: int) -> None:
                 world.run(MINUTE)
         assert min(map(world.left, NAMES)) > 0
         assert ("error", "role.renewal_crashed") not in world.events
+
+
+def test_renewals_are_on_time_by_the_scheduler_alone(tmp_path: Path) -> None:
+    """The heartbeat is a net: with an hour between two beats, the jobs still come when they are due."""
+    with freeze_time("2026-11-24", tick=False) as frozen:
+        world = World(frozen, tmp_path, TOML, beat=HOUR)
+        world.run(1)
+        assert least_left(world, DAY) > 0.35 * HOUR
+
+
+def test_renewals_go_on_by_the_heartbeat_alone(tmp_path: Path) -> None:
+    """With the thread of the scheduler dead, a role is late by one beat at most."""
+    with freeze_time("2026-11-24", tick=False) as frozen:
+        world = World(frozen, tmp_path, TOML)
+        world.run(1)
+        world.is_scheduler_dead = True
+        assert least_left(world, DAY) > 0.35 * HOUR

@@ -28,7 +28,7 @@ from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Instant, Role, Session
 from assumed.runtime.delivery import Delivery
 from assumed.runtime.effects import Engine, Outside, Renewer
-from assumed.runtime.loop import Loop
+from assumed.runtime.loop import BEAT, Loop
 from assumed.runtime.reload import ConfigWatch
 from assumed.runtime.scheduler import JOB_DEFAULTS, Scheduler
 from assumed.store import Store
@@ -92,6 +92,8 @@ class World:
     frozen: FrozenDateTimeFactory
     home: Path
     toml: str
+    beat: float = BEAT
+    is_scheduler_dead: bool = False
     life: float = 3600.0
     wall_error: float = 0.0
     mono: float = 0.0
@@ -132,7 +134,8 @@ class World:
             self._settle()
             if look:
                 look()
-            at = min(t for t in (self._wake_at, self.scheduler.due_at_mono, end) if t is not None)
+            due = None if self.is_scheduler_dead else self.scheduler.due_at_mono
+            at = min(t for t in (self._wake_at, due, end) if t is not None)
             if at >= end:
                 self._advance(end - self.mono)
                 return
@@ -153,8 +156,8 @@ class World:
     def _settle(self) -> None:
         """Let the scheduler and the loop answer each other until both only wait for time."""
         while True:
-            due = self.scheduler.due_at_mono
-            if self.scheduler.woken or (due is not None and due <= self.mono):
+            due = None if self.is_scheduler_dead else self.scheduler.due_at_mono
+            if (self.scheduler.woken and not self.is_scheduler_dead) or (due is not None and due <= self.mono):
                 self.scheduler.run_due(self.mono)
             elif not self.loop.engine.inbox.empty() or self._wake_at <= self.mono:
                 self._tick()
@@ -229,4 +232,4 @@ class World:
             watch=lambda: "",
         )
         delivery = Delivery(self.file, config.config_id, files.region_of, lambda role: "", log, lambda: self.now().wall)
-        return Loop(Engine(ConfigWatch(config, read, parse), files, delivery, outside, State("machine")))
+        return Loop(Engine(ConfigWatch(config, read, parse), files, delivery, outside, State("machine")), self.beat)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.engine.decide import RoleState
+from assumed.engine.state import RoleState
 from assumed.hooks.due import EDITING, Change, Told, Trouble, Verdict, after, due, pruned, troubles, verdict
 from assumed.model import Decision, Failure, FailureKind, Instant, Role, Session
 

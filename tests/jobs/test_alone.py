@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from assumed.aws import sts as sts_module
+from assumed.engine.events import ClockJumped
 from assumed.errors import FileRefused, NotKept, RenewalFailed
 from assumed.jobs.provider import Alone
 from assumed.paths import state_dir
@@ -80,7 +81,7 @@ def test_a_fault_of_ours_is_a_failed_renewal_and_not_the_end(
         patch.setattr(sts_module, "assume", broken)
         with pytest.raises(RenewalFailed, match="a fault in assumed"):
             kept.renew_what_is_due()
-    kept._book.forgive(["a"])  # its backoff is over
+    kept._apply(ClockJumped())  # its backoff is over
     kept.renew_what_is_due()
     assert len(sts.calls) == 1
 
@@ -96,7 +97,7 @@ def test_a_source_that_still_hangs_from_the_last_time_is_not_waited_for(kept: Al
     with closing(Alone(config, "a", state_dir(there.credentials), {})) as alone:
         with pytest.raises(RenewalFailed, match="HelperTimeout"):
             alone.renew_what_is_due()
-        alone._book.forgive(["a"])  # its backoff is over
+        alone._apply(ClockJumped())  # its backoff is over
         with pytest.raises(RenewalFailed, match="no session has come"):
             alone.renew_what_is_due()
         over.touch()

@@ -13,8 +13,8 @@ import pytest
 
 from assumed.config import Config, HostFacts, load
 from assumed.paths import state_dir
-from assumed.runtime import assembly as assembly_module
-from assumed.runtime.assembly import Assembly, assemble
+from assumed.runtime import build as build_module
+from assumed.runtime.build import Daemon, build
 from world.fake_sts import SOURCE_KEY, SOURCE_SECRET
 
 SOURCE = f"[default]\naws_access_key_id = {SOURCE_KEY}\naws_secret_access_key = {SOURCE_SECRET}\n"
@@ -42,19 +42,18 @@ class Rig:
         text = '[defaults]\nsource_profile = "default"\nregion = "us-west-2"\n' + "\n".join(roles)
         self.config_path.write_text(text)
         self.said: list[tuple[str, str, dict[str, Any]]] = []
-        patch.setattr(assembly_module, "say", lambda level, event, **facts: self.said.append((level, event, facts)))
+        patch.setattr(build_module, "write_log", lambda level, event, **facts: self.said.append((level, event, facts)))
         self.config: Config = load(text, self.config_path, os.environ, host=HostFacts("natan", "laptop"))
         self.state = state_dir(self.config.credentials_file)
-        self.assembly: Assembly = assemble(self.config, self.state, inherited or {})
+        self.daemon: Daemon = build(self.config, self.state, inherited or {})
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [facts for _, event, facts in self.said if event == name]
 
     def close(self) -> None:
-        self.assembly.keeper.desk.stopping = True
-        self.assembly.timetable.stop()
-        self.assembly.sources.close()
-        self.assembly.watcher.stop()
+        self.daemon.scheduler.stop()
+        self.daemon.sources.close()
+        self.daemon.watcher.stop()
 
 
 @contextlib.contextmanager

@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from assumed.cli.check import check
+from assumed.engine.events import Refresh
 from assumed.paths import socket_path
-from assumed.runtime.assembly import answer
+from assumed.runtime import requests
 from assumed.runtime.control import ControlServer
-from assumed.runtime.inbox import Refresh, Reload, Wanted
+from assumed.runtime.inbox import Reload, Wanted
 from assumed.runtime.once import one_round
 from assumed.runtime.start import take_shell_variables
 from world.fake_sts import FakeSts
@@ -27,39 +28,39 @@ def test_profiles_that_are_no_list_of_names_are_refused_with_a_sentence(
     home: Path, command: str, profiles: Any
 ) -> None:
     with rig(home, role("a")) as it:
-        reply = answer(it.assembly, {"command": command, "profiles": profiles})
+        reply = it.daemon.requests.answer({"command": command, "profiles": profiles})
 
         assert reply == {"error": "profiles is a list of names"}
-        assert it.assembly.keeper.desk.inbox.empty()
+        assert it.daemon.loop.engine.inbox.empty()
 
 
 @pytest.mark.parametrize("command", [None, "", 1, "stop", ["status"], {"a": 1}])
 def test_an_unknown_command_is_answered_with_our_version(home: Path, command: Any) -> None:
     with rig(home, role("a")) as it:
-        assert "unknown command" in answer(it.assembly, {"command": command})["error"]
+        assert "unknown command" in it.daemon.requests.answer({"command": command})["error"]
 
 
 def test_known_and_unknown_profiles_are_told_apart(home: Path) -> None:
     with rig(home, role("a"), role("b")) as it:
-        desk = it.assembly.keeper.desk
-        it.assembly.keeper.open()
+        engine = it.daemon.loop.engine
+        it.daemon.loop.open()
 
-        reply = answer(it.assembly, {"command": "refresh", "profiles": ["b", "nobody"]})
+        reply = it.daemon.requests.answer({"command": "refresh", "profiles": ["b", "nobody"]})
         assert reply == {"accepted": ["b"], "unknown": ["nobody"]}
-        assert desk.inbox.get_nowait() == Refresh(("b",))
-        assert answer(it.assembly, {"command": "refresh"})["accepted"] == ["a", "b"]
-        assert desk.inbox.get_nowait() == Refresh(("a", "b"))
-        assert answer(it.assembly, {"command": "look", "profiles": ["a", "nobody"]}) == {"accepted": ["a"]}
-        assert desk.inbox.get_nowait() == Wanted("a")
-        assert answer(it.assembly, {"command": "reload"}) == {"accepted": True}
-        assert desk.inbox.get_nowait() == Reload()
+        assert engine.inbox.get_nowait() == Refresh(("b",))
+        assert it.daemon.requests.answer({"command": "refresh"})["accepted"] == ["a", "b"]
+        assert engine.inbox.get_nowait() == Refresh(("a", "b"))
+        assert it.daemon.requests.answer({"command": "look", "profiles": ["a", "nobody"]}) == {"accepted": ["a"]}
+        assert engine.inbox.get_nowait() == Wanted("a")
+        assert it.daemon.requests.answer({"command": "reload"}) == {"accepted": True}
+        assert engine.inbox.get_nowait() == Reload()
 
 
 def test_a_fault_of_ours_is_an_answer_and_a_line_in_the_log(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with rig(home, role("a")) as it:
-        monkeypatch.setattr(it.assembly.store, "load", lambda profile: 1 / 0)
+        monkeypatch.setattr(requests, "document", lambda snapshot, now: 1 / 0)
 
-        reply = answer(it.assembly, {"command": "status"})
+        reply = it.daemon.requests.answer({"command": "status"})
 
         assert "ZeroDivisionError" in reply["error"]
         assert [facts["command"] for facts in it.events("control.crashed")] == ["status"]
@@ -67,7 +68,7 @@ def test_a_fault_of_ours_is_an_answer_and_a_line_in_the_log(home: Path, monkeypa
 
 def test_a_status_document_goes_through_json_also_while_nothing_is_known(home: Path) -> None:
     with rig(home, role("a"), role("off", enabled=False)) as it:
-        document = answer(it.assembly, {"command": "status"})
+        document = it.daemon.requests.answer({"command": "status"})
 
         assert json.loads(json.dumps(document)) == document
         assert document["daemon"]["clock_offset_seconds"] is None
@@ -80,9 +81,9 @@ def test_the_clock_is_compared_with_every_answer_of_sts_also_with_a_refusal(
 ) -> None:
     sts.rule("*", clock_offset=offset)
     with rig(home, role("a")) as it:
-        assert one_round(it.assembly, lambda *_: None) is not refused
+        assert one_round(it.daemon, lambda *_: None) is not refused
 
-        assert answer(it.assembly, {"command": "status"})["daemon"]["clock_offset_seconds"] == pytest.approx(
+        assert it.daemon.requests.answer({"command": "status"})["daemon"]["clock_offset_seconds"] == pytest.approx(
             offset, abs=2
         )
         assert len(it.events("clock.skewed")) == (1 if offset else 0)
@@ -94,8 +95,8 @@ def test_check_warns_of_a_clock_that_a_running_daemon_has_seen_to_be_off(
 ) -> None:
     sts.rule("*", clock_offset=offset)
     with rig(home, role("a")) as it:
-        one_round(it.assembly, lambda *_: None)
-        server = ControlServer(socket_path(it.state), lambda request: answer(it.assembly, request))
+        one_round(it.daemon, lambda *_: None)
+        server = ControlServer(socket_path(it.state), lambda request: it.daemon.requests.answer(request))
         server.start()
         try:
             shown = CliRunner().invoke(check, ["--config", str(it.config_path), "--json"], standalone_mode=False)
@@ -134,7 +135,7 @@ def test_what_a_shell_had_exported_is_taken_out_of_the_environment_and_remembere
 def test_no_secret_of_sts_is_in_the_status_or_in_what_is_said(sts: FakeSts, home: Path) -> None:
     sts.rule(arn("b"), error="AccessDenied")
     with rig(home, role("a"), role("b")) as it:
-        one_round(it.assembly, lambda *_: None)
-        text = json.dumps(answer(it.assembly, {"command": "status"})) + repr(it.said)
+        one_round(it.daemon, lambda *_: None)
+        text = json.dumps(it.daemon.requests.answer({"command": "status"})) + repr(it.said)
 
     assert [secret for secret in sts.secrets() if secret in text] == []

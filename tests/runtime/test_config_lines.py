@@ -10,7 +10,7 @@ import pytest
 
 from assumed.credentials.config_file import ConfigFile
 from assumed.credentials.file import CredentialsFile
-from assumed.engine.decide import RoleState
+from assumed.engine.state import RoleState
 from assumed.model import Role
 from assumed.paths import state_dir
 from assumed.runtime.config_lines import AGAIN, QUIET, ConfigLines

@@ -11,7 +11,7 @@ from botocore.configloader import raw_config_parse
 
 from assumed.credentials import conflicts
 from assumed.credentials.file import CredentialsFile
-from assumed.engine.decide import RoleState
+from assumed.engine.state import RoleState
 from assumed.model import Role, Session
 from assumed.paths import state_dir
 from assumed.runtime.delivery import GATHER, QUIET, RETRY, WRITE_SHARE, Delivery, patience

@@ -18,7 +18,7 @@ from .kit import arn, rig, role
 def test_every_role_is_renewed_and_written(sts: FakeSts, home: Path) -> None:
     outcomes: list[tuple[str, str]] = []
     with rig(home, role("a"), role("b"), role("child", source_profile="a")) as it:
-        assert one_round(it.assembly, lambda *outcome: outcomes.append(outcome))
+        assert one_round(it.daemon, lambda *outcome: outcomes.append(outcome))
 
     assert sorted(outcomes) == [("a", RENEWED), ("b", RENEWED), ("child", RENEWED)]
     assert {"a", "b", "child", "default"} <= set(raw_config_parse(str(it.credentials)))
@@ -28,7 +28,7 @@ def test_a_second_round_asks_for_nothing(sts: FakeSts, home: Path) -> None:
     for _ in range(2):
         outcomes: list[tuple[str, str]] = []
         with rig(home, role("a")) as it:
-            assert one_round(it.assembly, lambda *outcome: outcomes.append(outcome))  # noqa: B023
+            assert one_round(it.daemon, lambda *outcome: outcomes.append(outcome))  # noqa: B023
 
     assert outcomes == []
     assert len(sts.calls) == 1
@@ -38,7 +38,7 @@ def test_a_denied_role_is_told_and_takes_nothing_from_the_others(sts: FakeSts, h
     sts.rule(arn("b"), error="AccessDenied")
     outcomes: dict[str, str] = {}
     with rig(home, role("a"), role("b")) as it:
-        assert not one_round(it.assembly, outcomes.__setitem__)
+        assert not one_round(it.daemon, outcomes.__setitem__)
 
     assert outcomes["a"] == RENEWED
     assert "not authorized" in outcomes["b"]
@@ -50,7 +50,7 @@ def test_what_hangs_below_a_role_that_failed_is_not_waited_for(sts: FakeSts, hom
     outcomes: dict[str, str] = {}
     roles = [role("hub"), role("child", source_profile="hub"), role("grandchild", source_profile="child")]
     with rig(home, *roles) as it:
-        assert not one_round(it.assembly, outcomes.__setitem__)
+        assert not one_round(it.daemon, outcomes.__setitem__)
 
     assert len(sts.calls) == 1
     assert "hub" in outcomes["child"]
@@ -66,7 +66,7 @@ def test_more_roles_than_workers_do_not_wait_for_a_source_that_is_down(sts: Fake
     began = time.monotonic()
     source = {"source_profile": "nobody"} if what == "the source has no keys" else {}
     with rig(home, *(role(f"r{n}", **source) for n in range(25))) as it:
-        assert not one_round(it.assembly, outcomes.__setitem__)
+        assert not one_round(it.daemon, outcomes.__setitem__)
 
     assert in_time(began, 8)
     assert len(outcomes) == 25
@@ -77,7 +77,7 @@ def test_a_throttled_burst_is_tried_again_within_the_round(sts: FakeSts, home: P
     sts.rule("*", error="Throttling", times=1)
     outcomes: dict[str, str] = {}
     with rig(home, *(role(f"r{n}") for n in range(12))) as it:
-        one_round(it.assembly, outcomes.__setitem__)
+        one_round(it.daemon, outcomes.__setitem__)
 
     assert sum(1 for outcome in outcomes.values() if outcome == RENEWED) == 11
     assert sum("Rate exceeded" in outcome for outcome in outcomes.values()) == 1
@@ -87,7 +87,7 @@ def test_a_profile_that_is_not_ours_to_take_is_told(sts: FakeSts, home: Path) ->
     with rig(home, role("a"), role("default", source_profile="other")) as it:
         it.credentials.write_text(it.credentials.read_text() + it.credentials.read_text().replace("default", "other"))
         outcomes: list[tuple[str, str]] = []
-        assert not one_round(it.assembly, lambda *outcome: outcomes.append(outcome))
+        assert not one_round(it.daemon, lambda *outcome: outcomes.append(outcome))
 
     assert ("a", RENEWED) in outcomes
     assert [text for profile, text in outcomes if profile == "default" and "long-term keys" in text]

@@ -10,10 +10,10 @@ import pytest
 
 import assumed
 from assumed import redact
-from assumed.events import News
+from assumed.events import EventLog
 from assumed.model import Instant
 from assumed.runtime.recent import KEPT, WORDS, Recent, in_words, span
-from assumed.runtime.status import beat_document
+from assumed.snapshot import beat_document
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,13 @@ def test_a_span_is_for_a_glance(seconds: float, words: str) -> None:
 def test_every_event_of_the_daemon_has_a_message_or_words_here() -> None:
     """Found in the source: an event that nobody thought of here would be shown by its name alone."""
     wordless = set()
-    for path in (Path(assumed.__file__).parent / "runtime").glob("*.py"):
+    for path in Path(assumed.__file__).parent.rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             match call:
-                case ast.Call(func=ast.Attribute(attr="say") | ast.Name("say"), args=[_, ast.Constant(value=name)]):
+                case ast.Call(
+                    func=ast.Attribute(attr="log" | "_log") | ast.Name("log" | "_log"),
+                    args=[_, ast.Constant(value=name)],
+                ):
                     has_message = any(keyword.arg in ("message", None) for keyword in call.keywords)
                     wordless |= {name} if not has_message and name not in WORDS else set()
     assert wordless - {"file.swept", "file.written", "hook.ran"} == set()
@@ -64,13 +67,13 @@ def test_every_event_of_the_daemon_has_a_message_or_words_here() -> None:
 
 def test_the_last_events_are_kept_without_a_secret_and_without_chatter() -> None:
     recent = Recent()
-    news = News(lambda *_args, **_facts: None, lambda: 1_800_000_000.0)
-    news.listeners.append(recent.hear)
+    log = EventLog(lambda *_args, **_facts: None, lambda: 1_800_000_000.0)
+    log.listeners.append(recent.add)
     redact.guard("test-recent", "a-secret-of-no-known-form")
     for number in range(KEPT + 5):
-        news.say("info", "role.renewed", profile=f"r{number}", lives_seconds=900)
-    news.say("debug", "file.written", path="x")
-    news.say("error", "file.refused", message="said a-secret-of-no-known-form")
+        log("info", "role.renewed", profile=f"r{number}", lives_seconds=900)
+    log("debug", "file.written", path="x")
+    log("error", "file.refused", message="said a-secret-of-no-known-form")
     events = recent.document()
     assert len(events) == KEPT
     assert events[0]["profile"] == "r6"

@@ -1,4 +1,4 @@
-"""The timetable: one coming run per role, never lost, never late for the wrong clock."""
+"""The scheduler: one coming run per role, never lost, never late for the wrong clock."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 import pytest
 from apscheduler.schedulers.base import STATE_RUNNING, STATE_STOPPED
 
-from assumed.runtime.scheduler import Timetable, background
+from assumed.runtime.scheduler import Background, Scheduler
 from world.waiting import eventually
 
 
 @dataclass
 class Runs:
-    """A real timetable, and what it ran when."""
+    """A real scheduler, and what it ran when."""
 
-    workers: int = 4
     wall_error: float = 0.0
     at: list[tuple[str, float]] = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
@@ -28,9 +27,7 @@ class Runs:
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()
-        self.table = Timetable(
-            background(self.workers), self._run, lambda: time.time() + self.wall_error, self._note_revival
-        )
+        self.table = Scheduler(Background(), self._run, lambda: time.time() + self.wall_error, self._note_revival)
         self.table.start()
 
     def _run(self, profile: str) -> None:
@@ -137,23 +134,6 @@ def test_a_role_can_be_put_again_while_it_runs(runs: Runs) -> None:
     eventually(lambda: runs.names() == ["a", "a"], 5)
 
 
-def test_a_plan_made_before_a_late_worker_begins_stands(runs: Runs) -> None:
-    """All workers are busy: the job has left the scheduler, its run has not begun, and a new plan is made."""
-    runs.held = {f"busy{n}" for n in range(runs.workers)}
-    for name in runs.held:
-        runs.table.put(name, 0)
-    eventually(lambda: len(runs.at) == runs.workers, 5)
-    runs.table.put("a", 0)
-    eventually(lambda: runs.table._scheduler.get_job("a") is None, 5)
-    runs.table.put("a", 3600)
-    runs.hold.set()
-    eventually(lambda: runs.names().count("a") == 1, 5)
-
-    assert runs.table._scheduler.get_job("a") is not None
-    runs.table.drop("a")
-    assert runs.table._scheduler.get_job("a") is None
-
-
 def test_after_a_step_of_the_clock_the_new_plan_is_the_one_that_counts(runs: Runs) -> None:
     runs.table.put("a", 3600)
     runs.wall_error = -3600.0  # the wall clock has gone forward by an hour, and was read before it did
@@ -179,29 +159,6 @@ def test_a_scheduler_that_died_is_noticed_by_the_next_plan_and_none_of_its_runs_
     assert runs.revivals == 1
 
 
-def test_a_worker_that_cannot_be_started_costs_a_run_until_the_next_plan(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The system refuses threads for a while: the role runs when it is planned again, as it is at every heartbeat."""
-    refused = threading.Event()
-
-    def refuse(_thread: threading.Thread) -> None:
-        refused.set()
-        raise RuntimeError("can't start new thread")
-
-    for _ in range(runs.workers + 1):
-        refused.clear()
-        with monkeypatch.context() as patched:
-            patched.setattr(threading.Thread, "start", refuse)
-            runs.table.put("a", 0)
-            assert refused.wait(60)
-            eventually(lambda: runs.table._scheduler.get_job("a") is None, 5)
-
-    runs.table.put("a", 0)
-
-    eventually(lambda: "a" in runs.names(), 5)
-
-
 def test_a_stopped_scheduler_is_not_revived() -> None:
     runs = Runs()
     runs.kill_scheduler()
@@ -210,28 +167,6 @@ def test_a_stopped_scheduler_is_not_revived() -> None:
 
     assert runs.revivals == 0
     assert "APScheduler" not in {thread.name for thread in threading.enumerate()}
-
-
-def test_five_hundred_roles_at_once_all_run_and_not_all_together(runs: Runs) -> None:
-    most, now, lock = 0, 0, threading.Lock()
-
-    def count(profile: str) -> None:
-        nonlocal most, now
-        with lock:
-            now += 1
-            most = max(most, now)
-        time.sleep(0.001)
-        with lock:
-            now -= 1
-        runs.at.append((profile, 0))
-
-    runs.table._run = count
-    for number in range(500):
-        runs.table.put(f"role-{number}", 0)
-
-    eventually(lambda: len(set(runs.names())) == 500, 10)
-
-    assert most <= runs.workers
 
 
 def test_putting_and_dropping_from_many_threads_leaves_a_table_that_works(runs: Runs) -> None:

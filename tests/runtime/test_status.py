@@ -1,7 +1,8 @@
-"""The status document: what a reader of each profile gets, by what lies on the disk."""
+"""The status document: what a reader of each profile gets, by the last snapshot, or by what is on the disk."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 from assumed.cli.health import is_healthy, trouble
 from assumed.config import Config, HostFacts, load
 from assumed.credentials.ownership import Refusal
-from assumed.engine.decide import RoleState
-from assumed.errors import FileRefused
-from assumed.model import FailureKind, Role, Session
-from assumed.runtime.status import Disk, Known, offline, role_document
+from assumed.engine.state import RoleState, State
+from assumed.model import Decision, FailureKind, Role, Session
+from assumed.snapshot import Delivered, Planned, Snapshot, offline
+from assumed.snapshot import document as status
 from assumed.store import Store
 from engine.make import START, at, failure, role, session
 
@@ -31,45 +32,66 @@ def written(of: Session) -> dict[str, str]:
     }
 
 
+GOOD = RoleState(session=HOUR)
+
+
 def document(
-    stored: Session | None = HOUR,
-    section: dict[str, str] | None = None,
+    facts: RoleState = GOOD,
+    *,
     after: float = 600,
     of: Role | None = None,
-    **known: Any,
+    due_in: float = 1234.5,
+    reason: str = "scheduled",
+    unsaved: bool = False,
+    **files: Any,
 ) -> dict[str, Any]:
-    sections = {"p": written(stored) if section is None and stored else section}
-    return role_document(of or role(), stored, Known(**known), Disk(sections, None), at(after))
+    """What status says of one role `after` seconds. `files`: how the AWS files stand, well if not said."""
+    one = of or role()
+    session = facts.session
+    delivered = Delivered(**{"sessions": {"p": session.access_key_id} if session else {}, **files})
+    known = State("m", {"p": one}, {"p": facts}) if one.enabled else State("m")
+    config = Config(path=Path("/c.toml"), text="", roles=(one,), credentials_file=Path("/aws/credentials"))
+    snapshot = Snapshot(
+        config=config,
+        config_error=None,
+        state=known,
+        planned={"p": Planned(Decision(reason, "renewed some day", due_in), at(after))} if one.enabled else {},
+        delivered=delivered,
+        started=at(0),
+        beaten=at(0),
+        unsaved=frozenset({"p"} if unsaved else ()),
+    )
+    return dict(status(snapshot, at(after))["roles"][0])
 
 
-def failing(kind: FailureKind = FailureKind.DENIED) -> RoleState:
-    return RoleState(session=HOUR, failure=failure(kind, count=3))
+def failing(kind: FailureKind = FailureKind.DENIED, session: Session | None = HOUR) -> RoleState:
+    return RoleState(session=session, failure=failure(kind, count=3))
 
 
 REFUSAL = Refusal("p", "it holds long-term keys", "rename it")
 
 # what → (the document's arguments, state, whether it is healthy)
+NOTHING = RoleState()
 STATES: dict[str, tuple[dict[str, Any], str, bool]] = {
     "a good session, delivered": ({}, "fresh", True),
-    "no session yet": ({"stored": None}, "pending", False),
-    "a session that nobody can read yet": ({"section": {}}, "pending", False),
-    "a session of which readers see an older one": (
-        {"section": written(session(access_key_id="ASIAOLD"))}, "pending", False),
-    "another secret under our key": ({"section": {**written(HOUR), "aws_secret_access_key": "x"}}, "pending", False),
-    "another token under our key": ({"section": {**written(HOUR), "aws_session_token": "x"}}, "pending", False),
+    "no session yet": ({"facts": NOTHING}, "pending", False),
+    "a session that nobody can read yet": ({"sessions": {}}, "pending", False),
+    "a session of which readers see an older one": ({"sessions": {"p": "ASIAOLD"}}, "pending", False),
+    "a session that was overwritten a moment ago": ({"displaced": frozenset({"p"})}, "pending", False),
+    "a session that the disk did not take": ({"unsaved": True}, "pending", False),
     "a session that has ended": ({"after": 3601}, "expired", False),
     "a session that has just ended": ({"after": 3600}, "expired", False),
-    "a failure with much time left": ({"state": failing()}, "failing", True),
-    "a failure with little time left": ({"state": failing(), "after": 3000}, "failing", False),
-    "a failure without any session": ({"state": failing(), "stored": None}, "failing", False),
-    "a failure after the end": ({"state": failing(), "after": 4000}, "expired", False),
-    "a login that is needed": ({"state": failing(FailureKind.NEEDS_LOGIN)}, "needs_login", False),
+    "a failure with much time left": ({"facts": failing()}, "failing", True),
+    "a failure with little time left": ({"facts": failing(), "after": 3000}, "failing", False),
+    "a failure without any session": ({"facts": failing(session=None)}, "failing", False),
+    "a failure after the end": ({"facts": failing(), "after": 4000}, "expired", False),
+    "a login that is needed": ({"facts": failing(FailureKind.NEEDS_LOGIN)}, "needs_login", False),
     "a login that is needed after the end": (
-        {"state": failing(FailureKind.NEEDS_LOGIN), "after": 4000}, "needs_login", False),
-    "a profile that is not ours to take": ({"refusal": REFUSAL, "section": {}}, "failing", False),
-    "a profile that another program overwrites": ({"overwritten_by": "saml2aws", "section": {}}, "failing", False),
-    "a role that is switched off": (
-        {"stored": None, "of": role(enabled=False), "waits": "disabled"}, "pending", True),
+        {"facts": failing(FailureKind.NEEDS_LOGIN), "after": 4000}, "needs_login", False),
+    "a profile that is not ours to take": ({"refused": {"p": REFUSAL}, "sessions": {}}, "failing", False),
+    "a profile that another program overwrites": (
+        {"overwritten_by": {"p": "saml2aws"}, "displaced": frozenset({"p"})}, "failing", False),
+    "a role that is switched off": ({"of": role(enabled=False)}, "pending", True),
 }  # fmt: skip
 
 
@@ -84,53 +106,24 @@ def test_the_state_says_what_readers_get_and_health_follows_from_it(what: str) -
     assert is_healthy({"roles": [found]}) is healthy
 
 
-@pytest.mark.parametrize(
-    ("section", "delivered"),
-    [
-        ({"x_assumed": "p 0123456789ab", "credential_process": "/usr/bin/python helper p"}, True),
-        ({"x_assumed": "p 0123456789ab"}, False),
-        ({"credential_process": "/somebody/elses helper"}, False),
-        ({"x_assumed": "q 0123456789ab", "credential_process": "helper q"}, False),
-        ({"x_assumed": "p 0123456789ab", "credential_process": "helper p", "aws_access_key_id": "A"}, False),
-        ({}, False),
-        (None, False),
-    ],
-)
-def test_a_profile_with_a_helper_is_delivered_when_the_helper_is_ours_and_is_asked(
-    section: dict[str, str] | None, delivered: bool
-) -> None:
-    """Keys beside it would be read instead; a copied section asks for another role."""
-    of = role(deliver="process")
-    found = role_document(of, HOUR, Known(), Disk({"p": section}, None), at(600))
-
-    assert found["delivered"] is delivered
-    assert found["state"] == ("fresh" if delivered else "pending")
-
-
-def test_a_file_that_cannot_be_read_delivers_nothing() -> None:
-    found = role_document(role(), HOUR, Known(), Disk({}, FileRefused("it is a directory")), at(600))
-
-    assert (found["delivered"], found["state"]) == (False, "pending")
-
-
 def test_the_figures_of_a_role() -> None:
-    found = document(after=600.04, due_in=1234.5, waits="renewed at 50–60 % of the session's life")
+    found = document(after=600.04, reason="retry")
 
     assert {key: found[key] for key in ("left_seconds", "life_seconds", "failures", "last_error", "waits")} == {
         "left_seconds": 3000.0,
         "life_seconds": 3600,
         "failures": 0,
         "last_error": None,
-        "waits": "renewed at 50–60 % of the session's life",
+        "waits": "renewed some day",
     }
     assert found["issued_at"] == "2027-01-15T08:00:00Z"
     assert found["expiration"] == "2027-01-15T09:00:00Z"
     assert found["next_renewal"] == "2027-01-15T08:30:34Z"
 
 
-@pytest.mark.parametrize(("due_in", "next_renewal"), [(None, None), (-50.0, "2027-01-15T08:10:00Z")])
+@pytest.mark.parametrize(("due_in", "next_renewal"), [(math.inf, None), (-50.0, "2027-01-15T08:10:00Z")])
 def test_a_role_that_waits_for_no_time_has_no_next_renewal_and_an_overdue_one_is_due_now(
-    due_in: float | None, next_renewal: str | None
+    due_in: float, next_renewal: str | None
 ) -> None:
     assert document(due_in=due_in)["next_renewal"] == next_renewal
 
@@ -138,9 +131,9 @@ def test_a_role_that_waits_for_no_time_has_no_next_renewal_and_an_overdue_one_is
 @pytest.mark.parametrize(
     ("known", "code", "advice"),
     [
-        ({"state": failing()}, "Code", "advice"),
-        ({"refusal": REFUSAL, "state": failing()}, "ProfileRefused", "rename it"),
-        ({"overwritten_by": "saml2aws"}, "ProfileContested", "stop saml2aws"),
+        ({"facts": failing()}, "Code", "advice"),
+        ({"refused": {"p": REFUSAL}, "facts": failing()}, "ProfileRefused", "rename it"),
+        ({"overwritten_by": {"p": "saml2aws"}}, "ProfileContested", "stop saml2aws"),
     ],
 )
 def test_the_last_error_is_the_one_that_stands_in_the_way(known: dict[str, Any], code: str, advice: str) -> None:
@@ -157,7 +150,7 @@ def test_a_failing_role_is_ill_with_less_than_a_quarter_of_an_hour_or_of_its_lif
     one = session(life=life, expiration=START + life, principal_arn=PRINCIPAL)
     after = life - bound + (1 if short else -1)
 
-    found = document(one, after=after, state=RoleState(failure=failure(FailureKind.TRANSIENT)))
+    found = document(RoleState(one, failure(FailureKind.TRANSIENT)), after=after)
 
     assert (trouble(found) is not None) is short
 

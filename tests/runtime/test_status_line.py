@@ -10,7 +10,8 @@ import pytest
 from freezegun import freeze_time
 
 from assumed import redact
-from assumed.runtime.inbox import Hint, Refresh, Reload
+from assumed.engine.events import Refresh
+from assumed.runtime.inbox import Hint, Reload
 from days.world import World
 
 TOML = 'credentials_file = "credentials"\n[defaults]\nregion = "us-west-2"\nsource_profile = "default"\n' + "".join(
@@ -37,7 +38,11 @@ def listened(tmp_path: Path) -> Iterator[Listened]:
     with freeze_time("2026-11-24", tick=False) as frozen:
         world = World(frozen, tmp_path, TOML)
         lines: list[tuple[float, str]] = []
-        world.keeper.desk.ports.status = lambda line: lines.append((world.now().boot, line))
+        outside = world.loop.engine.outside
+        outside.is_watched = True
+        outside.manager = lambda *said: lines.extend(
+            (world.now().boot, line.removeprefix("STATUS=")) for line in said if len(said) == 1
+        )
         world.run(10)
         assert lines[-1][1] == WELL
         lines.clear()
@@ -53,13 +58,13 @@ def test_a_failure_is_told_within_a_second_and_its_end_too(listened: Listened) -
     world = listened.world
     world.denied = {"a"}
     begun = world.now().boot
-    world.keeper.desk.inbox.put(Refresh(("a",)))
+    world.loop.engine.inbox.put(Refresh(("a",)))
     world.run(5)
     assert listened.last() == f"{WELL}; failing: a"
     assert listened.lines[-1][0] - begun <= 1.1
 
     world.denied = set()
-    world.keeper.desk.inbox.put(Refresh(("a",)))
+    world.loop.engine.inbox.put(Refresh(("a",)))
     world.run(5)
     assert listened.last() == WELL
 
@@ -70,14 +75,14 @@ def test_a_rejected_configuration_is_told_with_its_first_problem_until_it_is_men
 ) -> None:
     world = listened.world
     world.config_path.write_text(TOML.replace('"arn:', '"urn:'))
-    world.keeper.desk.inbox.put(asked)
+    world.loop.engine.inbox.put(asked)
     world.run(5)
-    assert listened.last().startswith(f"{WELL}; the configuration cannot be used; the last good one goes on: ")
+    assert listened.last().startswith(f"{WELL}; configuration not usable, the last good one stays in use: ")
     assert 'role_arn: is "urn:aws:iam::123456789012:role/a"' in listened.last()
     assert listened.last().endswith(" (and 1 more)")
 
     world.config_path.write_text(TOML)
-    world.keeper.desk.inbox.put(asked)
+    world.loop.engine.inbox.put(asked)
     world.run(5)
     assert listened.last() == WELL
 
@@ -87,7 +92,7 @@ def test_what_the_configuration_should_not_hold_is_not_told(listened: Listened) 
     secret = "canary-of-a-source-of-no-known-form"
     redact.guard("profile:default", secret)
     world.config_path.write_text(TOML.replace('"arn:aws:iam::123456789012:role/a"', f'"{secret}"'))
-    world.keeper.desk.inbox.put(Reload())
+    world.loop.engine.inbox.put(Reload())
     world.run(5)
     assert 'role_arn: is "' in listened.last()
     assert secret not in listened.last()

@@ -80,6 +80,7 @@ class Loop:
         """Put right what the disk holds, before anything new is asked for."""
         self.files.open(self.engine.outside.now())
         self._unsettled = list(self.engine.state.roles)
+        self.publish()
         self._write()
 
     def close(self) -> None:

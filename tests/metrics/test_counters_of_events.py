@@ -10,7 +10,7 @@ import pytest
 
 import assumed
 from assumed.events import Event
-from assumed.metrics.counters import COUNTED, TIMED, Tally
+from assumed.metrics.counters import COUNTED, TIMED, Counters
 from assumed.metrics.definitions import METRICS
 from assumed.model import FailureKind
 
@@ -19,10 +19,10 @@ Counts = dict[tuple[str, ...], int]
 
 def counted(*events: tuple[str, dict[str, Any]]) -> Counts:
     """(metric, label values…) → count after these events, without the configuration of the start."""
-    tally = Tally()
+    counters = Counters()
     for name, facts in events:
-        tally.hear(Event(0.0, "info", name, facts))
-    found = {(metric, *labels): n for metric, all_labels in tally.counts().items() for labels, n in all_labels}
+        counters.count(Event(0.0, "info", name, facts))
+    found = {(metric, *labels): n for metric, all_labels in counters.counts().items() for labels, n in all_labels}
     found["assumed_config_loads_total",] -= 1
     return {key: n for key, n in found.items() if n}
 
@@ -83,31 +83,33 @@ def test_a_profile_that_leaves_the_configuration_is_forgotten() -> None:
 @pytest.mark.parametrize(("took", "bucket"), [(0.0, 0), (0.05, 0), (0.051, 1), (30.0, 9), (31.0, 10)])
 def test_a_duration_falls_into_the_first_bucket_that_holds_it(took: float, bucket: int) -> None:
     """A bucket's bound belongs to it: `le` is less or equal. What is longer than all falls behind the last."""
-    tally = Tally()
-    tally.hear(Event(0.0, "info", "role.renewed", {"profile": "a", "took_seconds": took}))
-    found = tally.durations()["success"]
+    counters = Counters()
+    counters.count(Event(0.0, "info", "role.renewed", {"profile": "a", "took_seconds": took}))
+    found = counters.durations()["success"]
     assert found["counts"].index(1) == bucket
     assert (len(found["counts"]), sum(found["counts"]), found["sum"]) == (11, 1, took)
 
 
 def test_no_event_is_lost_between_threads() -> None:
-    tally = Tally()
+    counters = Counters()
 
     def many() -> None:
         for _ in range(2000):
-            tally.hear(Event(0.0, "info", *RENEWED))
+            counters.count(Event(0.0, "info", *RENEWED))
 
     threads = [threading.Thread(target=many) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert tally.counts()["assumed_renewals_total"] == [(["a", "success"], 8000)]
+    assert counters.counts()["assumed_renewals_total"] == [(["a", "success"], 8000)]
 
 
 def test_every_event_that_is_counted_is_said_somewhere() -> None:
     """An event that is renamed must not leave a counter that stands still for ever."""
-    source = "".join(path.read_text() for path in Path(assumed.__file__).parent.rglob("*.py") if path.stem != "tally")
+    source = "".join(
+        path.read_text() for path in Path(assumed.__file__).parent.rglob("*.py") if path.stem != "counters"
+    )
     assert [name for name in COUNTED if f'"{name}"' not in source] == []
     assert set(TIMED) <= set(COUNTED)
 

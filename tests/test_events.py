@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from assumed import redact
-from assumed.events import Event, News
+from assumed.events import Event, EventLog
 
 
 class Log:
@@ -18,10 +18,10 @@ class Log:
 
 def test_an_event_reaches_the_log_and_every_listener() -> None:
     log, heard = Log(), []
-    news = News(log, lambda: 1000.0)
-    news.listeners = [heard.append, heard.append]
+    events = EventLog(log, lambda: 1000.0)
+    events.listeners = [heard.append, heard.append]
 
-    news.say("info", "role.renewed", profile="a", took_seconds=0.2)
+    events("info", "role.renewed", profile="a", took_seconds=0.2)
 
     assert log.lines == [("info", "role.renewed", {"profile": "a", "took_seconds": 0.2})]
     assert heard == [Event(1000.0, "info", "role.renewed", {"profile": "a", "took_seconds": 0.2})] * 2
@@ -32,10 +32,10 @@ def test_a_listener_that_fails_is_told_of_and_costs_nobody_else() -> None:
         raise LookupError(event.name)
 
     log, heard = Log(), []
-    news = News(log, lambda: 0.0)
-    news.listeners = [broken, heard.append]
+    events = EventLog(log, lambda: 0.0)
+    events.listeners = [broken, heard.append]
 
-    news.say("info", "role.renewed", profile="a")
+    events("info", "role.renewed", profile="a")
 
     assert [event.name for event in heard] == ["role.renewed"]
     assert [(level, name) for level, name, _ in log.lines] == [("info", "role.renewed"), ("error", "listener.crashed")]
@@ -43,11 +43,11 @@ def test_a_listener_that_fails_is_told_of_and_costs_nobody_else() -> None:
 
 def test_no_listener_is_told_a_secret_or_an_exception() -> None:
     """Its message may hold what the log takes out: what is left of it belongs to the log alone."""
-    redact.guard("test-news", "a-secret-of-no-known-form")
+    redact.guard("test-events", "a-secret-of-no-known-form")
     heard: list[Event] = []
-    news = News(Log(), lambda: 0.0)
-    news.listeners = [heard.append]
+    events = EventLog(Log(), lambda: 0.0)
+    events.listeners = [heard.append]
 
-    news.say("error", "role.renewal_crashed", message="said a-secret-of-no-known-form", exc_info=ValueError("x"))
+    events("error", "role.renewal_crashed", message="said a-secret-of-no-known-form", exc_info=ValueError("x"))
 
     assert heard[0].facts == {"message": "said [redacted]"}

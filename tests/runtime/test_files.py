@@ -1,4 +1,4 @@
-"""The keeper in a world whose time we move: edits, signals, sources, the end of a role."""
+"""The loop in a world whose time we move: edits, signals, sources, the end of a role."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from freezegun import freeze_time
 
-from assumed.runtime.inbox import Refresh, Reload
+from assumed.engine.events import Ask, Refresh
+from assumed.runtime.inbox import Reload
 from assumed.store import Store
 from days.world import Signs, World
 
@@ -35,7 +36,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     (tmp_path / "credentials").write_text(SOURCE)
     with freeze_time("2026-11-24", tick=False) as frozen:
         world = World(frozen, tmp_path, TOML)
-        world.keeper.desk.ports.sources = Remembers()
+        world.loop.engine.outside.sources = Remembers()  # type: ignore[assignment]
         world.run(10)
         yield world
 
@@ -51,7 +52,7 @@ def edit(world: World, old: str, new: str) -> None:
 
 
 def forgotten(world: World) -> list[str]:
-    sources = world.keeper.desk.ports.sources
+    sources = world.loop.engine.outside.sources
     assert isinstance(sources, Remembers)
     return sources.forgotten
 
@@ -73,7 +74,7 @@ def test_an_edit_that_nobody_hinted_at_takes_effect_within_a_heartbeat(world: Wo
 
 def test_a_signal_takes_effect_at_once(world: World) -> None:
     world.config_path.write_text(TOML + '[[roles]]\nprofile = "c"\nrole_arn = "arn:aws:iam::123456789012:role/c"\n')
-    world.keeper.desk.inbox.put(Reload())
+    world.loop.engine.inbox.put(Reload())
     world.run(0.01)
 
     assert world.left("c") > 3500
@@ -81,9 +82,9 @@ def test_a_signal_takes_effect_at_once(world: World) -> None:
 
 def test_log_level_and_form_are_those_of_the_file_as_it_is_now(world: World) -> None:
     told: list[tuple[str, str]] = []
-    world.keeper.desk.ports.reconfigured = lambda level, form: told.append((level, form))
+    world.loop.engine.outside.reconfigure = lambda level, form: told.append((level, form))
     world.config_path.write_text('log_level = "debug"\nlog_format = "json"\n' + TOML)
-    world.keeper.desk.inbox.put(Reload())
+    world.loop.engine.inbox.put(Reload())
     world.run(1)
 
     assert told == [("debug", "json")]
@@ -101,7 +102,7 @@ def test_a_rejected_edit_is_said_once_and_keeps_everything_going(world: World) -
 def test_an_edit_that_lets_a_role_go_is_the_last_good_one_only_when_it_has_gone(world: World) -> None:
     shorter = TOML[: TOML.index('[[roles]]\nprofile = "b"')]
     world.config_path.write_text(shorter)
-    world.keeper.desk.inbox.put(Reload())
+    world.loop.engine.inbox.put(Reload())
     world.run(1)
     assert not (world.home / "assumed" / "config.last-good.toml").exists() or last_good(world) != shorter
     assert world.left("b") > 0
@@ -117,15 +118,15 @@ def test_an_edit_that_lets_a_role_go_is_the_last_good_one_only_when_it_has_gone(
 
 def test_a_rotated_source_is_read_anew_and_its_roles_failures_are_forgotten(world: World) -> None:
     world.denied = {"a"}
-    world.keeper.desk.inbox.put(Refresh(("a",)))
+    world.loop.engine.inbox.put(Refresh(("a",)))
     world.run(1)
-    assert world.keeper.desk.book.states["a"].failure is not None
+    assert world.loop.engine.state.states["a"].failure is not None
     world.denied = set()
     edit(world, "AKIA1", "AKIA2")
     world.run(33)
 
     assert set(forgotten(world)) == {"profile:default"}
-    assert world.keeper.desk.book.states["a"].failure is None
+    assert world.loop.engine.state.states["a"].failure is None
     assert names(world).count("source.changed") == 1
 
 
@@ -133,7 +134,7 @@ def test_a_source_that_changes_in_the_same_moment_as_the_configuration_is_read_a
     """One look at the files serves both: what it finds must not be lost on the way."""
     edit(world, "AKIA1", "AKIA2")
     world.config_path.write_text(TOML.replace("us-west-2", "eu-west-1"))
-    world.keeper.desk.inbox.put(Reload())
+    world.loop.engine.inbox.put(Reload())
     world.run(40)
 
     assert forgotten(world) == ["profile:default"]
@@ -155,14 +156,14 @@ def test_a_configuration_with_a_new_source_forgets_none(world: World) -> None:
 
 def test_a_role_that_is_another_one_now_loses_its_session_before_a_new_one_is_asked_for(world: World) -> None:
     seen: list[tuple[bool, bool]] = []
-    ask = world.keeper.desk.ports.ask
+    renew = world.loop.engine.outside.renew
 
-    def look(*arguments: object) -> object:
+    def look(ask: Ask) -> None:
         section = "[a]" in (world.home / "credentials").read_text()
         seen.append((section, (world.home / "assumed" / "sessions" / "a.json").exists()))
-        return ask(*arguments)  # type: ignore[arg-type]
+        renew(ask)
 
-    world.keeper.desk.ports.ask = look  # type: ignore[assignment]
+    world.loop.engine.outside.renew = look
     world.config_path.write_text(TOML.replace("role/a", "role/another"))
     world.run(40)
 
