@@ -14,8 +14,8 @@ import assumed
 PACKAGE = Path(assumed.__file__).parent
 ORDER = (
     *("model", "redact", "errors", "paths", "names", "clock", "privacy", "files", "state", "store", "events", "logs"),
-    *("engine", "config", "credentials", "aws", "doctor", "hooks", "metrics", "runtime", "jobs", "service"),
-    *("demo", "cli"),
+    *("engine", "config", "credentials", "aws", "doctor", "snapshot", "hooks", "metrics", "runtime", "jobs"),
+    *("service", "demo", "cli"),
 )
 """What lies at the top of the package. Each may import itself and those before it."""
 

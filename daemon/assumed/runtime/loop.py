@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 import queue
 
-from assumed import redact
 from assumed.aws.sources import Resolved
 from assumed.engine import events as ev
 from assumed.engine.clocks import Jump, compare, misled
 from assumed.engine.decide import Probes, decide, is_settled
 from assumed.engine.groups import admitted
-from assumed.errors import ConfigError, FileRefused
 from assumed.model import Instant, Role
 from assumed.snapshot import Delivered, Planned, Snapshot
 
@@ -117,13 +115,13 @@ class Loop:
         if engine.delivery.due_at is not None and now.boot >= engine.delivery.due_at:
             self._write()
         self._plan(outside.now())
-        self._check_readiness(now)
         if beat:
-            # After the work, not before it: a watchdog that is fed by a timer proves nothing.
             self._beat_at = now.boot + self._beat
             self.beaten = now
         self.publish()
+        self._check_readiness(now)
         if beat:
+            # After the work, not before it: a watchdog that is fed by a timer proves nothing.
             self._notify("WATCHDOG=1")
         self._update_status(outside.now())
 
@@ -309,8 +307,9 @@ class Loop:
             self._notify("READY=1")
 
     def _notify(self, what: str) -> None:
-        """Tell a service manager, with the state of affairs. A line feed would begin another assignment."""
-        self.engine.outside.manager(what, f"STATUS={' '.join(self.summary().split())}")
+        """Tell a service manager, with the state of affairs."""
+        outside = self.engine.outside
+        outside.manager(what, f"STATUS={notify.status_line(self.snapshot, outside.now())}")
 
     def _update_status(self, now: Instant) -> None:
         """Tell a service manager that shows our status line of a new one."""
@@ -319,34 +318,11 @@ class Loop:
         self._status_waits = now.boot < self._status_at + STATUS_EVERY
         if self._status_waits:
             return
-        line, self._status_at = " ".join(self.summary().split()), now.boot
+        line, self._status_at = notify.status_line(self.snapshot, now), now.boot
         if line != self._status:
             self._status = line
             self.engine.outside.manager(f"STATUS={line}")
 
-    def summary(self) -> str:
-        """The state of affairs in one line."""
-        engine = self.engine
-        line = _summary(engine, engine.delivery.error, engine.config.error, engine.outside.now())
-        return redact.clean(line)  # a rejected configuration's problems quote what it says
-
 
 def _jumped(jump: Jump) -> dict[str, int]:
     return {"suspended_seconds": round(jump.suspended), "stepped_seconds": round(jump.stepped)}
-
-
-def _summary(engine: Engine, file_error: FileRefused | None, rejected: ConfigError | None, now: Instant) -> str:
-    """For `systemctl status`. `rejected`: what is wrong with an edit that waits."""
-    states = engine.state.states
-    fresh = sum(1 for facts in states.values() if facts.session is not None and facts.session.left(now) > 0)
-    failing = [profile for profile, facts in states.items() if facts.failure is not None]
-    parts = [f"{fresh} of {len(states)} roles have a session"]
-    if failing:
-        more = f" and {len(failing) - 1} more" if len(failing) > 1 else ""
-        parts.append(f"failing: {failing[0]}{more}")
-    if file_error is not None:
-        parts.append(f"credentials file: {file_error.message}")
-    if rejected is not None:
-        more = f" (and {len(rejected.problems) - 1} more)" if len(rejected.problems) > 1 else ""
-        parts.append(f"configuration not usable, the last good one stays in use: {rejected.problems[0]}{more}")
-    return "; ".join(parts)

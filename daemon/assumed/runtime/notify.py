@@ -6,6 +6,10 @@ import os
 import socket
 import time
 
+from assumed import redact
+from assumed.model import Instant
+from assumed.snapshot import Snapshot
+
 PATIENCE = 1.0
 """Seconds that a full queue is waited for."""
 
@@ -44,3 +48,21 @@ def watchdog_seconds() -> float | None:
 def reloading() -> tuple[str, str]:
     """A reload begins. MONOTONIC_USEC goes in the same datagram, or `systemctl reload` hangs (OpenVox PR 110)."""
     return "RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}"
+
+
+def status_line(snapshot: Snapshot, now: Instant) -> str:
+    """The state of affairs for `systemctl status`: one line, for a line feed would begin another assignment."""
+    states = snapshot.state.states
+    fresh = sum(1 for facts in states.values() if facts.session is not None and facts.session.left(now) > 0)
+    failing = [profile for profile, facts in states.items() if facts.failure is not None]
+    parts = [f"{fresh} of {len(states)} roles have a session"]
+    if failing:
+        more = f" and {len(failing) - 1} more" if len(failing) > 1 else ""
+        parts.append(f"failing: {failing[0]}{more}")
+    if snapshot.delivered.error is not None:
+        parts.append(f"credentials file: {snapshot.delivered.error.message}")
+    if snapshot.config_error is not None:
+        first, *others = snapshot.config_error.problems
+        more = f" (and {len(others)} more)" if others else ""
+        parts.append(f"configuration not usable, the last good one stays in use: {first}{more}")
+    return " ".join(redact.clean("; ".join(parts)).split())  # a rejected configuration's problems quote what it says
