@@ -1,4 +1,4 @@
-"""What wakes the keeper: a change by another program, and neither our own writing nor anybody's reading."""
+"""What wakes the loop: a change by another program, and neither our own writing nor anybody's reading."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "replaced": replaced,
     "removed": lambda path: path.unlink(),
     "moved in from elsewhere": lambda path: (path.parent / "deep" / "new").rename(path),
-    "a link that leads elsewhere": lambda path: path.with_name("link").symlink_to("deep"),
-    "the temporary file of another assumed": lambda path: path.with_name(".credentials.assumed.1.00.tmp").touch(),
+    "a link in its place": lambda path: (path.unlink(), path.symlink_to("deep/new")),
 }
 
 
@@ -56,7 +55,7 @@ def test_a_change_by_another_program_is_told(tmp_path: Path, what: str) -> None:
         hints.get(timeout=60)
 
 
-def test_neither_our_own_rewrite_nor_a_reader_wakes_anybody(tmp_path: Path) -> None:
+def test_neither_our_own_rewrite_nor_a_reader_nor_another_file_is_a_change(tmp_path: Path) -> None:
     path = tmp_path / "credentials"
     (tmp_path / "assumed").mkdir(0o700)
     ours = CredentialsFile(path, tmp_path / "assumed")
@@ -66,7 +65,9 @@ def test_neither_our_own_rewrite_nor_a_reader_wakes_anybody(tmp_path: Path) -> N
             assert ours.write([keys("p", generation)], "0123456789ab", remove_orphans=False).written
             path.read_bytes()
             path.chmod(0o600)
-        (tmp_path / "the last change").mkdir()
+            (tmp_path / f"another{generation}").write_text("x")
+            (tmp_path / f"another{generation}").rename(tmp_path / "other")
+        replaced(path)
         hints.get(timeout=60)
 
         with pytest.raises(queue.Empty):  # watchdog holds a rename back for half a second
@@ -82,4 +83,17 @@ def test_a_directory_that_is_made_again_is_watched_again(tmp_path: Path) -> None
         path.parent.mkdir()
         watcher.watch([path])
         path.touch()
+        hints.get(timeout=60)
+
+
+def test_a_change_of_a_link_on_the_way_is_told(tmp_path: Path) -> None:
+    """Kubernetes swaps `..data`, two links away from the file that is named."""
+    for version in ("..1", "..2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "config.toml").touch()
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "config.toml").symlink_to("..data/config.toml")
+    with watched(tmp_path / "config.toml") as (_, hints):
+        (tmp_path / "..data_tmp").symlink_to("..2")
+        (tmp_path / "..data_tmp").rename(tmp_path / "..data")
         hints.get(timeout=60)

@@ -42,16 +42,22 @@ CHANGES: list[type[FileSystemEvent]] = [
 and our own reading would, for ever. Not the directory's own change either, which comes with each of these."""
 
 
+MAX_LINKS = 40
+"""As many as the kernel follows (path_resolution(7))."""
+
+
 class _Hint(FileSystemEventHandler):
     def __init__(self, hint: Callable[[], None]) -> None:
         self._hint = hint
+        self.names: frozenset[str] = frozenset()
+        """Of what is watched: another file in the same directory (a cache, an editor's backup) is no reason to look."""
         # As assumed.files names what it puts beside a file; what lies parked is always of the one daemon of that file.
         self._ours = re.compile(rf"\..+\.assumed\.(?:{os.getpid()}\..+\.tmp|.+\.parked)")
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        # Our own rewrite, its renames included: half a dozen events, of which none is news.
-        names = (os.fsdecode(path).rpartition("/")[2] for path in (event.src_path, event.dest_path))
-        if not any(map(self._ours.fullmatch, names)):
+        # Our own rewrite, its renames included: half a dozen events, of which none is new to us.
+        names = [os.fsdecode(path).rpartition("/")[2] for path in (event.src_path, event.dest_path)]
+        if not self.names.isdisjoint(names) and not any(map(self._ours.fullmatch, names)):
             self._hint()
 
 
@@ -93,7 +99,9 @@ class Watcher:
         """
         if not self._is_on:
             return
+        files = list(files)
         wanted = {d: i for f in files for d in _directories(f) if (i := _inode(d))}
+        self._handler.names = frozenset(name for f in files for name in _names(f))
         self.problem = ""
         if self._observer is None:
             try:
@@ -131,6 +139,19 @@ def _in_words(what: object, error: OSError | RuntimeError) -> str:
 def _directories(file: Path) -> tuple[Path, Path]:
     """Where the file is named, and where it lies. (Path.resolve raises for links in a circle.)"""
     return Path(os.path.realpath(file.parent)), Path(os.path.realpath(file)).parent
+
+
+def _names(file: Path) -> set[str]:
+    """The names by which an event may mean the file: its own, its target's, and those of each link on the way."""
+    names = {*file.parts, *os.path.realpath(file).split("/")}
+    for _ in range(MAX_LINKS):
+        try:
+            target = Path(os.readlink(file))
+        except OSError:
+            break
+        names.update(target.parts)
+        file = file.parent / target
+    return names
 
 
 def _inode(directory: Path) -> tuple[int, int] | None:
