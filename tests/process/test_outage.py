@@ -70,7 +70,8 @@ def test_connections_that_are_cut_are_asked_again(sts: FakeSts, aws_home: Home, 
 def test_a_role_that_comes_due_while_its_source_is_down_does_not_stop_the_probing(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Who probes changes with time alone: the old probe hands over to the new one instead of both waiting."""
+    """The role that is due asks, not the one whose last call lies longest back: that one is content for an hour."""
+    sts.rule(arn("healthy"), session_seconds=3600)
     aws_home.configure(role("healthy", arn("healthy")))
     daemon.start().wait_until_fresh("healthy")
     for name in ("late-1", "late-2"):

@@ -1,0 +1,181 @@
+"""Small decisions of commands: what is accepted, what is refused, and what is said where no daemon runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from process.kit import arn
+from world.daemon import DEFAULTS, Daemon, Home, role
+from world.fake_sts import FakeSts
+
+KEY = "A" + "SIA" + "Q3EGRJ4ZBHDKX7UO"
+SECRET = "zzzzzzzz" * 5
+
+
+def checked(home: Home, **more: str) -> tuple[int, dict[str, Any]]:
+    """Exit status and document of `check --json`."""
+    ran = home.assumed("check", "--json", **more)
+    return ran.returncode, json.loads(ran.stdout)
+
+
+def said_of(document: dict[str, Any], subject: str) -> list[str]:
+    """Severities of the findings about a subject."""
+    return [finding["severity"] for finding in document["findings"] if subject in finding["subject"]]
+
+
+@pytest.mark.parametrize("policy", ['"[]"', '"{}"', "{ Version = '2012-10-17' }", '"[1]"'])
+def test_a_policy_without_a_statement_is_refused(aws_home: Home, policy: str) -> None:
+    """STS would refuse it at each renewal."""
+    aws_home.configure(role("a", arn("a")) + f"policy = {policy}\n")
+    status, document = checked(aws_home)
+    assert status == 2
+    assert [problem for problem in document["problems"] if "policy" in problem and "Statement" in problem]
+
+
+def test_an_mfa_serial_of_the_defaults_does_not_concern_a_role_whose_source_is_a_role(aws_home: Home) -> None:
+    """A role has no MFA device; only a serial that is written at the role itself is a mistake."""
+    defaults = DEFAULTS + 'mfa_serial = "arn:aws:iam::123456789012:mfa/natan"\n'
+    chained = role("b", arn("b"), source_profile="a")
+    aws_home.configure(role("a", arn("a")), chained, defaults=defaults)
+    assert checked(aws_home)[1]["problems"] == []
+    own = role("b", arn("b"), source_profile="a", mfa_serial="arn:aws:iam::123456789012:mfa/natan")
+    aws_home.configure(role("a", arn("a")), own, defaults=defaults)
+    assert "mfa_serial" in " ".join(checked(aws_home)[1]["problems"])
+
+
+@pytest.mark.parametrize(("token", "severities"), [("aws_session_token = IQoJb3JpZ2lu\n", []), ("", ["error"])])
+def test_a_key_of_a_session_needs_its_token(aws_home: Home, token: str, severities: list[str]) -> None:
+    """Three values belong together, and two of them are never enough."""
+    aws_home.credentials.write_text(f"[src]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n{token}")
+    aws_home.configure(role("a", arn("a"), source_profile="src"))
+    _, document = checked(aws_home)
+    assert [severity for severity in said_of(document, "src") if severity == "error"] == severities
+
+
+def test_a_profile_that_the_environment_chooses_must_exist(aws_home: Home) -> None:
+    """Else every command without --profile fails."""
+    aws_home.configure(role("a", arn("a")))
+    for name, severities in (("default", []), ("a", []), ("gone", ["warning"])):
+        assert said_of(checked(aws_home, AWS_PROFILE=name)[1], "AWS_PROFILE") == severities
+
+
+def test_metrics_are_told_without_a_daemon(aws_home: Home) -> None:
+    """From the disk; the exit status says that no daemon runs."""
+    aws_home.configure(role("a", arn("a")))
+    ran = aws_home.assumed("metrics")
+    assert ran.returncode == 3
+    assert "assumed_" in ran.stdout
+    aws_home.config.unlink()
+    ran = aws_home.assumed("metrics")
+    assert ran.stdout == ""
+    assert ran.returncode in {2, 3}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--token-file", "t"), ("liveness", "readiness", "--token-file", "t"), ("nothing", "--token-file", "t"),
+     ("liveness", "--token-file", "t", "--port", "70000"), ("liveness", "--token-file", "t", "--port", "x")],
+)  # fmt: skip
+def test_a_probe_that_is_written_wrong_is_a_usage_error(aws_home: Home, arguments: tuple[str, ...]) -> None:
+    """A pod's events name the mistake, not a traceback."""
+    ran = aws_home.assumed("probe", *arguments)
+    assert ran.returncode == 2
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_line_of_a_value_over_several_lines_is_found(aws_home: Home) -> None:
+    """A mistake behind arrays and tables is named with the line it is in."""
+    aws_home.configure(
+        role("a", arn("a")) + 'policy_arns = [\n  "arn:aws:iam::aws:policy/ReadOnlyAccess",\n]\n',
+        role("b", arn("b")) + "tags = { a = 'b', c = 'd' }\nduration_seconds = 5\n",
+    )
+    line = aws_home.config.read_text().splitlines().index("duration_seconds = 5") + 1
+    assert f"{line}" in " ".join(checked(aws_home)[1]["problems"])
+
+
+NESTED = "[DEFAULT]\ns3 =\n  not a setting\n"
+
+
+def test_defaults_that_botocore_cannot_read_are_refused(aws_home: Home, sts: FakeSts) -> None:
+    """A nested setting of `[DEFAULT]` is read in every section that has none of its own."""
+    keys = aws_home.credentials.read_text()
+    aws_home.credentials.write_text(NESTED + keys)
+    aws_home.configure(role("a", arn("a")))
+    ran = aws_home.assumed("once", AWS_ENDPOINT_URL_STS=sts.url)
+    assert ran.returncode == 1
+    assert aws_home.credentials.read_text() == NESTED + keys
+
+
+def test_a_command_of_exec_reads_what_exec_is_given(aws_home: Home, sts: FakeSts) -> None:
+    """Standard input is the command's, also where exec renews by itself."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("a", arn("a")))
+    ran = subprocess.run(
+        [aws_home.interpreter, "-m", "assumed", "exec", "a", "--", "cat"],
+        env=aws_home.environment(AWS_ENDPOINT_URL_STS=sts.url),
+        input="a line\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.stdout == "a line\n"
+
+
+def test_a_helper_renews_by_the_daemons_endpoint_and_not_by_the_consumers(aws_home: Home, sts: FakeSts) -> None:
+    """The daemon had none in its environment: then the configuration's counts for whoever renews after it."""
+    sts.rule("*", session_seconds=900)
+    aws_home.aws_config.write_text(f"[default]\nregion = us-west-2\nendpoint_url = {sts.url}\n")
+    aws_home.configure(role("a", arn("a"), deliver="process"))
+    with Daemon(aws_home) as daemon:
+        daemon.wait_until_fresh("a")
+    stored = aws_home.state / "sessions" / "a.json"
+    stored.unlink()
+    ran = aws_home.assumed("credential-process", "a", AWS_ENDPOINT_URL_STS="http://127.0.0.1:1")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["AccessKeyId"] == sts.calls[-1].issued
+
+
+def test_a_usage_error_of_the_helper_exits_with_2(aws_home: Home, tmp_path: Path) -> None:
+    """1 is a role that fails; nothing else has a status of its own."""
+    assert aws_home.assumed("credential-process").returncode == 2
+    assert aws_home.assumed("credential-process", "a", "b").returncode == 2
+
+
+def test_a_request_that_sts_can_never_grant_is_made_once_an_hour(aws_home: Home, sts: FakeSts) -> None:
+    """Not more rarely: the request may be right by then, for what it names has been made."""
+    sts.rule("*", error="MalformedPolicyDocument")
+    aws_home.configure(role("a", arn("a")))
+    with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
+        for failures in (1, 2, 3):
+            status = daemon.wait_until(lambda status, n=failures: status["roles"][0]["failures"] == n)
+            due = datetime.fromisoformat(status["roles"][0]["next_renewal"])
+            assert timedelta(minutes=50) < due - datetime.now(UTC) < timedelta(minutes=70)
+            assert aws_home.assumed("refresh", "a").returncode == 1
+
+
+SOCKET = ".aws/assumed/control.sock"
+
+
+@pytest.mark.parametrize("length", [100, pytest.param(99, marks=pytest.mark.slow)])
+def test_a_helper_finds_the_daemon_however_long_its_path_is(
+    sts: FakeSts, tmp_path_factory: pytest.TempPathFactory, length: int
+) -> None:
+    """A socket's name holds about 100 bytes; both sides change to another place at the same length."""
+    sts.rule("*", session_seconds=900)
+    base = tmp_path_factory.mktemp("h")
+    home = Home(base / ("x" * (length - len(f"{base}//{SOCKET}"))))
+    home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
+    home.configure(role("a", arn("a"), deliver="process"))
+    assert len(str(home.path / SOCKET)) == length
+    with Daemon(home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
+        daemon.wait_until_fresh("a")
+        (home.state / "sessions" / "a.json").unlink()
+        assert home.assumed("credential-process", "a").returncode == 0
+        assert len(daemon.events("role.renewed")) == len(sts.calls), "the daemon has made every call"
