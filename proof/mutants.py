@@ -1,8 +1,9 @@
 """`python -m proof.mutants [--seed N] [--count N]`: how good is the black-box net?
 
 A mutant is the package with one decision broken: a comparison, a condition, a dropped call. It lives in a copy, with an
-interpreter of its own that finds the copy first, also under `-I`; tests and daemons run by that interpreter. A mutant
-that no black-box test notices is equivalent (`equivalent.toml` names those, with reasons) or a hole in the net.
+interpreter of its own that finds the copy first, also under `-I`; tests and daemons run by that interpreter. First the
+whole net runs without a mutant and notes which test comes by which place; a mutant is then shown to those tests alone.
+One that none of them notices is equivalent (`equivalent.toml` names those, with reasons) or a hole in the net.
 """
 
 from __future__ import annotations
@@ -25,14 +26,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from .mutator import Mutant, sample
+from .mutator import Mutant, sample, watched
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path("daemon/assumed")
-MEMORY = ROOT / ".pytest_cache" / "mutants.json"
-Memory = dict[str, Counter[str]]
-"""File of the package → how often each test file killed in it."""
 
 NOT_MUTATED = (
     "demo/*", "doctor/*", "service/*", "*/service/*", "*/service.py", "*/samples.py", "*/units.py", "*schema*",
@@ -44,24 +43,22 @@ NOT_MUTATED = (
 BLACK_BOX = ("process", "outside", "rivals", "fault", "canary", "units", "test_walkthrough.py")
 NET = tuple(f"tests/{name}" for name in BLACK_BOX)
 
-LIKELY = {
-    "*aws/*": (
-        "process/test_sources.py",
-        "process/test_identity.py",
-        "process/test_helpers.py",
-        "outside/test_3_w*.py",
-    ),
-    "files/*|credentials/*|*credentials_file*|core/[ips]*": ("process/test_*edits.py", "process/test_r*.py", "rivals"),
-    "config/*": (
-        "process/test_net_*.py",
-        "process/test_bad_edits.py",
-        "outside/test_3_ch*.py",
-        "outside/test_5_trust.py",
-    ),
-    "jobs/*|*endpoint*|cli/*": ("process/test_[nwbe]*.py", "outside/test_5_s*.py", "outside/test_1_st*.py"),
-    "*": ("process/test_[ino]*.py", "process/test_s*.py", "process/test_edits.py"),
-}
-"""Where a mutant probably dies first, until `MEMORY` knows better."""
+NOTE = """
+import os, sys
+hit = (number, os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0])
+known = sys.__dict__.setdefault("_reached", set())
+if hit not in known:
+    known.add(hit)
+    try:
+        descriptor = os.open(f"{hits}/{number}", os.O_WRONLY | os.O_APPEND)
+        os.write(descriptor, f"{hit[1]}\\n".encode())
+        os.close(descriptor)
+    except OSError:
+        pass  # a sandbox
+"""
+"""Run where a mutant will be: notes the test that started the process. Daemons inherit the variable from it."""
+NOBODY = ""
+"""What comes by at import, or in an environment that a test made from nothing."""
 
 
 def files() -> list[str]:
@@ -117,80 +114,67 @@ class Bench:
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
             compiled.unlink()
 
-    def killer(self, tests: Sequence[str], limit: float) -> str:
-        """The first test that fails, "hung" after `limit` seconds, or empty: all are green."""
-        command = [
-            str(self.python),
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:randomly",
-            "--tb=no",
-        ]
-        command += ["-n", str(self.workers), "--dist", "worksteal", "-m", "not slow", *tests]
-        environ = {**os.environ, "ASSUMED_PYTHON": str(self.python)}
-        with (
-            tempfile.TemporaryFile("w+") as output,
-            subprocess.Popen(
-                command, cwd=ROOT, env=environ, stdout=output, stderr=output, start_new_session=True
-            ) as run,
-        ):
+    def watch(self, chosen: Sequence[Mutant], sources: dict[str, bytes]) -> tuple[list[str], list[list[str]]]:
+        """The tests that fail without a mutant, and for each mutant those that come by its place."""
+        hits, note = self.directory / "hits", self.directory / "note.py"
+        hits.mkdir()
+        note.write_text(NOTE)
+        notes: dict[str, dict[Mutant, str]] = {one.file: {} for one in chosen}
+        for number, one in enumerate(chosen):
+            (hits / str(number)).touch()
+            (hits / str(number)).chmod(0o666)  # other users' processes come by, too
+            notes[one.file][one] = f"exec(open({str(note)!r}).read(), {{'number': {number}, 'hits': {str(hits)!r}}})"
+        for file, places in notes.items():
+            self.write(file, watched(sources[file], places))
+        failed = self.failed(NET, 3600, "--maxfail=1000")
+        for file in notes:
+            self.write(file, sources[file])
+        reached = [list(dict.fromkeys((hits / str(n)).read_text().splitlines())) for n in range(len(chosen))]
+        return [test for test in failed if self.failed([test], 3600)], reached
+
+    def failed(self, tests: Sequence[str], limit: float, *more: str) -> list[str]:
+        """The tests that fail, at most one unless `more` says so; "hung" after `limit` seconds."""
+        workers = self.workers if len(tests) > 2 else 0
+        command = [str(self.python), "-m", "pytest", "-q", "-x", "--tb=no", "--dist", "worksteal", "-n", str(workers)]
+        command += ["-p", "no:cacheprovider", "-p", "no:randomly", "-m", "not slow", *more, *tests]
+        options: dict[str, Any] = {"cwd": ROOT, "env": {**os.environ, "ASSUMED_PYTHON": str(self.python)}}
+        with tempfile.TemporaryFile("w+") as output:
+            run = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, **options)
             try:
                 run.wait(limit)
             except subprocess.TimeoutExpired:
-                os.killpg(run.pid, signal.SIGKILL)
-                return "hung"
+                return ["hung"]
             finally:
                 self._sweep()
+                run.wait()
             output.seek(0)
             said = output.read()
-        failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", said, re.MULTILINE)
-        return "" if run.returncode in {0, 5} else failed[1] if failed else said.strip().splitlines()[-1]
+        failed = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", said, re.MULTILINE)
+        return [] if run.returncode in {0, 5} else failed or [said.strip().splitlines()[-1]]
 
     def _sweep(self) -> None:
-        """End what a mutant left running: its interpreter is in the command line."""
+        """End what still runs, also what a mutant left behind: the interpreter is in the command line."""
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if str(self.directory).encode() in (process / "cmdline").read_bytes():
                     os.kill(int(process.name), signal.SIGKILL)
 
 
-def first_tests(file: str, memory: Memory) -> list[str]:
-    """The tests that killed in this file before; else those that the table names."""
-    if file in memory:
-        return [test for test, _ in memory[file].most_common(4) if (ROOT / test).exists()]
-    globs = next(
-        tests for sources, tests in LIKELY.items() if any(fnmatch.fnmatch(file, a) for a in sources.split("|"))
-    )
-    return [str(path.relative_to(ROOT)) for glob in globs for path in sorted((ROOT / "tests").glob(glob))]
-
-
-def fate(one: Mutant, bench: Bench, source: bytes, limit: float, memory: Memory) -> str:
-    """The test that kills it, or empty: it lived."""
-    first = first_tests(one.file, memory)
-    rest = [*(tests for tests in NET if tests not in first), *(f"--ignore={tests}" for tests in first)]
+def fate(one: Mutant, bench: Bench, source: bytes, tests: Sequence[str], limit: float) -> str:
+    """The test that kills it, twice: one that fails once and then passes alone proves nothing. Empty: it lived."""
     bench.write(one.file, one.applied(source))
+    flaky: list[str] = []
+    if tests == [NOBODY]:
+        tests = NET
     try:
-        killer = (first and _killed_twice(bench, first, limit)) or _killed_twice(bench, rest, limit)
+        while left := [test for test in tests if test not in (NOBODY, *flaky)]:
+            killers = bench.failed(left, limit)
+            if not killers or "::" not in killers[0] or bench.failed(killers[:1], limit):
+                return killers[0] if killers else ""
+            flaky += killers
+        return ""
     finally:
         bench.write(one.file, source)
-    if "::" in killer:
-        memory.setdefault(one.file, Counter())[killer.split("::")[0]] += 1
-    return killer
-
-
-def _killed_twice(bench: Bench, tests: list[str], limit: float) -> str:
-    """A test that fails once and then passes alone proves nothing: the others are asked without it."""
-    flaky: list[str] = []
-    while killer := bench.killer([*tests, *(f"--deselect={test}" for test in flaky)], limit):
-        if "::" not in killer or bench.killer([killer], limit):
-            return killer
-        flaky.append(killer)
-    return ""
 
 
 def main() -> int:
@@ -201,7 +185,6 @@ def main() -> int:
     parser.add_argument("--only", default="*", metavar="GLOB", help="files of the package, such as 'config/*'")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=float, default=240, help="seconds after which a mutant counts as hung")
-    parser.add_argument("--no-baseline", action="store_true", help="the tests are known to be green without a mutant")
     parser.add_argument("--list", action="store_true", help="print the sample and run nothing")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
@@ -220,26 +203,24 @@ def main() -> int:
 def _run(chosen: Sequence[Mutant], sources: dict[str, bytes], bench: Bench, options: argparse.Namespace) -> int:
     """Green without a mutant, red with a program that only exits; then each mutant of the sample."""
     began = time.monotonic()
-    if not options.no_baseline and (killer := bench.killer(NET, 3600)):
-        sys.exit(f"the net is not green without a mutant: {killer}")
-    limit = max(options.limit, 3 * (time.monotonic() - began))
-    print(f"without a mutant: {time.monotonic() - began:.0f} s", flush=True)
     entry = (ROOT / PACKAGE / "__main__.py").read_bytes()
     bench.write("__main__.py", b"raise SystemExit(9)\n")
-    if not bench.killer(["tests/process/test_once.py"], limit):
+    if not bench.failed(["tests/process/test_once.py"], options.limit):
         sys.exit("the tests do not run the copy")
     bench.write("__main__.py", entry)
-    memory = {file: Counter(known) for file, known in json.loads(MEMORY.read_text()).items()} if MEMORY.exists() else {}
+    failed, reached = bench.watch(chosen, sources)
+    if failed:
+        sys.exit(f"the net is not green without a mutant: {', '.join(failed)}")
+    print(f"without a mutant: {time.monotonic() - began:.0f} s", flush=True)
     rows = []
-    for number, one in enumerate(chosen, 1):
+    for number, (one, tests) in enumerate(zip(chosen, reached, strict=True), 1):
         reason, began = equivalent(one), time.monotonic()
-        killer = "" if reason else fate(one, bench, sources[one.file], limit, memory)
+        killer = "" if reason else fate(one, bench, sources[one.file], tests, options.limit)
         verdict = "equivalent" if reason else "killed" if killer else "LIVED"
-        print(f"{number:3} {verdict} {one.file}:{one.line} {one.operator} {reason or killer}", flush=True)
-        print(f"      - {one.before}\n      + {one.after}\n      {time.monotonic() - began:.0f} s", flush=True)
+        print(f"{number:3} {verdict} {one.file}:{one.line} {one.operator} {reason or killer}")
+        print(f"      - {one.before}\n      + {one.after}")
+        print(f"      {len(tests)} tests come by; {time.monotonic() - began:.0f} s", flush=True)
         rows.append(asdict(one) | {"verdict": verdict.lower(), "killer": killer, "reason": reason})
-        MEMORY.parent.mkdir(exist_ok=True)
-        MEMORY.write_text(json.dumps(memory, indent=1))
     sums = Counter(row["verdict"] for row in rows)
     felt = len(rows) - sums["equivalent"]
     print(f"{sums['killed']} of {felt} killed, {sums['lived']} lived, {sums['equivalent']} equivalent")

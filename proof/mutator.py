@@ -46,6 +46,21 @@ class Mutant:
         """The broken source."""
         return source[: self.start] + self.text.encode() + source[self.end :]
 
+    def watched(self, note: str) -> Iterator[tuple[int, str]]:
+        """What to insert where, from the end of the file on, so that the statement `note` is run before the place."""
+        if self.text == "pass":
+            yield self.start, f"{note}; "
+        else:
+            yield self.end, "))"
+            yield self.start, f"({note} or ("
+
+
+def watched(source: bytes, notes: dict[Mutant, str]) -> bytes:
+    """The source as it is, but for a call, which returns None, in front of each of these places."""
+    for at, text in sorted((edit for one, note in notes.items() for edit in one.watched(note)), reverse=True):
+        source = source[:at] + text.encode() + source[at:]
+    return source
+
 
 def mutants(source: bytes, file: str = "") -> list[Mutant]:
     """Every mutant of a file, in the order of its text."""
@@ -67,7 +82,11 @@ def _one_line(text: bytes) -> str:
 
 def _every_change(node: ast.AST, function: str) -> Iterator[tuple[str, Change]]:
     """With the function, its classes before it, that the change is in."""
-    if isinstance(node, ast.JoinedStr | ast.Raise | ast.Assert) or _is_log_call(node) or _is_no_decision(node):
+    if (
+        isinstance(node, ast.JoinedStr | ast.Raise | ast.Assert | ast.pattern)
+        or _is_log_call(node)
+        or _is_no_decision(node)
+    ):
         return
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         function = f"{function}.{node.name}".lstrip(".")
