@@ -110,3 +110,27 @@ def test_a_sample_is_the_same_for_a_seed_and_is_spread() -> None:
 
 def test_a_sample_is_no_larger_than_there_are_mutants() -> None:
     assert len(mutator.sample({"a.py": b"x = not a"}, seed=1, count=40, per_file=3)) == 1
+
+
+PROGRAM = b"""
+def low(a, b=5):
+    if a < b and not a == 3:
+        note(
+            a,
+        )
+        return min(a, b)
+    return True
+"""
+
+
+def test_a_watched_program_does_the_same_and_notes_who_comes_by() -> None:
+    every = mutator.mutants(PROGRAM)
+    notes = {one: f"seen.append({one.operator!r})" for one in every}
+    seen: list[str] = []
+    noted: list[int] = []
+    space: dict[str, Any] = {"seen": seen, "note": noted.append}
+    exec(compile(mutator.watched(PROGRAM, notes), "watched", "exec"), space)  # noqa: S102
+    assert {"number doubled", "number halved"} == set(seen), "a default is read when the function is made"
+    assert [space["low"](2), space["low"](3), space["low"](9)] == [2, True, True]
+    assert noted == [2]
+    assert set(seen) == {one.operator for one in every}
