@@ -89,27 +89,30 @@ def test_a_probe_that_is_written_wrong_is_a_usage_error(aws_home: Home, argument
     assert "Traceback" not in ran.stderr
 
 
-def test_a_line_of_a_value_over_several_lines_is_found(aws_home: Home) -> None:
-    """A mistake behind arrays and tables is named with the line it is in."""
-    aws_home.configure(
-        role("a", arn("a")) + 'policy_arns = [\n  "arn:aws:iam::aws:policy/ReadOnlyAccess",\n]\n',
-        role("b", arn("b")) + "tags = { a = 'b', c = 'd' }\nduration_seconds = 5\n",
-    )
+def test_a_mistake_behind_values_of_several_lines_is_named_with_its_line(aws_home: Home) -> None:
+    """Arrays and tables are not taken for headers and keys."""
+    before = """tags = { a = 'b', c = 'd' }\npolicy_arns = [\n  "arn:aws:iam::aws:policy/ReadOnlyAccess",\n]\n"""
+    aws_home.configure(role("a", arn("a")), role("b", arn("b")) + before + "duration_seconds = 5\n")
     line = aws_home.config.read_text().splitlines().index("duration_seconds = 5") + 1
-    assert f"{line}" in " ".join(checked(aws_home)[1]["problems"])
+    (problem,) = checked(aws_home)[1]["problems"]
+    assert f":{line}:" in problem
 
 
 NESTED = "[DEFAULT]\ns3 =\n  not a setting\n"
 
 
-def test_defaults_that_botocore_cannot_read_are_refused(aws_home: Home, sts: FakeSts) -> None:
+def test_nothing_is_written_beside_defaults_that_botocore_cannot_read(
+    aws_home: Home, sts: FakeSts, daemon: Daemon
+) -> None:
     """A nested setting of `[DEFAULT]` is read in every section that has none of its own."""
-    keys = aws_home.credentials.read_text()
-    aws_home.credentials.write_text(NESTED + keys)
+    sts.rule("*", session_seconds=900)
     aws_home.configure(role("a", arn("a")))
-    ran = aws_home.assumed("once", AWS_ENDPOINT_URL_STS=sts.url)
-    assert ran.returncode == 1
-    assert aws_home.credentials.read_text() == NESTED + keys
+    daemon.start().wait_until_fresh("a")
+    text = f"{NESTED}[other]\nregion = us-west-2\n"
+    aws_home.credentials.write_text(text)
+    daemon.wait_until(lambda status: "line 3" in (status["credentials_file"]["error"] or ""))
+    assert aws_home.assumed("refresh", "a").returncode == 1
+    assert aws_home.credentials.read_text() == text
 
 
 def test_a_command_of_exec_reads_what_exec_is_given(aws_home: Home, sts: FakeSts) -> None:
@@ -179,3 +182,25 @@ def test_a_helper_finds_the_daemon_however_long_its_path_is(
         (home.state / "sessions" / "a.json").unlink()
         assert home.assumed("credential-process", "a").returncode == 0
         assert len(daemon.events("role.renewed")) == len(sts.calls), "the daemon has made every call"
+
+
+@pytest.mark.parametrize("section", ["[a]\n", "[a]\n\n# mine\n", "[a]\nregion = eu-north-1\n"])
+def test_a_section_that_holds_no_keys_is_filled(aws_home: Home, sts: FakeSts, section: str) -> None:
+    """What a person wrote there stays."""
+    sts.rule("*", session_seconds=900)
+    aws_home.credentials.write_text(section + aws_home.credentials.read_text())
+    aws_home.configure(role("a", arn("a")))
+    assert aws_home.assumed("once", AWS_ENDPOINT_URL_STS=sts.url).returncode == 0
+    kept = aws_home.profile("a") or {}
+    assert kept["aws_access_key_id"] == sts.calls[-1].issued
+    assert [line for line in section.splitlines() if line not in aws_home.credentials.read_text()] == []
+
+
+def test_a_source_that_can_never_bring_an_mfa_code_is_named(aws_home: Home) -> None:
+    """Long-term keys carry none, so whoever reads it has to know which keys."""
+    aws_home.add_source("A" + "KIAQ3EGRJ4ZBHDKX7UO", SECRET, profile="natan")
+    serial = "arn:aws:iam::123456789012:mfa/natan"
+    aws_home.configure(role("a", arn("a"), source_profile="natan", mfa_serial=serial))
+    (finding,) = [found for found in checked(aws_home)[1]["findings"] if serial in found["subject"]]
+    assert finding["severity"] == "error"
+    assert "natan holds" in finding["message"]
