@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from process.kit import arn
+from process.kit import arn, key_of
 from world.daemon import DEFAULTS, Daemon, Home, role
 from world.fake_sts import FakeSts
 
@@ -204,3 +205,17 @@ def test_a_source_that_can_never_bring_an_mfa_code_is_named(aws_home: Home) -> N
     (finding,) = [found for found in checked(aws_home)[1]["findings"] if serial in found["subject"]]
     assert finding["severity"] == "error"
     assert "natan holds" in finding["message"]
+
+
+def test_after_a_reboot_the_end_that_sts_named_counts_too(aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
+    """The clock was wrong when the session came, so its age by the wall clock says that an hour is left."""
+    sts.rule("*", session_seconds=3600)
+    aws_home.configure(role("a", arn("a")))
+    assert aws_home.assumed("once", AWS_ENDPOINT_URL_STS=sts.url).returncode == 0
+    stored = aws_home.state / "sessions" / "a.json"
+    document = json.loads(stored.read_text())
+    now = time.time()
+    document["Assumed"] |= {"boot_id": "an earlier one", "received_wall": now, "expiration": now + 60}
+    stored.write_text(json.dumps(document))
+    daemon.start().wait_until_fresh("a")
+    daemon.wait_until(lambda _: len(sts.calls) == 2 and key_of(aws_home, "a") == sts.calls[1].issued)
