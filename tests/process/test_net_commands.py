@@ -224,3 +224,15 @@ def test_after_a_reboot_the_end_that_sts_named_counts_too(aws_home: Home, sts: F
     stored.write_text(json.dumps(document))
     daemon.start().wait_until_fresh("a")
     daemon.wait_until(lambda _: len(sts.calls) == 2 and key_of(aws_home, "a") == sts.calls[1].issued)
+
+
+def test_a_renewal_leaves_the_region_in_the_profile(aws_home: Home, sts: FakeSts) -> None:
+    """Whoever reads the profile has it before and after, and once."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("a", arn("a"), region="eu-west-1"))
+    with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
+        daemon.wait_until_fresh("a")
+        assert (aws_home.profile("a") or {})["region"] == "eu-west-1"
+        assert aws_home.assumed("refresh", "a").returncode == 0
+        daemon.wait_until(lambda _: len(sts.calls) == 2 and key_of(aws_home, "a") == sts.calls[1].issued)
+        assert (aws_home.profile("a") or {})["region"] == "eu-west-1"
