@@ -9,7 +9,7 @@ WORKERS ?= 6
 # Where it is set (many container images do), each of a thousand processes would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench proof interop manual format clean
+.PHONY: demo test check bench proof mutants interop manual format clean
 
 demo: $(VENV)/demo.ready
 	@$(BIN)/assumed demo $(ARGS)
@@ -28,6 +28,10 @@ bench: $(VENV)/dev.ready
 
 proof: $(VENV)/dev.ready
 	@$(BIN)/python -m proof $(ARGS)
+
+# Black-box tests against broken copies of the program: which of them does nobody notice?
+mutants: $(VENV)/dev.ready
+	@$(BIN)/python -m proof.mutants $(ARGS)
 
 interop: $(VENV)/dev.ready
 	@$(BIN)/pytest -n 6 --dist worksteal -m interop -rs $(ARGS)

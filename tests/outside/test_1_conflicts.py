@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from configparser import RawConfigParser
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,14 @@ def test_edits_of_another_section_are_no_conflict_and_cost_no_reader_a_session(
     assert expired == []
     assert daemon.events("profile.contested") == []
     assert all(entry["last_error"] is None for entry in daemon.status()["roles"])
+
+
+def test_a_session_that_ends_is_replaced_at_once_whatever_later_end_stands_beside_it(
+    aws_home: Home, running: Daemon
+) -> None:
+    """Two tools left their marks: the earlier end counts, or the fifth overwriting would wait for two minutes."""
+    ended, later = (
+        datetime.fromtimestamp(time.time() + seconds, UTC).isoformat(timespec="seconds") for seconds in (-1, 86_400)
+    )
+    fought_over(aws_home, running, "kept", 5, aws_expiration=ended, expiration=later)
+    eventually(lambda: "OTHER" not in key_of(aws_home, "kept"), 10)

@@ -57,3 +57,20 @@ def test_a_manager_is_told_of_the_start_the_life_a_reload_and_the_end(
         eventually(lambda: daemon.status()["daemon"]["beat_age_seconds"] < 0.9, 10, saying="status knows the last beat")
         daemon.signal(signal.SIGTERM)
         next_of(listener, "STOPPING")
+
+
+def test_a_manager_is_told_at_once_when_the_state_of_affairs_changes(
+    manager: tuple[socket.socket, Path], sts: FakeSts, aws_home: Home
+) -> None:
+    """`systemctl status` shows it; no heartbeat, half a minute away, is waited for."""
+    listener, path = manager
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("a", arn("a")))
+    with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url, NOTIFY_SOCKET=str(path)) as daemon:
+        next_of(listener, "READY")
+        began = time.monotonic()
+        aws_home.configure(role("a", arn("a")), role("b", arn("b")))
+        while next_of(listener, "STATUS")[1]["STATUS"] != "2 of 2 roles have a session":
+            pass
+        since = time.monotonic() - began
+        assert daemon.status()["daemon"]["beat_age_seconds"] > since

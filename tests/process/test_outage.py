@@ -70,7 +70,8 @@ def test_connections_that_are_cut_are_asked_again(sts: FakeSts, aws_home: Home, 
 def test_a_role_that_comes_due_while_its_source_is_down_does_not_stop_the_probing(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Who probes changes with time alone: the old probe hands over to the new one instead of both waiting."""
+    """The role that is due asks, not the one whose last call lies longest back: that one is content for an hour."""
+    sts.rule(arn("healthy"), session_seconds=3600)
     aws_home.configure(role("healthy", arn("healthy")))
     daemon.start().wait_until_fresh("healthy")
     for name in ("late-1", "late-2"):
@@ -78,3 +79,19 @@ def test_a_role_that_comes_due_while_its_source_is_down_does_not_stop_the_probin
     aws_home.configure(*(role(name, arn(name)) for name in ("healthy", "late-1", "late-2")))
     daemon.wait_until(lambda status: sum(1 for entry in status["roles"] if entry["last_error"]) == 2)
     daemon.wait_until_fresh("healthy", "late-1", "late-2", within=8)
+
+
+def test_the_first_success_after_an_outage_frees_every_role_of_its_source(
+    sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """However often each has failed: their next tries by themselves are most of a minute away."""
+    sts.rule("*", session_seconds=3600)
+    aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
+    sts.outage(True)
+    daemon.start()
+    for _ in range(5):
+        assert aws_home.assumed("refresh", AWS_ENDPOINT_URL_STS=sts.url).returncode == 1
+    daemon.wait_until(lambda status: all(entry["failures"] >= 5 for entry in status["roles"]))
+    sts.outage(False)
+    aws_home.assumed("refresh", "role-0")
+    daemon.wait_until_fresh(*PROFILES, within=10)
