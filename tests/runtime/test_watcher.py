@@ -59,7 +59,7 @@ def test_neither_our_own_rewrite_nor_a_reader_nor_another_file_is_a_change(tmp_p
     path = tmp_path / "credentials"
     (tmp_path / "assumed").mkdir(0o700)
     ours = CredentialsFile(path, tmp_path / "assumed")
-    with watched(path) as (_, hints):
+    with watched(path) as (watcher, hints):
         for generation in range(3):
             write_atomic(tmp_path / "other", b"")
             assert ours.write([keys("p", generation)], "0123456789ab", remove_orphans=False).written
@@ -67,7 +67,8 @@ def test_neither_our_own_rewrite_nor_a_reader_nor_another_file_is_a_change(tmp_p
             path.chmod(0o600)
             (tmp_path / f"another{generation}").write_text("x")
             (tmp_path / f"another{generation}").rename(tmp_path / "other")
-        replaced(path)
+        watcher.watch([path, tmp_path / "the last change"])
+        (tmp_path / "the last change").mkdir()
         hints.get(timeout=60)
 
         with pytest.raises(queue.Empty):  # watchdog holds a rename back for half a second
