@@ -143,7 +143,7 @@ def _directories(file: Path) -> tuple[Path, Path]:
 
 def _names(file: Path) -> set[str]:
     """The names by which an event may mean the file: its own, its target's, and those of each link on the way."""
-    names = {*file.parts, *os.path.realpath(file).split("/")}
+    names = {*file.parts, *Path(os.path.realpath(file)).parts}
     for _ in range(MAX_LINKS):
         try:
             target = Path(os.readlink(file))
