@@ -335,3 +335,22 @@ def test_a_chain_whose_source_fails_backs_off_though_its_parent_still_signs() ->
 
     assert made.state.states["child"].failure is not None
     assert made.decide("child", at(1)).due_in > 5
+
+
+def test_a_role_that_leaves_is_planned_away() -> None:
+    made = Engine()
+    made.configure(role("b"))
+    assert made.touched == {"a", "b"}
+
+
+def test_what_a_person_asks_for_while_a_call_is_in_flight_outlives_its_failure() -> None:
+    """`assumed refresh` after a mended policy must not be lost because the call of a moment ago is refused."""
+    made = Engine()
+    made.start("a")
+    made.apply(ev.Refresh(("a",)))
+    made.apply(ev.NotRenewed(made.state.in_flight["a"], error(FailureKind.DENIED)), at(1))
+    assert made.can_start("a", 1)
+
+    made.start("a", at(1))
+    made.apply(ev.Dropped(made.state.in_flight["a"]))
+    assert made.decide("a", at(1)).reason == "forced"

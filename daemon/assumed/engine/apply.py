@@ -52,7 +52,7 @@ def apply(event: ev.Event, state: State, now: Instant) -> Applied:  # noqa: C901
         case ev.Started():
             applied = _started(event, state, now)
         case ev.Dropped():
-            applied = _landed(state, event.order)
+            applied = _dropped(event, state)
         case ev.Renewed():
             applied = _renewed(event, state, now)
         case ev.NotRenewed():
@@ -89,7 +89,7 @@ def _configured(event: ev.Configured, state: State) -> Applied:
     effects: list[ev.Effect] = [ev.Forget(profile) for profile in (*withdrawn, *gone)]
     effects += [_log("info", "role.withdrawn", profile=profile, message=OTHER_ROLE) for profile in withdrawn]
     new = replace(new, states=states, held=held, groups=groups)
-    return Applied(new, frozenset(new.roles), tuple(effects))
+    return Applied(new, frozenset((*new.roles, *gone)), tuple(effects))
 
 
 def _restored(event: ev.Restored, state: State, now: Instant) -> Applied:
@@ -125,8 +125,17 @@ def _started(event: ev.Started, state: State, now: Instant) -> Applied:
     profile = event.profile
     role = state.roles[profile]
     order = Order(role, state.identities[profile], state.requests[profile], now)
-    state = replace(_with(state, profile, tried=now), in_flight={**state.in_flight, profile: order})
+    state = replace(_with(state, profile, tried=now, forced=False), in_flight={**state.in_flight, profile: order})
     return Applied(state, frozenset({profile}), (ev.Ask(order, state.root(role), state.parent_session(role)),))
+
+
+def _dropped(event: ev.Dropped, state: State) -> Applied:
+    """What a person has asked for still stands."""
+    landed, profile = _landed(state, event.order), event.order.role.profile
+    facts = state.states.get(profile)
+    if facts is None:
+        return landed
+    return replace(landed, state=_with(landed.state, profile, forced=facts.forced or facts.asked))
 
 
 def _renewed(event: ev.Renewed, state: State, now: Instant) -> Applied:
@@ -208,6 +217,7 @@ def _source_failed(event: ev.SourceFailed, state: State, now: Instant) -> Applie
     groups, touched = dict(state.groups), set(state.signed.get(source, ()))
     for name, profiles in hit.items():
         state = _fail(state, profiles, failure)
+        state = replace(state, states={**state.states, **{p: replace(state.states[p], forced=False) for p in profiles}})
         group = group_after(groups.get(name), profiles, failure, now)
         if group is not None:
             groups[name] = group
@@ -259,7 +269,7 @@ def _fail(state: State, profiles: Iterable[str], failure: Failure) -> State:
         facts = states[profile]
         alike = facts.failure is not None and facts.failure.kind == failure.kind
         count = facts.failure.count + 1 if facts.failure is not None and alike else 1
-        states[profile] = replace(facts, failure=replace(failure, count=count), forced=False)
+        states[profile] = replace(facts, failure=replace(failure, count=count))
     return replace(state, states=states)
 
 

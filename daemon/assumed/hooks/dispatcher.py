@@ -48,7 +48,8 @@ PRIVATE = (
 
 
 class Dispatcher:
-    """`wake` after each snapshot. The thread begins with the first hook in the configuration: most have none."""
+    """`wake` after each snapshot. Does nothing before `start`; the thread begins with the first hook in the
+    configuration: most have none."""
 
     def __init__(
         self, snapshot: Callable[[], Snapshot], store: Store, now: Callable[[], Instant], log: Callable[..., None]
@@ -63,11 +64,17 @@ class Dispatcher:
         self._is_unkept = False
         self._due = threading.Event()
         self._thread: threading.Thread | None = None
+        self._is_open = False
         self._deadline = math.inf
+
+    def start(self) -> None:
+        """Run commands from now on."""
+        self._is_open = True
+        self.wake()
 
     def wake(self) -> None:
         """There is a new snapshot. Quick."""
-        if self._thread is None and self._deadline == math.inf and self._snapshot().config.hooks.commands():
+        if self._is_open and self._thread is None and self._snapshot().config.hooks.commands():
             self._thread = threading.Thread(target=self._run, name="hooks", daemon=True)
             try:
                 self._thread.start()
@@ -77,6 +84,7 @@ class Dispatcher:
 
     def close(self, moment: float = MOMENT) -> None:
         """Begin no further command, and let the one under way end within a moment."""
+        self._is_open = False
         self._deadline = time.monotonic() + moment
         self._due.set()
         if self._thread is not None:

@@ -116,7 +116,7 @@ def build(
         return loop.snapshot
 
     def is_current(order: Order) -> bool:
-        return snapshot().state.identities.get(order.role.profile) == order.identity
+        return engine.state.identities.get(order.role.profile) == order.identity
 
     def published() -> None:
         hooks.wake()

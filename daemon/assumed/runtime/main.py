@@ -106,6 +106,7 @@ def _keep(config: Config, error: ConfigError | None, instance: Instance, inherit
         daemon.watcher.start()
         daemon.scheduler.start()
         daemon.textfile.start()
+        daemon.hooks.start()
         instance.listen(daemon.requests.answer)
         stopped_by = daemon.loop.run()
     finally:
