@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from contextlib import suppress
 from typing import Any, Self
 
 import pytest
@@ -33,15 +34,17 @@ class Keys:
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._thread.join()
+        self._look()
 
     def _read(self) -> None:
-        stored = self._home.state / "sessions" / f"{self._profile}.json"
         while not self._stop.wait(0.005):
-            self.seen.add(key_of(self._home, self._profile))
-            try:
-                self.seen.add(json.loads(stored.read_text())["AccessKeyId"])
-            except FileNotFoundError:
-                continue
+            self._look()
+
+    def _look(self) -> None:
+        self.seen.add(key_of(self._home, self._profile))
+        with suppress(FileNotFoundError):
+            stored = self._home.state / "sessions" / f"{self._profile}.json"
+            self.seen.add(json.loads(stored.read_text())["AccessKeyId"])
 
 
 def test_a_good_edit_outlives_a_bad_one_and_a_restart(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
