@@ -98,6 +98,39 @@ def test_sighup_reads_an_edit_that_no_watch_can_see(aws_home: Home, running: Dae
     eventually(lambda: key_of(aws_home, "new"), 2)
 
 
+def test_a_last_role_that_is_cut_off_loses_nothing(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
+    """Half a file may be valid TOML, and its last role another one: here without the policy that narrows it."""
+    whole = text("kept", "also") + "policy = '{\"Statement\":[]}'\n"
+    aws_home.config.write_text(whole)
+    sts.wait_for_calls(2, arn("also"))
+    running.wait_until_fresh("kept", "also")
+    key = key_of(aws_home, "also")
+    edits = len(running.events("config.loaded"))
+
+    aws_home.config.write_text(whole[: whole.index("policy")])
+    eventually(lambda: len(running.events("config.loaded")) > edits, 2)
+    aws_home.config.write_text(whole + role("new", arn("new")))
+    eventually(lambda: key_of(aws_home, "new"), 3)
+
+    assert key_of(aws_home, "also") == key
+    assert len(sts.calls_for(arn("also"))) == 2
+
+
+def test_another_credentials_file_waits_for_a_restart(aws_home: Home, running: Daemon) -> None:
+    """Lock, state and profiles lie beside the old one, which is kept meanwhile."""
+    other = aws_home.path / "other" / "credentials"
+    other.parent.mkdir()
+    aws_home.config.write_text(f'credentials_file = "{other}"\n' + text("kept", "also", "new"))
+    error = running.wait_until(lambda status: status["daemon"]["config_error"])["daemon"]["config_error"]
+    key = key_of(aws_home, "kept")
+    running.ask("refresh", profiles=["kept"])
+    eventually(lambda: key_of(aws_home, "kept") != key, 3)
+
+    assert str(other) in error
+    assert not other.exists()
+    assert [entry["profile"] for entry in running.status()["roles"]] == ["kept", "also"]
+
+
 ANOTHER: dict[str, dict[str, Any]] = {
     "account": {"role_arn": OTHER},
     "policy": {"role_arn": arn("app"), "policy": '{"Version":"2012-10-17","Statement":[]}'},
