@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from process.kit import arn, key_of
+from process.kit import arn, fail, fail_again, key_of
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually
@@ -36,25 +36,6 @@ def keep_apart(home: Home, *names: str) -> None:
 
 def failures(daemon: Daemon, profile: str) -> list[dict[str, Any]]:
     return [event for event in daemon.events("role.renewal_failed") if event["profile"] == profile]
-
-
-def fail(daemon: Daemon, *profiles: str) -> None:
-    """Waits until each of the profiles has failed."""
-    daemon.wait_until(lambda status: all(e["failures"] for e in status["roles"] if e["profile"] in profiles))
-
-
-def fail_again(daemon: Daemon, *profiles: str, often: int = 1) -> None:
-    """Asks for renewals so many times, and waits for each failure: when it returns none is under way."""
-    for _ in range(often):
-        before = {entry["profile"]: entry["failures"] for entry in daemon.status()["roles"]}
-        daemon.ask("refresh", profiles=list(profiles))
-        daemon.wait_until(
-            lambda status, before=before: all(  # type: ignore[misc]
-                entry["failures"] > before[entry["profile"]]
-                for entry in status["roles"]
-                if entry["profile"] in profiles
-            )
-        )
 
 
 def test_each_kind_of_failure_has_waits_of_its_own_and_a_success_ends_them(
