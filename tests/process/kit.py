@@ -104,3 +104,22 @@ def atomic(path: Path, new: str) -> None:
     temp = path.with_name(".config.toml.swp-new")
     temp.write_text(new)
     temp.replace(path)
+
+
+def fail(daemon: Daemon, *profiles: str) -> None:
+    """Waits until each of the profiles has failed."""
+    daemon.wait_until(lambda status: all(e["failures"] for e in status["roles"] if e["profile"] in profiles))
+
+
+def fail_again(daemon: Daemon, *profiles: str, often: int = 1) -> None:
+    """Asks for renewals so many times, and waits for each failure: when it returns none is under way."""
+    for _ in range(often):
+        before = {entry["profile"]: entry["failures"] for entry in daemon.status()["roles"]}
+        daemon.ask("refresh", profiles=list(profiles))
+        daemon.wait_until(
+            lambda status, before=before: all(  # type: ignore[misc]
+                entry["failures"] > before[entry["profile"]]
+                for entry in status["roles"]
+                if entry["profile"] in profiles
+            )
+        )

@@ -141,3 +141,29 @@ def test_a_role_that_demands_an_mfa_code_is_kept_with_a_session_that_was_made_wi
     sts.rule(arn("strict"), mfa=True, session_seconds=900)
     aws_home.configure(role("strict", arn("strict"), source_profile="logged-in", mfa_serial=mfa))
     daemon.start().wait_until_fresh("strict")
+
+
+@pytest.mark.slow
+def test_a_helper_is_asked_again_once_sts_refuses_its_keys(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """It names no Expiration, so nothing else tells that they have ended. A source that fails is tried after 15 s."""
+    keys = aws_home.path / "keys.json"
+    new = sts.add_key("AKIAFAKESOURCE01", "fake-secret-number-two")
+    for key in (new, sts.source):
+        document = {"Version": 1, "AccessKeyId": key.access_key_id, "SecretAccessKey": key.secret_access_key}
+        keys.with_name(key.access_key_id).write_text(json.dumps(document))
+    keys.symlink_to(sts.source.access_key_id)
+    process = helper(aws_home, "keys", f"print(open({str(keys)!r}).read())")
+    aws_home.aws_config.write_text(f"[profile helped]\ncredential_process = {process}\n")
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("a", arn("a"), source_profile="helped"))
+    daemon.start().wait_until_fresh("a")
+    keys.unlink()
+    keys.symlink_to(new.access_key_id)
+    sts.revoke(sts.source.access_key_id)
+
+    aws_home.configure(role("a", arn("a"), source_profile="helped", role_session_name="another"))
+    refused, renewed = sts.wait_for_calls(3, within=20)[1:]
+
+    assert (refused.access_key_id, refused.outcome) == (sts.source.access_key_id, "InvalidClientTokenId")
+    assert (renewed.access_key_id, renewed.outcome) == (new.access_key_id, "ok")
+    daemon.wait_until_fresh("a")

@@ -124,24 +124,6 @@ def test_a_changed_request_keeps_the_session_until_the_new_one_is_there(
     eventually(lambda: key_of(aws_home, "app") not in ("", old), 5)
 
 
-def test_a_session_that_arrives_for_a_role_that_is_another_one_by_now_is_thrown_away(
-    sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """STS answers slowly; meanwhile the role is pointed elsewhere. The late answer reaches nobody."""
-    sts.rule("*", session_seconds=900)
-    sts.rule(arn("slow"), latency=1.5, session_seconds=900)
-    aws_home.configure(role("app", arn("slow")))
-    daemon.start()
-    eventually(lambda: sts.calls_for(arn("slow")), 5)
-    aws_home.configure(role("app", arn("quick")))
-    (late,) = sts.wait_for_calls(1, arn("slow"), outcome="ok")
-    sts.wait_for_calls(1, arn("quick"), outcome="ok")
-    daemon.wait_until_fresh("app")
-    assert late.issued
-    assert key_of(aws_home, "app") != late.issued
-    assert late.issued not in "\n".join(p.read_text() for p in Path(aws_home.state / "sessions").glob("*.json"))
-
-
 def test_another_endpoint_is_another_identity(sts: FakeSts, aws_home: Home, tmp_path: Path) -> None:
     """The source's `endpoint_url` is edited in ~/.aws/config: what the old one issued is withdrawn by itself."""
     with FakeSts() as second:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from process.kit import arn, in_words, key_of, rounds
+from process.kit import arn, in_words, rounds
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually
@@ -90,21 +90,6 @@ def test_a_child_of_a_denied_parent_says_what_it_waits_for(sts: FakeSts, aws_hom
     sts.rule(arn("parent"), session_seconds=900)
     daemon.ask("refresh", profiles=["parent"])
     daemon.wait_until_fresh("parent", "child", within=5)
-
-
-def test_a_revoked_parent_session_is_renewed_for_its_child(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """ "Revoke active sessions" in the console: the child's refusal renews the parent, and then the child."""
-    sts.rule(arn("parent"), session_seconds=20)
-    aws_home.configure(role("parent", arn("parent")), role("child", arn("child"), source_profile="parent"))
-    daemon.start().wait_until_fresh("parent", "child")
-    eventually(lambda: rounds(daemon, "child") >= 2, 5)  # a session that STS has just given is not given up so soon
-    revoked = key_of(aws_home, "parent")
-    sts.revoke(revoked)
-    eventually(lambda: key_of(aws_home, "parent") not in ("", revoked), 8)
-    parent = key_of(aws_home, "parent")
-    eventually(lambda: [c for c in sts.calls_for(arn("child")) if c.access_key_id == parent and c.outcome == "ok"], 4)
-    daemon.wait_until_fresh("parent", "child")
-    assert len(sts.calls_for(arn("parent"))) == 2
 
 
 def test_a_child_that_is_refused_whatever_its_parent_does_is_no_hot_loop(
