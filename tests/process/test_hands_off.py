@@ -37,6 +37,9 @@ TAKEN = {
     "settings": "region = eu-west-1\ns3 =\n  max_queue_size = 1\n",
     "nothing": "",
     "a comment": "# mine\n",
+    "an indented session before another key": "".join(
+        f"  {line}\n" for line in [*SESSION.splitlines(), "output = json"]
+    ),
 }
 
 
@@ -71,6 +74,7 @@ def test_a_section_that_is_somebodys_stays_and_one_that_is_not_is_kept(
         assert kept["aws_session_token"] == sts.key(kept["aws_access_key_id"]).session_token
         assert not {"aws_security_token", "expiration", "aws_account_id"} & kept.keys()
     assert (aws_home.profile("taken-2") or {})["region"] == "eu-west-1"
+    assert (aws_home.profile("taken-5") or {})["output"] == "json"
     assert text.count("# end\n") == len(refused) + len(taken)
 
 

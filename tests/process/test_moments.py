@@ -88,7 +88,8 @@ def test_a_file_that_is_saved_right_before_ours_takes_its_place_is_merged(
 
     def save_an_edit() -> None:
         if not saved and list(credentials.parent.glob(".*.parked")) and "[kept]" in credentials.read_text():
-            saved.append(save(credentials, credentials.read_text() + EDIT))
+            text = credentials.read_text().replace("[kept]\n", "[kept]\noutput = json\n")
+            saved.append(save(credentials, text + EDIT))
 
     with (
         traced.at_each_stop("renameat", save_an_edit),
@@ -99,6 +100,7 @@ def test_a_file_that_is_saved_right_before_ours_takes_its_place_is_merged(
         daemon.ask("refresh", profiles=["kept"])
         eventually(lambda: saved and key_of(aws_home, "kept") not in ("", first), 30)
         eventually(lambda: missing(aws_home) == [], 30, saying="the edit is merged")
+    assert (aws_home.profile("kept") or {})["output"] == "json"
     assert not list(credentials.parent.glob(".*.parked"))
     assert not list(credentials.parent.glob("*.not-merged-*"))
 

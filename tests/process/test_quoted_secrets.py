@@ -14,7 +14,7 @@ from process.kit import arn
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 
-SECRETS = ("odd+secret/of=a;source", "odd/secret+of=a:session", "odd-token/of+a=session,short")
+SECRETS = ("odd+s3cret/of=a;sourc3", "odd/s3cret+of=a:s3ssion", "odd-tok3n/of+a=session,sh0rt")
 """Of no form that a pattern could know; an STS-compatible server may give such ones."""
 
 QUOTED: dict[str, Callable[[str], str]] = {
@@ -23,13 +23,12 @@ QUOTED: dict[str, Callable[[str], str]] = {
     "in a path": quote,
     "in a URL in small letters": lambda secret: quote(secret, safe="").replace("%2B", "%2b").replace("%2F", "%2f"),
     "among other words": lambda secret: f"Credential='{secret}',X-Amz-Security-Token={secret}&x",
-    "at the end of 16,000 characters": lambda secret: f"{'word ' * 3190}{secret} {secret}",
 }
 
 
 def leaked(*texts: str) -> list[str]:
     """Pieces of secrets, decoded or not."""
-    pieces = [piece for secret in SECRETS for piece in (secret, secret[:12], secret[-12:])]
+    pieces = [piece for secret in SECRETS for piece in (secret, secret[:6], secret[-6:])]
     return [piece for text in texts for piece in pieces if piece in text or piece in unquote(text)]
 
 
@@ -78,9 +77,7 @@ def test_a_command_alone_does_not_say_it_either(command: list[str], sts: FakeSts
     sts.rule(issued, session_seconds=1, credentials={"SecretAccessKey": SECRETS[1], "SessionToken": SECRETS[2]})
     aws_home.configure(role("a", issued, source_profile="odd", deliver="process"))
     assert aws_home.assumed("once", AWS_ENDPOINT_URL_STS=sts.url).returncode == 0
-    words = "as they are: " + " ".join(
-        quoting(secret) for name, quoting in QUOTED.items() for secret in SECRETS if "16" not in name
-    )
+    words = "as they are: " + " ".join(quoting(secret) for quoting in QUOTED.values() for secret in SECRETS)
     sts.rule(issued, error="AccessDenied", message=words)
     time.sleep(1)
     done = aws_home.assumed(*command, AWS_ENDPOINT_URL_STS=sts.url)
