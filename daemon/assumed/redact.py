@@ -49,6 +49,8 @@ GUARDED_LEAST = 8
 GUARDED_EACH = 4
 """Secrets kept for each owner: two sessions' worth, for the old one is good until it ends."""
 
+_WORD = re.compile(r"\S+")
+
 _guarded: dict[str, deque[str]] = {}
 """Owner → its secrets."""
 _by_length: dict[int, Counter[str]] = {}
@@ -122,18 +124,29 @@ def _without_secrets(text: str) -> str:
         # Half a secret looks like none: the word that the cut goes through is left out.
         parts = text[:LOOKED_AT].rsplit(maxsplit=1)
         text = f"{parts[0]} …" if len(parts) == 2 else "…"
-    for secret in _known_secrets(len(text)):
-        if secret in text:
-            text = text.replace(secret, REDACTED)
-        if "%" in text and (encoded := _percent_encoded(secret)) in text:  # as a URL shows it
-            text = text.replace(encoded, REDACTED)
+    secrets = _known_secrets(len(text))
+    text = _without(secrets, text)
+    if "%" in text and secrets:
+        text = _WORD.sub(lambda word: _decoded_without(secrets, word[0]), text)
     return redacted(text)
 
 
-def _percent_encoded(secret: str) -> str:
-    from urllib.parse import quote  # noqa: PLC0415 - 3 ms, for a text with a percent sign alone
+def _without(secrets: Iterable[str], text: str) -> str:
+    for secret in secrets:
+        if secret in text:
+            text = text.replace(secret, REDACTED)
+    return text
 
-    return quote(secret, safe="")
+
+def _decoded_without(secrets: Iterable[str], word: str) -> str:
+    """A word as a URL shows it, decoded if there is a secret in it: which characters are encoded differs."""
+    if "%" not in word:
+        return word
+    from urllib.parse import unquote  # noqa: PLC0415 - 3 ms, for a text with a percent sign alone
+
+    decoded = unquote(word)
+    clear = _without(secrets, decoded)
+    return word if clear == decoded else clear
 
 
 def _known_secrets(longest: int) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from assumed.credentials.ini import decode, scan
 from assumed.credentials.profiles import merge, read_section, read_sections
 from assumed.errors import FileRefused
-from credentials.kit import botocore_reads
+from credentials.kit import CONFIG, botocore_reads
+from credentials.kit import keys as keys_of
 
 BROKEN = {
     "byte order mark": (b"\xef\xbb\xbf[a]\nx = 1\n", "line 1 ", "byte order mark"),
@@ -122,6 +124,8 @@ def test_the_scanner_agrees_with_botocore_on_any_text(lines: list[tuple[str, str
         assert found == expected
         keys = {name: section.keys.keys() | document.defaults for name, section in document.sections.items()}
         assert keys == {name: values.keys() for name, values in expected.items()}
+        with suppress(FileRefused):  # a new section may have botocore parse what it has not looked at before
+            assert _botocore(merge(data, [keys_of("p")], CONFIG, remove_orphans=True).text) is not None
 
 
 def _botocore(data: bytes) -> dict[str, dict[str, str]] | None:

@@ -40,3 +40,16 @@ def test_it_works_with_stdout_and_stderr_closed(sts: FakeSts, aws_home: Home) ->
     aws_home.configure(role("mine", arn("mine")))
     assert once(aws_home, sts, ">&- 2>&-").returncode == 0
     assert aws_home.profile("mine") is not None
+
+
+def test_an_empty_credentials_file_is_filled(sts: FakeSts, aws_home: Home) -> None:
+    """It may be one that another program has just truncated, so it is waited for; cron does not call again."""
+    sts.rule("*", session_seconds=900)
+    aws_home.credentials.write_text("")
+    aws_home.configure(
+        role("mine", arn("mine")), defaults='[defaults]\ncredential_source = "Environment"\nregion = "us-west-2"\n'
+    )
+    source = {"AWS_ACCESS_KEY_ID": sts.source.access_key_id, "AWS_SECRET_ACCESS_KEY": sts.source.secret_access_key}
+    once = aws_home.assumed("once", AWS_ENDPOINT_URL_STS=sts.url, **source)
+    assert once.returncode == 0, once.stderr
+    assert (aws_home.profile("mine") or {})["aws_access_key_id"]

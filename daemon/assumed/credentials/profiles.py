@@ -121,9 +121,11 @@ def merge(
 
 
 def _written(document: Document) -> tuple[Document, bytes]:
-    """The document as scanning its text would give it, and the text."""
+    """The document as scanning its text would give it, and the text. Raises FileRefused as `scan`."""
     text = document.text()
-    same = document.carriage == carriage_of(text)  # not so when the lines that decided it are gone
+    # Scanned again when the lines that decided the line ending are gone, and when [DEFAULT] holds keys: botocore parses
+    # the indented lines under those only in a section that does not set them, which may be the one that was added.
+    same = document.carriage == carriage_of(text) and not document.defaults
     return document if same else scan(text), text.encode()
 
 

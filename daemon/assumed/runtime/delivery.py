@@ -63,6 +63,8 @@ class Delivery:
     lines: ConfigLines | None = None
     """The AWS config file's part."""
     error: FileRefused | None = None
+    unsettled: FileUnsettled | None = None
+    """Set while the last write has found another program in the middle of writing the file."""
     written_at: float | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
     delivered: Mapping[str, str] = field(default_factory=dict)
@@ -111,9 +113,11 @@ class Delivery:
         try:
             result = self.file.write(kept, self.config_id, self.orphans, held)
         except FileUnsettled as unsettled:
+            self.unsettled = unsettled
             self.due_at = clock() + unsettled.retry_in
             return False
         except FileRefused as refusal:
+            self.unsettled = None
             if self.error is None or self.error.message != refusal.message:
                 self.say(
                     "error", "file.refused", path=str(self.file.path), message=refusal.message, advice=refusal.advice
@@ -151,7 +155,7 @@ class Delivery:
     def _record(self, result: WriteResult) -> None:
         if self.error is not None:
             self.say("info", "file.accepted", message="the credentials file can be written again")
-        self.error = None
+        self.error = self.unsettled = None
         self._seen = result.signature
         self._merged = self._merged or result.merged
         if result.written:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import queue
+import time
 
 from assumed.aws.sources import Resolved
 from assumed.engine import events as ev
@@ -81,14 +82,19 @@ class Loop:
         self.publish()
         self._write()
 
-    def close(self) -> None:
-        """Begin nothing more; publish what has already arrived."""
+    def close(self, patience: float = 0.0) -> None:
+        """Begin nothing more; publish what has already arrived. `patience`: the seconds that another program has to
+        finish writing the credentials file."""
         inbox = self.engine.inbox
         while not inbox.empty():
             message = inbox.get_nowait()
             if isinstance(message, ev.Renewed):
                 self.handle(message)
         if self.engine.delivery.due_at is not None:
+            self._write(last=True)
+        until = self.engine.outside.now().boot + patience
+        while (unsettled := self.engine.delivery.unsettled) is not None and self.engine.outside.now().boot < until:
+            time.sleep(unsettled.retry_in)
             self._write(last=True)
         self.publish()
 

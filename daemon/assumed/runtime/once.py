@@ -17,6 +17,9 @@ from .effects import Engine
 GIVE_UP = 90.0
 """Seconds for one round, on top of the longest source: a chain of three, and STS's time-outs fit in."""
 
+UNSETTLED = 10.0
+"""Seconds that another program has to finish writing the credentials file: nobody tries again after the round."""
+
 RENEWED = "renewed"
 
 Progress = Callable[[str, str], None]
@@ -45,17 +48,18 @@ def one_round(daemon: Daemon, progress: Progress) -> bool:
                 progress(profile, outcome)
     for profile in sorted(waiting):
         progress(profile, f"no answer within {limit:.0f} s")
-    loop.close()
+    loop.close(UNSETTLED)
     delivery = engine.delivery
     refusals = [r for r in delivery.refused.values() if r.profile in engine.state.roles]
     for refusal in refusals:
         progress(refusal.profile, f"{refusal.reason}; {refusal.advice}")
-    if delivery.error is not None:
-        progress("credentials file", str(delivery.error))
+    not_written = delivery.error or delivery.unsettled
+    if not_written is not None:
+        progress("credentials file", str(not_written))
     broken = engine.files.broken_sources()
     for path, error in broken.items():
         progress(str(path), str(error))
-    return not (failed or waiting or refusals or delivery.error or broken)
+    return not (failed or waiting or refusals or not_written or broken)
 
 
 def _outcome(engine: Engine, profile: str, began: Instant) -> str:
