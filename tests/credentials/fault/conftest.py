@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fault.traced import NotTraced, Stage, open_stage
+from credentials.fault.traced import NotTraced, Stage, open_stage
 
 MEMORY = Path("/dev/shm")
 
