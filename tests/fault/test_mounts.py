@@ -8,8 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ import pytest
 
 from fault.full_disk import HEARTBEAT
 from fault.once import Rewrite
-from world.fake_sts import FakeSts
 from world.scores import Record
 
 # $D is the home.
@@ -86,13 +83,6 @@ def one_and_slow_ones(table: dict[str, tuple[str, str]]) -> list[Any]:
     """The first for `make test`, the others for `make proof`."""
     first, *others = table
     return [pytest.param(first), *(pytest.param(other, marks=pytest.mark.slow) for other in others)]
-
-
-@pytest.fixture(scope="module")
-def rewrite() -> Iterator[Rewrite]:
-    """A home in which `assumed once` has a profile to write."""
-    with tempfile.TemporaryDirectory() as directory, FakeSts() as sts:
-        yield Rewrite(Path(directory), sts)
 
 
 def check_refused(rewrite: Rewrite, fact: str, shell: list[str], first: str, *under: str) -> None:

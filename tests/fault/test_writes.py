@@ -3,21 +3,16 @@ cut. The file is the old one or the new one, and the next run puts everything ri
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fault.disk import Directory, Disk, File, Node
 from fault.once import Outcome, Rewrite, in_the_file
-from world.fake_sts import FakeSts
 from world.scores import Record
 
-MEMORY = Path("/dev/shm")
 ERRORS = ("EACCES", "EINTR", "EIO", "EMFILE", "ENOSPC", "EROFS")
 FACTS = {
     ("write", "ENOSPC"): "disk is full",
@@ -27,27 +22,6 @@ FACTS = {
 """The call that fails, and how → the fact that is told."""
 NO_EXCHANGE = "renameat2:error=ENOSYS:when=1+"
 """A system that cannot have two files trade places."""
-
-
-@pytest.fixture(scope="module")
-def rewrite() -> Iterator[Rewrite]:
-    """In memory where there is one: the calls and their order are the same, and an fsync costs nothing."""
-    if shutil.which("strace") is None:
-        pytest.skip("strace is missing")
-    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as directory, FakeSts() as sts:
-        rewrite = Rewrite(Path(directory), sts)
-        if not rewrite.act("fsync:error=EIO:when=1+").hit:
-            pytest.skip("strace may not inject faults here")
-        yield rewrite
-
-
-@pytest.fixture(scope="module")
-def clean(rewrite: Rewrite) -> Outcome:
-    """The act without a fault."""
-    outcome = rewrite.act()
-    assert outcome.done.returncode == 0, outcome.done.stderr
-    assert rewrite.found() == rewrite.new
-    return outcome
 
 
 def judge(rewrite: Rewrite, outcome: Outcome) -> None:
@@ -67,12 +41,16 @@ def kill(call: str, nth: int) -> str:
     return f"{call}:signal=KILL:when={nth}"
 
 
+def first_and_slow_ones(inputs: Iterable[tuple[str, ...]]) -> list[Any]:
+    return [pytest.param(*one, marks=pytest.mark.slow if n else ()) for n, one in enumerate(inputs)]
+
+
 def first(clean: Outcome, name: str) -> int:
     """The number of the first call of that name on which the file depends."""
     return next(nth for call, nth in in_the_file(clean.calls) if call.name == name)
 
 
-@pytest.mark.parametrize(("call", "error"), FACTS)
+@pytest.mark.parametrize(("call", "error"), first_and_slow_ones(FACTS))
 def test_a_write_that_fails_once_is_told_and_tried_again(
     call: str, error: str, rewrite: Rewrite, clean: Outcome
 ) -> None:
@@ -83,7 +61,7 @@ def test_a_write_that_fails_once_is_told_and_tried_again(
     judge(rewrite, outcome)
 
 
-@pytest.mark.parametrize(("call", "error"), [one for one in FACTS if one[0] != "write"])
+@pytest.mark.parametrize(("call", "error"), first_and_slow_ones([one for one in FACTS if one[0] != "write"]))
 def test_a_disk_that_takes_no_write_keeps_the_old_file(call: str, error: str, rewrite: Rewrite, clean: Outcome) -> None:
     """It fails from then on."""
     outcome = rewrite.act(f"{call}:error={error}:when={first(clean, call)}+")
@@ -93,7 +71,7 @@ def test_a_disk_that_takes_no_write_keeps_the_old_file(call: str, error: str, re
     judge(rewrite, outcome)
 
 
-@pytest.mark.parametrize("call", ["write", "renameat2"])
+@pytest.mark.parametrize("call", first_and_slow_ones([("write",), ("renameat2",)]))
 def test_a_killed_rewrite_leaves_a_whole_file(call: str, rewrite: Rewrite, clean: Outcome) -> None:
     outcome = rewrite.act(kill(call, first(clean, call)))
     assert outcome.hit
@@ -146,14 +124,12 @@ class Verdict:
     undone: int = 0
 
 
-def cut_at_each(rewrite: Rewrite, deaf_to: type[Node] | None = None) -> Verdict:
-    """The act once, for real; then each state that its calls allow. `deaf_to`: see Disk."""
+def cut_at_each(rewrite: Rewrite, clean: Outcome, deaf_to: type[Node] | None = None) -> Verdict:
+    """Each state that the calls of the act allow. `deaf_to`: see Disk."""
     rewrite.reset()
     disk = Disk(rewrite.aws, deaf_to)
-    outcome = rewrite.act()
-    assert outcome.done.returncode == 0, outcome.done.stderr
     verdict = Verdict()
-    for call in outcome.calls:
+    for call in clean.calls:
         if disk.feed(call):
             _look(disk, verdict, (rewrite.old, rewrite.new), False)
     _look(disk, verdict, (rewrite.old, rewrite.new), True)
@@ -168,18 +144,18 @@ def _look(disk: Disk, verdict: Verdict, allowed: tuple[bytes, bytes], done: bool
         verdict.undone += done and found == allowed[0]
 
 
-def test_whenever_the_power_goes_the_file_is_whole(rewrite: Rewrite) -> None:
-    verdict = cut_at_each(rewrite)
+def test_whenever_the_power_goes_the_file_is_whole(rewrite: Rewrite, clean: Outcome) -> None:
+    verdict = cut_at_each(rewrite, clean)
     assert verdict.states > 10
     assert (verdict.torn, verdict.undone) == (0, 0)
 
 
 @pytest.mark.slow
-def test_without_a_flush_before_the_rename_torn_files_are_found(rewrite: Rewrite) -> None:
+def test_without_a_flush_before_the_rename_torn_files_are_found(rewrite: Rewrite, clean: Outcome) -> None:
     """The same calls on a disk that does not flush files although it says so."""
-    assert cut_at_each(rewrite, deaf_to=File).torn > 0
+    assert cut_at_each(rewrite, clean, deaf_to=File).torn > 0
 
 
 @pytest.mark.slow
-def test_without_a_flush_of_the_directory_undone_writes_are_found(rewrite: Rewrite) -> None:
-    assert cut_at_each(rewrite, deaf_to=Directory).undone > 0
+def test_without_a_flush_of_the_directory_undone_writes_are_found(rewrite: Rewrite, clean: Outcome) -> None:
+    assert cut_at_each(rewrite, clean, deaf_to=Directory).undone > 0

@@ -27,7 +27,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "too-long": {"max_session_duration": 3600},
     "expired": {"session_seconds": -5},
 }
-QUICK = {"none", "denied", "half"}
+QUICK = {"denied", "half"}
 
 
 def found(text: str, secrets: set[str]) -> list[str]:

@@ -31,7 +31,7 @@ def fought(kind: str, directory: Path, *, edits: int, pause: float, every: float
         issued = [sts.key(call.issued) for call in sts.calls if call.issued]
     known = {(key.access_key_id, key.secret_access_key, key.session_token) for key in issued}
     assert {tuple(session) for session in outcome.sessions} <= known, "half of one session, half of another"
-    assert len(outcome.sessions) > 2 * PROFILES
+    assert len(outcome.sessions) > PROFILES
     assert outcome.destroyed == 0
     assert sorted(one.name for one in path.parent.iterdir()) == ["assumed", "credentials"]
     if kind not in TEARING:
@@ -40,8 +40,8 @@ def fought(kind: str, directory: Path, *, edits: int, pause: float, every: float
 
 
 def test_an_editor_that_renames_loses_nothing(memory: Path) -> None:
-    """A second of both as fast as they can."""
-    assert fought("renaming", memory, edits=50, pause=0.002, every=0.05).lost == 0
+    """Half a second of both as fast as they can."""
+    assert fought("renaming", memory, edits=25, pause=0.002, every=0.1).lost == 0
 
 
 @pytest.mark.slow
