@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from assumed.cli.app import COMMANDS
 from canary.kit import Stage
 from canary.scenes import SCENES, played
 from world.daemon import Home
@@ -21,7 +20,7 @@ def test_no_secret_is_said_by_anybody(
     """Log, status, check and the other commands, files, arguments, environments, the service manager's status line."""
     stage = Stage(Home(tmp_path_factory.mktemp("h")), form)
     with played(scene, stage):
-        stage.hear(*(((command, "--help") for command in COMMANDS) if scene == "inherited" else ()))
+        stage.hear(*(((command, "--help") for command in stage.home.commands()) if scene == "inherited" else ()))
     record("secrets.paths", len(stage.said))
     record("secrets.bytes", sum(len(text.encode()) for text in stage.said.values()))
     record("secrets.hits", len(stage.hits()))

@@ -12,16 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from assumed.cli.app import COMMANDS
 from process.kit import arn
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.scores import Record
+from world.traces import whole_lines
 
 CALLS = "umask,open,openat,creat,mkdir,mkdirat,mknod,mknodat,bind,chmod,fchmod,fchmodat"
 LINE = re.compile(r"^(?P<pid>\d+) +(?P<call>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+)")
-UNFINISHED = re.compile(r"^(?P<pid>\d+) +(?P<begun>.*) <unfinished \.\.\.>$")
-RESUMED = re.compile(r"^(?P<pid>\d+) +<\.\.\. \w+ resumed>(?P<rest>.*)$")
 WITH_UMASK_000 = ["/bin/sh", "-c", 'umask 000; exec "$@"', "sh"]
 
 
@@ -36,18 +34,6 @@ class Made:
 
     def is_open_to_others(self) -> bool:
         return bool(self.mode & 0o077)
-
-
-def whole_lines(trace: str) -> Iterator[str]:
-    """The calls of a trace in which several threads interrupt each other."""
-    begun: dict[str, str] = {}
-    for line in trace.splitlines():
-        if part := UNFINISHED.match(line):
-            begun[part["pid"]] = part["begun"]
-        elif part := RESUMED.match(line):
-            yield f"{part['pid']} {begun.pop(part['pid'], '')}{part['rest']}"
-        else:
-            yield line
 
 
 def made(trace: str) -> Iterator[Made]:
@@ -158,7 +144,7 @@ def test_nothing_that_the_daemon_or_a_command_ever_makes_is_open_to_others(
             daemon.ask("reload")
             daemon.wait_until(lambda status: status["daemon"]["config_error"])
             home.configure(role("a", arn("a")), role("b", arn("b"), deliver="process"))
-            for words in whole_commands():
+            for words in whole_commands(home):
                 assumed(traced, home, *words, **environment)
         assumed(traced, home, "credential-process", "b", **environment)
         with Daemon(home, under=traced.under(), **environment) as daemon:
@@ -173,7 +159,7 @@ def test_nothing_that_the_daemon_or_a_command_ever_makes_is_open_to_others(
     assert wide == []
 
 
-def whole_commands() -> list[tuple[str, ...]]:
+def whole_commands(home: Home) -> list[tuple[str, ...]]:
     """Every command that there is, with what it needs."""
     arguments = {
         "wait": ("--timeout", "1"),
@@ -183,4 +169,4 @@ def whole_commands() -> list[tuple[str, ...]]:
         "completion": ("bash",),
     }
     for_ever = {"run", "demo", "serve"}
-    return [(name, *arguments.get(name, ())) for name in COMMANDS if name not in for_ever]
+    return [(name, *arguments.get(name, ())) for name in home.commands() if name not in for_ever]

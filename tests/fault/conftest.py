@@ -1,4 +1,4 @@
-"""A stage, and a place where thousands of fsyncs cost nothing."""
+"""One home for every act: it is put back before each."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from fault.traced import NotTraced, Stage, open_stage
+from fault.once import Outcome, Rewrite
+from world.fake_sts import FakeSts
 
 MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture(scope="session")
-def stage() -> Iterator[Stage]:
-    """Skips where nothing can be traced."""
+def rewrite() -> Iterator[Rewrite]:
+    """In memory where there is one: the calls and their order are the same, and an fsync costs nothing."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as directory, FakeSts() as sts:
+        yield Rewrite(Path(directory), sts)
+
+
+@pytest.fixture(scope="session")
+def clean(rewrite: Rewrite) -> Outcome:
+    """The act under strace, without a fault."""
     if shutil.which("strace") is None:
         pytest.skip("strace is missing")
-    with open_stage() as stage:
-        with tempfile.TemporaryDirectory() as directory:
-            try:
-                assert stage.act("the first write", Path(directory), "fsync:error=EIO:when=1+").failed
-            except NotTraced as why:
-                pytest.skip(f"strace may not inject faults here: {why}")
-        yield stage
-
-
-@pytest.fixture
-def scratch() -> Iterator[Path]:
-    """A directory in memory where there is one: the calls and their order are the same."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as directory:
-        yield Path(directory) / "scene"
+    outcome = rewrite.act()
+    if not outcome.calls:
+        pytest.skip(f"strace may not trace here: {outcome.done.stderr}")
+    assert outcome.done.returncode == 0, outcome.done.stderr
+    assert rewrite.found() == rewrite.new
+    return outcome

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fault.traced import Call
+from fault.once import Call
 
 BLOCK = 128
 """Bytes. Smaller than any disk's, for the files here are small, too."""
@@ -131,14 +131,17 @@ class Disk:
 
     def write(self, args: list[str], result: int) -> None:
         fd = int(args[0])
-        self._put(fd, self._at[fd], _bytes(args[1])[:result])
-        self._at[fd] += result
+        if fd in self._open:
+            self._put(fd, self._at[fd], _bytes(args[1])[:result])
+            self._at[fd] += result
 
     def pwrite64(self, args: list[str], result: int) -> None:
         self._put(int(args[0]), int(args[3]), _bytes(args[1])[:result])
 
     def ftruncate(self, args: list[str], _result: int) -> None:
-        node, size = self._open[int(args[0])], int(args[1])
+        node, size = self._open.get(int(args[0])), int(args[1])
+        if node is None:
+            return
         assert isinstance(node, File)
         node.ages.append(node.ages[-1][:size].ljust(size, b"\0"))
 

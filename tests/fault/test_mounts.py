@@ -1,5 +1,5 @@
 """Real disks, mounts and rights that stand in a write's way: the file stays, a sentence says what to do, and nothing
-is left behind. Mounts live in a namespace that ends with its process. (reliability T15)"""
+is left behind. Mounts live in a namespace that ends with its process."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from typing import Any
 
 import pytest
 
-from credentials.kit import keys, merged
 from fault.full_disk import HEARTBEAT
-from fault.scenes import ALL, MINE
+from fault.once import Rewrite
 from world.scores import Record
 
-# $D is a directory with the scene in it.
+# $D is the home.
 MOUNTS = {
     "a file that is a mount of its own": (
-        'cp "$D/aws/credentials" "$D/host"; mount --bind "$D/host" "$D/aws/credentials"',
-        "Mount its directory instead of the single file",
+        'cp "$D/.aws/credentials" "$D/host"; mount --bind "$D/host" "$D/.aws/credentials"',
+        "Mount its directory",
     ),
     "a read-only mount": (
-        'mount --bind "$D/aws" "$D/aws"; mount -o remount,ro,bind "$D/aws"',
+        'mount --bind "$D/.aws" "$D/.aws"; mount -o remount,ro,bind "$D/.aws"',
         "the file system is read-only",
     ),
     "a full disk": (
@@ -33,7 +32,7 @@ MOUNTS = {
         "the disk is full",
     ),
     "a disk that takes no more files": (
-        'on_a_disk -t tmpfs -o nr_inodes=20 tmpfs; while mktemp -p "$D/aws"; do :; done 2>/dev/null >&2',
+        'on_a_disk -t tmpfs -o nr_inodes=20 tmpfs; while mktemp -p "$D/.aws"; do :; done 2>/dev/null >&2',
         "the disk is full",
     ),
     "a full disk of 1 MiB": (
@@ -41,27 +40,29 @@ MOUNTS = {
         "the disk is full",
     ),
     "an immutable file": (
-        'on_a_disk -t tmpfs tmpfs; chattr +i "$D/aws/credentials"',
+        'on_a_disk -t tmpfs tmpfs; chattr +i "$D/.aws/credentials"',
         "Look for an immutable flag",
     ),
 }
 OTHERS = {
-    "a directory of another user": ('chown 12345 "$D/aws"', "belongs to uid 12345"),
-    "a file of another user": ('chown 12345 "$D/aws/credentials"', "belongs to another user"),
+    "a directory of another user": ('chown 12345 "$D/.aws"', "belongs to uid 12345"),
+    "a file of another user": ('chown 12345 "$D/.aws/credentials"', "belongs to another user"),
 }
 RIGHTS = {
-    "a directory that is not to be written in": ('chmod 500 "$D/aws"', "permission is denied"),
-    "a directory that is not to be looked into": ('chmod 0 "$D/aws"', "permission is denied"),
-    "a file that is not to be read": ('chmod 0 "$D/aws/credentials"', "permission is denied"),
+    "a directory that is not to be written in": ('chmod 500 "$D/.aws"', "permission is denied"),
+    "a directory that is not to be looked into": ('chmod 0 "$D/.aws"', "permission is denied"),
+    "a file that is not to be read": ('chmod 0 "$D/.aws/credentials"', "permission is denied"),
 }
 FUNCTIONS = """
-trap 'chmod 700 "$D/aws" 2>/dev/null || true' EXIT
+rm -rf "$D/was" "$D/image" "$D/host"
+trap 'chmod 700 "$D/.aws" 2>/dev/null || true' EXIT
 on_a_disk() {
-    mv "$D/aws" "$D/was"; mkdir "$D/aws"; mount "$@" "$D/aws"; chmod 700 "$D/aws"; cp -p "$D/was/credentials" "$D/aws/"
+    mv "$D/.aws" "$D/was"; mkdir "$D/.aws"; mount "$@" "$D/.aws"; chmod 700 "$D/.aws"
+    cp -p "$D/was/credentials" "$D/.aws/"
 }
-fill() { head -c 9999999 /dev/zero > "$D/aws/film" || true; }
+fill() { head -c 9999999 /dev/zero > "$D/.aws/film" || true; }
 """
-ACT = f'"$@" "{sys.executable}" -m fault.act_once "a rewrite" "$D"; cat "$D/aws/credentials"; ls -A "$D/aws"'
+ACT = '"$@" || true; cat "$D/.aws/credentials"; ls -A "$D/.aws"'
 
 
 def can_run(*under: str) -> bool:
@@ -84,49 +85,40 @@ def one_and_slow_ones(table: dict[str, tuple[str, str]]) -> list[Any]:
     return [pytest.param(first), *(pytest.param(other, marks=pytest.mark.slow) for other in others)]
 
 
-def acted(directory: Path, shell: list[str], first: str, *under: str) -> str:
-    """What a rewrite says after `first`, the file then, and the names beside it."""
-    ALL["a rewrite"].prepare(directory)
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [*shell, "sh", "-ec", f"{FUNCTIONS} {first}; {ACT}", "sh", *under]
-    done = subprocess.run(
-        command, env={**environ, "D": str(directory)}, capture_output=True, text=True, check=False, timeout=120
-    )
+def check_refused(rewrite: Rewrite, fact: str, shell: list[str], first: str, *under: str) -> None:
+    """`first` stands in the way of the write: the fact is told, the file is the old one, nothing lies beside it."""
+    rewrite.reset()
+    script = f"D={rewrite.home.path}; {FUNCTIONS} {first}; {ACT}"
+    done = rewrite.run(*shell, "sh", "-ec", script, "sh", *under)
     if done.returncode:
         pytest.skip(f"the system does not have this: {done.stderr}")
-    return done.stdout
-
-
-def check_refused(printed: str, words: str) -> None:
-    said, _, rest = printed.partition("\n")
-    assert said.startswith("refused: ")
-    assert words in said
-    assert rest.startswith(merged(MINE, keys("p", 1)).decode())
-    assert ".tmp" not in rest
+    assert fact in done.stderr
+    assert done.stdout.startswith(rewrite.old.decode())
+    assert ".tmp" not in done.stdout
 
 
 @needs_mounts
 @pytest.mark.parametrize("mount", one_and_slow_ones(MOUNTS))
-def test_a_disk_that_takes_no_write_is_named(mount: str, tmp_path: Path) -> None:
-    check_refused(acted(tmp_path, ["unshare", "-m"], MOUNTS[mount][0]), MOUNTS[mount][1])
+def test_a_disk_that_takes_no_write_is_named(mount: str, rewrite: Rewrite) -> None:
+    check_refused(rewrite, MOUNTS[mount][1], ["unshare", "-m"], MOUNTS[mount][0])
 
 
 @pytest.mark.skipif(not can_run(*without_powers), reason="setpriv is missing, or this is not root")
 @pytest.mark.parametrize("right", one_and_slow_ones(RIGHTS))
-def test_a_right_that_is_missing_is_named(right: str, tmp_path: Path) -> None:
-    check_refused(acted(tmp_path, [], RIGHTS[right][0], *without_powers), RIGHTS[right][1])
+def test_a_right_that_is_missing_is_named(right: str, rewrite: Rewrite) -> None:
+    check_refused(rewrite, RIGHTS[right][1], [], RIGHTS[right][0], *without_powers)
 
 
 @pytest.mark.skipif(not can_run("prlimit", "--fsize=99"), reason="prlimit is missing")
-def test_a_limit_on_file_sizes_is_named(tmp_path: Path) -> None:
+def test_a_limit_on_file_sizes_is_named(rewrite: Rewrite) -> None:
     """The first write of the system is a short one, then."""
-    check_refused(acted(tmp_path, [], ":", "prlimit", "--fsize=99"), "ulimit -f")
+    check_refused(rewrite, "ulimit -f", [], ":", "prlimit", "--fsize=99")
 
 
 @needs_root
 @pytest.mark.parametrize("other", one_and_slow_ones(OTHERS))
-def test_what_belongs_to_another_user_is_left_alone(other: str, tmp_path: Path) -> None:
-    check_refused(acted(tmp_path, [], OTHERS[other][0]), OTHERS[other][1])
+def test_what_belongs_to_another_user_is_left_alone(other: str, rewrite: Rewrite) -> None:
+    check_refused(rewrite, OTHERS[other][1], [], OTHERS[other][0])
 
 
 @needs_mounts

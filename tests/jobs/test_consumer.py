@@ -16,7 +16,7 @@ AROUND = {
 }
 
 
-@pytest.mark.parametrize("name", TAKEN)
+@pytest.mark.parametrize("name", sorted(TAKEN))
 def test_variables_with_other_credentials_are_taken_away(name: str) -> None:
     assert environment({name: "other", "PATH": "/bin"}, region=None, **AROUND).get(name, "") != "other"
 

@@ -68,9 +68,10 @@ def renew(home: Home, sts: FakeSts) -> None:
 
 
 def keys_printed(home: Home, sts: FakeSts, names: Iterable[str], readers: Sequence[str] = READERS) -> dict[str, str]:
-    """What a reader of each of these profiles is given, all at the same time; between them they use all the readers."""
+    """What a reader of each of these profiles is given, all at the same time: the first ones by a reader each, the
+    others by the last one."""
     with ThreadPoolExecutor(6) as pool:
-        turns = list(zip(names, itertools.cycle(readers)))
+        turns = list(zip(names, itertools.chain(readers, itertools.repeat(readers[-1])), strict=False))
         given = pool.map(lambda turn: key_printed(home, sts, turn[1], turn[0]), turns)
         return dict(zip([name for name, _ in turns], given, strict=True))
 

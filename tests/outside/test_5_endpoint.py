@@ -100,10 +100,24 @@ def test_every_other_host_is_refused_and_this_very_address_is_answered(endpoint:
     assert found == {**dict.fromkeys(right, 200), **dict.fromkeys(wrong, 403)}
 
 
-@pytest.mark.parametrize("without", ["Origin: http://127.0.0.1", "Sec-Fetch-Site: none", "X-Forwarded-For: 127.0.0.1"])
-def test_a_browser_that_names_the_bare_address_is_refused(endpoint: Endpoint, without: str) -> None:
-    """A page of a server on port 80 of this machine."""
-    assert endpoint.ask(endpoint.request("127.0.0.1", None, without))[0] == 403
+FOREIGN = {
+    "Origin": ["http://127.0.0.1", "null"],
+    "Referer": ["http://127.0.0.1/"],
+    "Sec-Fetch-Site": ["none", "same-origin"],
+    "Sec-Fetch-Mode": ["cors"],
+    "X-Forwarded-For": ["127.0.0.1"],
+    "X-Forwarded-Host": ["127.0.0.1"],
+    "Forwarded": ["for=127.0.0.1"],
+    "Via": ["1.1 proxy"],
+}
+
+
+def test_a_browser_or_a_proxy_is_refused_whatever_it_knows(endpoint: Endpoint) -> None:
+    """A page of a server on port 80 of this machine names the bare address; and even one with the right token."""
+    for host in (f"127.0.0.1:{endpoint.port}", "127.0.0.1"):
+        lines = [f"{name}: {value}" for name, values in FOREIGN.items() for value in values]
+        found = {line: endpoint.ask(endpoint.request(host, None, line))[0] for line in ["Accept: */*", *lines]}
+        assert found == {"Accept: */*": 200, **dict.fromkeys(lines, 403)}
 
 
 STRANGER = """

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from world.control import NotRunning, ask, state_of
-from world.daemon import DEFAULTS, Daemon, Home, python, role
+from world.daemon import DEFAULTS, Daemon, Home, package, role
 from world.fake_sts import FakeSts
 from world.waiting import PROOF, eventually
 
@@ -77,10 +77,8 @@ def old_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def new_tree() -> Path:
     """The sources of the version under test."""
-    command = [python(), "-c", "import assumed; print(assumed.__file__)"]
-    package = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()).parent
-    tree = package.parents[1]
-    if not (tree / "daemon" / "assumed").samefile(package):
+    tree = package().parents[1]
+    if not (tree / "daemon" / "assumed").samefile(package()):
         pytest.skip("the version under test is not installed from its sources (pip install --editable)")
     return tree
 

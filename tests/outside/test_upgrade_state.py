@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from world.daemon import DEFAULTS, Daemon, Home, python, role
+from world.daemon import DEFAULTS, Daemon, Home, package, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually
 
@@ -68,8 +68,7 @@ def old_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def new_package() -> Path:
     """The package under test."""
-    where = [python(), "-c", "import assumed; print(assumed.__path__[0])"]
-    return Path(subprocess.run(where, capture_output=True, text=True, check=True).stdout.strip())
+    return package()
 
 
 @pytest.fixture(params=["creds-work", "a named credentials file", "a link", "credentials"])
@@ -188,8 +187,8 @@ def test_sessions_of_commands_without_a_daemon_are_found_again(
     home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
     home.configure(role("job", ROLE), defaults=f'credentials_file = "~/{file}"\n{DEFAULTS}')
     printed = []
-    for package in (old_package, new_package):
-        home.replace_program(package)
+    for version in (old_package, new_package):
+        home.replace_program(version)
         done = home.assumed("env", "job", AWS_ENDPOINT_URL_STS=sts.url)
         assert done.returncode == 0, done.stderr
         printed.append([line for line in done.stdout.splitlines() if "ACCESS_KEY_ID" in line])

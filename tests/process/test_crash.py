@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from botocore.configloader import raw_config_parse
 
-from assumed.credentials.file import CredentialsFile
 from process.kit import arn, key_of, temporaries
 from world.daemon import Daemon, Home, role
 from world.fake_sts import SOURCE_KEY, FakeSts
@@ -170,7 +169,7 @@ def test_a_lock_file_of_a_dead_daemon_is_no_obstacle(aws_home: Home, sts: FakeSt
     (aws_home.state / "lock").write_text(f"{os.getpid()}\n")
     assert (aws_home.state / "control.sock").exists()
     daemon.start().wait_until_fresh("a")
-    assert CredentialsFile(aws_home.credentials, aws_home.state).sweep() == 0
+    assert temporaries(aws_home.path) == []
 
 
 def test_the_state_directory_may_be_emptied_while_the_daemon_runs(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:

@@ -31,6 +31,11 @@ while not select.select([sys.stdin], [], [], 0.1)[0]:
 """
 
 
+def slow(*values: Any) -> Any:
+    """Parameters that are tried in the proof alone."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture
 def one_role(aws_home: Home, sts: FakeSts) -> Home:
     """A home with one role, `a`, whose sessions live for 6 s."""
@@ -204,7 +209,7 @@ def test_a_bad_edit_is_said_and_the_last_good_configuration_goes_on(
     assert f"{one_role.config}:1" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGUSR1)])
 def test_signals_reach_the_command(one_role: Home, sts: FakeSts, number: signal.Signals) -> None:
     waits = f"trap 'echo got; exit 3' {number.name.removeprefix('SIG')}; echo ready; while :; do sleep 0.05; done"
     with running(one_role, sts, "sh", "-c", waits) as run:
@@ -271,7 +276,7 @@ def test_a_sidecar_serves_several_profiles_with_one_token_in_a_file(
     assert not token_file.exists()
 
 
-@pytest.mark.parametrize(("shell", "binary"), [("bash", "bash"), ("json", None), ("fish", "fish")])
+@pytest.mark.parametrize(("shell", "binary"), [("bash", "bash"), ("json", None), slow("fish", "fish")])
 def test_env_prints_what_a_shell_evaluates(one_role: Home, sts: FakeSts, shell: str, binary: str | None) -> None:
     done = one_role.assumed("env", "a", "--shell", shell, AWS_ENDPOINT_URL_STS=sts.url)
     assert (done.returncode, done.stderr) == (0, "")

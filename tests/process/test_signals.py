@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from assumed.paths import socket_path
 from process.kit import arn, key_of
+from world.control import socket_of
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually, in_time
@@ -26,7 +26,7 @@ def test_a_stop_is_orderly(number: signal.Signals, sts: FakeSts, aws_home: Home,
     key = key_of(aws_home, "a")
     daemon.signal(number)
     assert daemon.wait_for_exit(AT_ONCE + 3) == 0
-    assert not socket_path(aws_home.state).exists()
+    assert not socket_of(aws_home.state).exists()
     assert key_of(aws_home, "a") == key
     assert daemon.events("daemon.stopped")[-1]["signal"] == number.name
     assert aws_home.assumed("status").returncode in (0, 3)
@@ -103,7 +103,7 @@ def test_no_process_and_no_socket_is_left_in_a_deep_home(sts: FakeSts, tmp_path:
     home.configure(role("a", arn("a")))
     with Daemon(home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
         daemon.wait_until_fresh("a")
-        directory = socket_path(home.state).parent
+        directory = socket_of(home.state).parent
         assert directory != home.state
         assert directory.stat().st_mode & 0o777 == 0o700
     assert not directory.exists()

@@ -1,5 +1,4 @@
-"""Another user of the machine reads nothing of ours: no file, no environment (T25). The socket and the endpoint have
-tests of their own (edge/test_control.py, edge/test_endpoint.py)."""
+"""Another user of the machine reads nothing of ours: no file, no environment, nothing from the control socket."""
 
 from __future__ import annotations
 
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from process.kit import arn
+from world.control import socket_of
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 
@@ -33,6 +33,25 @@ def open_home(sts: FakeSts) -> Iterator[Home]:
         home.credentials.parent.chmod(0o755)
         home.configure(role("a", arn("a")))
         yield home
+
+
+ASK = """
+import socket, sys
+channel = socket.socket(socket.AF_UNIX)
+channel.settimeout(60)
+channel.connect(sys.argv[1])
+print("connected", flush=True)
+received = b""
+try:
+    channel.sendall(b'{"command": "status"}\\n')
+    while part := channel.recv(65536):
+        received += part
+except OSError:
+    pass  # it was cut off
+print(len(received))
+"""
+SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin:/bin")
+"""Another account may not be able to read ours."""
 
 
 def read_by_a_stranger(paths: list[Path]) -> str:
@@ -66,3 +85,21 @@ def test_another_user_reads_no_file_and_no_environment_of_ours(open_home: Home, 
     assert [secret for secret in secrets if secret in ours], "they are there to be read by us"
     assert "[[roles]]" in read, "the stranger can read what is not secret"
     assert not [secret for secret in secrets if secret in read]
+
+
+@needs_root
+@pytest.mark.skipif(SYSTEM_PYTHON is None, reason="needs a Python that another account can run: /usr/bin/python3")
+def test_another_user_gets_nothing_from_a_control_socket_that_it_can_open(open_home: Home, sts: FakeSts) -> None:
+    """A person has opened everything by `chmod -R`: the daemon looks at who connects."""
+    sts.rule("*", session_seconds=900)
+    with Daemon(open_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
+        daemon.wait_until_fresh("a")
+        socket = socket_of(open_home.state)
+        socket.parent.chmod(0o755)
+        socket.chmod(0o666)
+        command = [str(SYSTEM_PYTHON), "-I", "-c", ASK, str(socket)]
+        said = [
+            subprocess.run([*who, *command], capture_output=True, check=True).stdout.split() for who in (NOBODY, [])
+        ]
+    assert said[0] == [b"connected", b"0"]
+    assert int(said[1][1]) > 100, "root gets the status"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,13 @@ def python() -> str:
 
 PYTHON = os.environ.get("ASSUMED_PYTHON", "")
 """Read at once: the tests' own environment has no ASSUMED_ variables."""
+
+
+def package() -> Path:
+    """The directory of the package under test."""
+    program = "import importlib.util as util; print(util.find_spec('assumed').submodule_search_locations[0])"
+    done = subprocess.run([python(), "-c", program], capture_output=True, text=True, check=True)
+    return Path(done.stdout.strip())
 
 
 def role(profile: str, role_arn: str, **keys: Any) -> str:
@@ -114,6 +122,11 @@ class Home:
             timeout=within,
             check=False,
         )
+
+    def commands(self) -> list[str]:
+        """The names of all commands, as `--help` lists them."""
+        _, _, listed = self.assumed("--help").stdout.partition("\nCommands:\n")
+        return re.findall(r"^  ([a-z][a-z-]*)  ", listed.partition("\n\n")[0], re.MULTILINE)
 
     def _append(self, file: Path, text: str) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

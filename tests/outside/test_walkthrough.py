@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from assumed.demo.aws import Moto, client
+from assumed.demo.aws import Moto, client, embedded_aws
 from assumed.demo.front import Front
 from world.daemon import Daemon, Home, role
 
@@ -130,9 +130,10 @@ def assuming_the_role(mine: Terminal) -> None:
     assert mine.does(*asked, "--external-id", EXTERNAL_ID)["Credentials"]["SessionToken"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_walk_through_goes_on_by_itself(tmp_path: Path) -> None:
-    """A user in the right group gets a profile that stays fresh; a user outside it is told why not."""
+    """Every step of the article by the AWS CLI."""
     with Moto() as moto, Front(moto.url, clip_seconds=SESSION_SECONDS) as front:
         admin = Terminal(Home(tmp_path / "admin"), front.url)
         mine = Terminal(Home(tmp_path / "natan"), front.url)
@@ -141,44 +142,55 @@ def test_the_walk_through_goes_on_by_itself(tmp_path: Path) -> None:
         creating_a_group_to_assume_the_role(admin)
         configuring_the_aws_cli(admin, mine)
         assuming_the_role(mine)
+        keeping_the_role(front, mine, EXTERNAL_ID, "path/to/")
 
-        # here the article ends, and the daemon begins
-        mine.home.configure(
-            role("my-role", ROLE_ARN, external_id=EXTERNAL_ID),
-            role("not-mine", ROLE_ARN, external_id=EXTERNAL_ID, source_profile="mallory"),
-        )
-        with Daemon(mine.home, AWS_ENDPOINT_URL=front.url) as daemon:
-            daemon.wait_until_fresh("my-role")
-            first = mine.home.profile("my-role")
-            assert first is not None
-            listing = ("s3", "ls", f"s3://{BUCKET}/path/to/")
-            assert "hello.txt" in mine.does(*listing, "--profile", "my-role")
-            listed_with = key_of_the_last_listing(front)
 
-            # the user outside the group is refused, and status says why in words
-            daemon.wait_until(lambda status: status["roles"][1]["last_error"])
-            shown = mine.home.assumed("status", "--json", AWS_ENDPOINT_URL=front.url)
-            assert shown.returncode == 1, shown.stderr
-            kept, denied = json.loads(shown.stdout)["roles"]
-            assert (kept["state"], denied["state"], denied["last_error"]["code"]) == (
-                "fresh",
-                "failing",
-                "AccessDenied",
-            )
-            assert "user/mallory is not authorized to perform: sts:AssumeRole" in denied["last_error"]["message"]
-            assert denied["last_error"]["advice"]
-            assert mine.home.profile("not-mine") is None
+def test_a_role_is_kept_for_the_aws_cli(tmp_path: Path) -> None:
+    """What the article leads to, in an AWS where all of it is done already."""
+    with embedded_aws(clip_seconds=SESSION_SECONDS) as (front, facts):
+        mine = Terminal(Home(tmp_path), front.url)
+        for profile, key in (("default", facts.natan), ("mallory", facts.mallory)):
+            mine.home.add_source(key.access_key_id, key.secret_access_key, profile)
+        assert (facts.my_role, facts.bucket) == (ROLE_ARN, BUCKET)
+        keeping_the_role(front, mine, facts.external_id, facts.key.removesuffix("hello.txt"))
 
-            # the first session ends: whoever kept it is refused, and the profile works on
-            ends = front.ledger.issued[listed_with].expiration
-            time.sleep(max(0.0, ends - time.time()))
-            assert "hello.txt" in mine.does(*listing, "--profile", "my-role")
-            by_hand = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-            assert "ExpiredToken" in mine.aws(*listing, **{name.upper(): first[name] for name in by_hand}).stderr
 
-            assert daemon.stop() == 0
+def keeping_the_role(front: Front, mine: Terminal, external_id: str, folder: str) -> None:
+    """Here the article ends, and the daemon begins: a user in the right group gets a profile that stays fresh; a user
+    outside it is told why not."""
+    mine.home.configure(
+        role("my-role", ROLE_ARN, external_id=external_id),
+        role("not-mine", ROLE_ARN, external_id=external_id, source_profile="mallory"),
+    )
+    with Daemon(mine.home, AWS_ENDPOINT_URL=front.url) as daemon:
+        daemon.wait_until_fresh("my-role")
+        first = mine.home.profile("my-role")
+        assert first is not None
+        listing = ("s3", "ls", f"s3://{BUCKET}/{folder}")
+        assert "hello.txt" in mine.does(*listing, "--profile", "my-role")
+        listed_with = key_of_the_last_listing(front)
 
-        assert key_of_the_last_listing(front) != listed_with, "the second listing bore a renewed session"
+        # the user outside the group is refused, and status says why in words
+        daemon.wait_until(lambda status: status["roles"][1]["last_error"])
+        shown = mine.home.assumed("status", "--json", AWS_ENDPOINT_URL=front.url)
+        assert shown.returncode == 1, shown.stderr
+        kept, denied = json.loads(shown.stdout)["roles"]
+        assert (kept["state"], denied["state"]) == ("fresh", "failing")
+        assert denied["last_error"]["code"] == "AccessDenied"
+        assert "user/mallory is not authorized to perform: sts:AssumeRole" in denied["last_error"]["message"]
+        assert denied["last_error"]["advice"]
+        assert mine.home.profile("not-mine") is None
+
+        # the first session ends: whoever kept it is refused, and the profile works on
+        ends = front.ledger.issued[listed_with].expiration
+        time.sleep(max(0.0, ends - time.time()))
+        assert "hello.txt" in mine.does(*listing, "--profile", "my-role")
+        by_hand = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+        assert "ExpiredToken" in mine.aws(*listing, **{name.upper(): first[name] for name in by_hand}).stderr
+
+        assert daemon.stop() == 0
+
+    assert key_of_the_last_listing(front) != listed_with, "the second listing bore a renewed session"
 
 
 def key_of_the_last_listing(front: Front) -> str:

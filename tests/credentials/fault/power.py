@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fault.cases import names
+from credentials.fault.cases import names
+from credentials.fault.scenes import ALL, Scene, restart, said
+from credentials.fault.traced import Stage
 from fault.disk import Directory, Disk, File, Link, Node, State
-from fault.scenes import ALL, Scene, restart, said
-from fault.traced import Stage
 
 
 @dataclass(slots=True)

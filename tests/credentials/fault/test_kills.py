@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fault.cases import Trial
-from fault.scenes import IN_PLACE, NO_EXCHANGE, SCENES
-from fault.traced import Stage
+from credentials.fault.cases import Trial
+from credentials.fault.scenes import IN_PLACE, NO_EXCHANGE, SCENES
+from credentials.fault.traced import Stage
 from world.scores import Record
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fault.cases import ERRORS, Trial
-from fault.scenes import IN_PLACE, SCENES, TWICE
-from fault.traced import Stage
+from credentials.fault.cases import ERRORS, Trial
+from credentials.fault.scenes import IN_PLACE, SCENES, TWICE
+from credentials.fault.traced import Stage
 from world.scores import Record
 
 TOGETHER = 80

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from fault.cases import CHANGE_NOTHING, names
-from fault.scenes import ALL, LATER, MINE, restart, said
-from fault.traced import Call, Stage, fallible
+from credentials.fault.cases import CHANGE_NOTHING, names
+from credentials.fault.scenes import ALL, LATER, MINE, restart, said
+from credentials.fault.traced import Stage, fallible
+from fault.once import Call
 from world.scores import Record
 from world.waiting import eventually
 

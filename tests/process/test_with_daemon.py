@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,12 @@ def sts() -> Iterator[FakeSts]:
 
 @pytest.fixture
 def user(home: Path, sts: FakeSts) -> Home:
-    user = Home(home)
+    return configured(home, sts)
+
+
+def configured(path: Path, sts: FakeSts) -> Home:
+    """A home with two roles, and one that is switched off."""
+    user = Home(path)
     user.add_source(sts.source.access_key_id, sts.source.secret_access_key)
     user.configure(role("good", GOOD), role("bad", BAD), role("off", GOOD, enabled=False))
     return user
@@ -38,6 +44,12 @@ def user(home: Path, sts: FakeSts) -> Home:
 @pytest.fixture
 def daemon(user: Home, sts: FakeSts) -> Iterator[Daemon]:
     """A daemon that keeps `good`, and is denied `bad`."""
+    with running(user, sts) as daemon:
+        yield daemon
+
+
+@contextmanager
+def running(user: Home, sts: FakeSts) -> Iterator[Daemon]:
     sts.rule(BAD, error="AccessDenied")
     with Daemon(user, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
         daemon.wait_until_fresh("good")
@@ -45,13 +57,58 @@ def daemon(user: Home, sts: FakeSts) -> Iterator[Daemon]:
         yield daemon
 
 
-def test_status_shows_both_roles_and_exits_with_their_health(user: Home, daemon: Daemon) -> None:
-    result = user.assumed("status")
-    assert (result.returncode, result.stderr) == (1, "")
-    assert result.stdout.startswith(f"assumed 0.1.0 · pid {daemon.pid} · up ")
-    assert re.search(r"^good +fresh +█{9}\S  5\dm \d\ds  in [23]\dm +keys$", result.stdout, re.MULTILINE)
-    assert re.search(r"^bad +failing +░{10} .* not written\n  AccessDenied: ", result.stdout, re.MULTILINE)
-    assert re.search(r"^off +disabled ", result.stdout, re.MULTILINE)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with FakeSts() as sts, running(configured(tmp_path_factory.mktemp("h"), sts), sts) as daemon:
+        yield daemon
+
+
+class TestWhatChangesNothing:
+    """One daemon for all of them."""
+
+    @pytest.fixture
+    def user(self, shared: Daemon) -> Home:
+        return shared.home
+
+    @pytest.fixture
+    def daemon(self, shared: Daemon) -> Daemon:
+        return shared
+
+    def test_status_shows_both_roles_and_exits_with_their_health(self, user: Home, daemon: Daemon) -> None:
+        result = user.assumed("status")
+        assert (result.returncode, result.stderr) == (1, "")
+        assert result.stdout.startswith(f"assumed 0.1.0 · pid {daemon.pid} · up ")
+        assert re.search(r"^good +fresh +█{9}\S  5\dm \d\ds  in [23]\dm +keys$", result.stdout, re.MULTILINE)
+        assert re.search(r"^bad +failing +░{10} .* not written\n  AccessDenied: ", result.stdout, re.MULTILINE)
+        assert re.search(r"^off +disabled ", result.stdout, re.MULTILINE)
+
+    def test_refresh_of_a_role_that_is_denied_says_why_and_exits_1(self, user: Home, daemon: Daemon) -> None:
+        for _ in range(2):
+            result = user.assumed("refresh", "bad")
+            assert result.returncode == 1
+            assert re.search(r"^assumed: bad: AccessDenied: ", result.stderr, re.MULTILINE)
+
+    @pytest.mark.parametrize(
+        ("profile", "advice"), [("goood", "Did you mean 'good'?"), ("off", "set enabled = true in the configuration")]
+    )
+    def test_refresh_of_what_is_not_kept_is_a_usage_error(
+        self, user: Home, daemon: Daemon, profile: str, advice: str
+    ) -> None:
+        result = user.assumed("refresh", profile)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert advice in result.stderr
+
+    def test_wait_returns_for_served_roles_and_names_the_others(self, user: Home, daemon: Daemon) -> None:
+        served = user.assumed("wait", "good")
+        assert (served.returncode, served.stdout, served.stderr) == (0, "", "")
+        result = user.assumed("wait", "--timeout", "0.2")
+        assert result.returncode == 1
+        assert result.stderr.startswith("assumed: bad: AccessDenied: ")
+
+    def test_a_second_instance_exits_4(self, user: Home, daemon: Daemon) -> None:
+        result = user.assumed("run")
+        assert (result.returncode, result.stdout) == (4, "")
+        assert f"pid {daemon.pid}" in result.stderr
 
 
 def test_a_healthy_daemon_exits_0_and_its_bad_edit_is_shown(user: Home, sts: FakeSts) -> None:
@@ -77,34 +134,10 @@ def test_refresh_renews_what_is_fresh_and_waits_until_it_is_written(user: Home, 
     assert len(sts.calls_for(GOOD)) == 2
 
 
-def test_refresh_of_a_role_that_is_denied_says_why_and_exits_1(user: Home, daemon: Daemon) -> None:
-    for _ in range(2):
-        result = user.assumed("refresh", "bad")
-        assert result.returncode == 1
-        assert re.search(r"^assumed: bad: AccessDenied: ", result.stderr, re.MULTILINE)
-
-
 def test_refresh_without_a_wait_returns_at_once(user: Home, daemon: Daemon, sts: FakeSts) -> None:
     sts.rule(GOOD, fault="hang")
     assert user.assumed("refresh", "good", "--no-wait").returncode == 0
     eventually(lambda: len(sts.calls_for(GOOD)) == 2, 10)
-
-
-@pytest.mark.parametrize(
-    ("profile", "advice"), [("goood", "Did you mean 'good'?"), ("off", "set enabled = true in the configuration")]
-)
-def test_refresh_of_what_is_not_kept_is_a_usage_error(user: Home, daemon: Daemon, profile: str, advice: str) -> None:
-    result = user.assumed("refresh", profile)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert advice in result.stderr
-
-
-def test_wait_returns_when_the_named_roles_are_served_and_names_those_that_are_not(user: Home, daemon: Daemon) -> None:
-    served = user.assumed("wait", "good")
-    assert (served.returncode, served.stdout, served.stderr) == (0, "", "")
-    result = user.assumed("wait", "--timeout", "0.2")
-    assert result.returncode == 1
-    assert result.stderr.startswith("assumed: bad: AccessDenied: ")
 
 
 def test_wait_outlasts_a_daemon_that_starts_later(user: Home, sts: FakeSts) -> None:
@@ -179,9 +212,3 @@ def test_credential_process_brings_a_missing_session_back_through_the_daemon(use
     result = user.assumed("credential-process", "good")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["AccountId"] == "123456789012"
-
-
-def test_a_second_instance_exits_4(user: Home, daemon: Daemon) -> None:
-    result = user.assumed("run")
-    assert (result.returncode, result.stdout) == (4, "")
-    assert f"pid {daemon.pid}" in result.stderr

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from credentials.fault.power import cut_at_each
+from credentials.fault.scenes import IN_PLACE, SCENES
+from credentials.fault.traced import Stage
 from fault.disk import Directory, File
-from fault.power import cut_at_each
-from fault.scenes import IN_PLACE, SCENES
-from fault.traced import Stage
 from world.scores import Record
 
 

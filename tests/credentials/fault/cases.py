@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fault.scenes import ALL, restart, said
-from fault.traced import Outcome, Stage, fallible
+from credentials.fault.scenes import ALL, restart, said
+from credentials.fault.traced import Outcome, Stage, fallible
 
 ERRORS = (
     *("EACCES", "EBUSY", "EDQUOT", "EINTR", "EIO", "EMFILE", "ENOMEM"),

@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from fault.scenes import ALL, said
+from credentials.fault.scenes import ALL, said
 
 PR_SET_PTRACER, ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from fault.once import Call
 from world.waiting import eventually
 
 _CALL = re.compile(r"(?P<name>\w+)\((?P<args>.*)\) = (?P<result>-?\w+)")
@@ -21,15 +22,6 @@ _OURS = {"rt_sigtimedwait", "prctl", "writev", "exit_group", "restart_syscall"}
 _NEVER_FAIL = {"getpid", "geteuid", "getuid", "getgid"}
 _PYTHONS = {"brk", "mmap", "munmap", "mremap", "madvise", "mprotect", "futex", "sched_yield"}
 """Memory and threads: how many of these there are differs from run to run, and no file depends on them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One system call of an act that came to its end. Strings in `args` are in \\x notation."""
-
-    name: str
-    args: str
-    result: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +88,7 @@ class Stage:
 def open_stage() -> Iterator[Stage]:
     """A stage with its actor, who is gone afterwards."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "fault.actor"]
+    command = [sys.executable, "-m", "credentials.fault.actor"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environ, text=True, stdin=pipe, stdout=pipe) as actor:
         yield Stage(actor)  # leaving closes its stdin, which ends it
