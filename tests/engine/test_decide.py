@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.engine.apply import forgiven
 from assumed.engine.decide import Probes, decide
 from assumed.engine.groups import DOMAIN_WIDE, HELD, SHARE, SHARED, WORKERS, Group, admitted, group_after
 from assumed.engine.state import Order, RoleState, State
+from assumed.engine.steps import forgiven
 from assumed.model import Decision, FailureKind, Instant, Role
 
 from .make import at, failure, role, session

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from .decide import decide, probe_of
 from .groups import HELD, SHARED, group_after
 from .schedule import is_late
 from .state import Order, RoleState, State, derived
+from .steps import fail, force, forgive, forgiven, freed, reset, with_facts, without_holds
 
 YOUNG_SECONDS, YOUNG_SHARE = 60.0, 0.1
 """A kept session younger than this is not renewed because STS refuses it for a child: the next would fare no better."""
@@ -64,7 +64,7 @@ def apply(event: ev.Event, state: State, now: Instant) -> Applied:  # noqa: C901
         case ev.SourcesChanged():
             applied = _sources_changed(event, state)
         case ev.ClockJumped():
-            applied = Applied(_without_holds(_reset(state, state.roles), state.roles), frozenset(state.roles))
+            applied = Applied(without_holds(reset(state, state.roles), state.roles), frozenset(state.roles))
         case ev.Refresh():
             applied = _refresh(event, state)
     return applied
@@ -125,7 +125,7 @@ def _started(event: ev.Started, state: State, now: Instant) -> Applied:
     profile = event.profile
     role = state.roles[profile]
     order = Order(role, state.identities[profile], state.requests[profile], now)
-    state = replace(_with(state, profile, tried=now, forced=False), in_flight={**state.in_flight, profile: order})
+    state = replace(with_facts(state, profile, tried=now, forced=False), in_flight={**state.in_flight, profile: order})
     return Applied(state, frozenset({profile}), (ev.Ask(order, state.root(role), state.parent_session(role)),))
 
 
@@ -135,7 +135,7 @@ def _dropped(event: ev.Dropped, state: State) -> Applied:
     facts = state.states.get(profile)
     if facts is None:
         return landed
-    return replace(landed, state=_with(landed.state, profile, forced=facts.forced or facts.asked))
+    return replace(landed, state=with_facts(landed.state, profile, forced=facts.forced or facts.asked))
 
 
 def _renewed(event: ev.Renewed, state: State, now: Instant) -> Applied:
@@ -146,12 +146,12 @@ def _renewed(event: ev.Renewed, state: State, now: Instant) -> Applied:
         return landed
     state = landed.state
     facts, group = state.states[profile], state.groups.get(role.domain())
-    state = _with(state, profile, session=session, failure=None, forced=False, asked=False)
+    state = with_facts(state, profile, session=session, failure=None, forced=False, asked=False)
     children = state.children.get(profile, [])
     # Their source has changed: what STS said of the old session is nothing to wait for.
-    state = _reset(state, [child for child in children if _failed_with(state, child, SHARED)])
-    state, freed = _freed(state, role)
-    touched = {profile, *children, *freed}
+    state = reset(state, [child for child in children if _failed_with(state, child, SHARED)])
+    state, waiting = freed(state, role)
+    touched = {profile, *children, *waiting}
     log: list[ev.Effect] = [
         _log(
             "info",
@@ -166,7 +166,7 @@ def _renewed(event: ev.Renewed, state: State, now: Instant) -> Applied:
         state = replace(state, groups={name: one for name, one in state.groups.items() if name != role.domain()})
     if group is not None and group.down():
         failed = [peer for peer in state.peers_of(profile) if _failed_with(state, peer, SHARED)]
-        state = _forgive(state, failed)
+        state = forgive(state, failed)
         touched |= set(state.peers_of(profile))
         log.append(_log("info", "source.recovered", source=role.source()))
     if event.capped:
@@ -182,10 +182,10 @@ def _not_renewed(event: ev.NotRenewed, state: State, now: Instant) -> Applied:
         return landed
     was_down = landed.state.is_down(profile)
     failure = failure_of(event.failure, now)
-    state = _fail(landed.state, [profile], failure)
-    state, freed = _freed(state, role) if failure.kind in OF_THE_ROLE else (state, [])
+    state = fail(landed.state, [profile], failure)
+    state, waiting = freed(state, role) if failure.kind in OF_THE_ROLE else (state, [])
     group = group_after(state.groups.get(role.domain()), [profile], failure, event.order.started)
-    touched = {profile, *freed}
+    touched = {profile, *waiting}
     if group is not None:
         state = replace(state, groups={**state.groups, role.domain(): group})
         touched |= set(state.peers_of(profile)) if group.down() else set()
@@ -194,7 +194,7 @@ def _not_renewed(event: ev.NotRenewed, state: State, now: Instant) -> Applied:
         if role.parent is None:
             effects.append(ev.ForgetSource(role.source()))
         elif _may_be_stale(state, role.parent, now):
-            state = _force(state, [role.parent])
+            state = force(state, [role.parent])
             touched.add(role.parent)
     facts = _failure_facts(state, role, now, round(now.since(event.order.started), 3))
     effects.append(_log(_level_of(state.states[profile], now), "role.renewal_failed", **facts))
@@ -216,7 +216,7 @@ def _source_failed(event: ev.SourceFailed, state: State, now: Instant) -> Applie
         state = replace(state, held={**state.held, source: failure})
     groups, touched = dict(state.groups), set(state.signed.get(source, ()))
     for name, profiles in hit.items():
-        state = _fail(state, profiles, failure)
+        state = fail(state, profiles, failure)
         state = replace(state, states={**state.states, **{p: replace(state.states[p], forced=False) for p in profiles}})
         group = group_after(groups.get(name), profiles, failure, now)
         if group is not None:
@@ -235,19 +235,12 @@ def _sources_changed(event: ev.SourcesChanged, state: State) -> Applied:
         for source in event.sources
         for effect in (ev.ForgetSource(source), _log("info", "source.changed", source=source))
     ]
-    return Applied(_without_holds(_reset(state, touched), touched), frozenset(touched), tuple(effects))
+    return Applied(without_holds(reset(state, touched), touched), frozenset(touched), tuple(effects))
 
 
 def _refresh(event: ev.Refresh, state: State) -> Applied:
     known = [profile for profile in event.profiles if profile in state.roles]
-    return Applied(_force(state, known), frozenset(known))
-
-
-# -- parts of them ----------------------------------------------------------------------------------------------------
-
-
-def _with(state: State, profile: str, **facts: Any) -> State:
-    return replace(state, states={**state.states, profile: replace(state.states[profile], **facts)})
+    return Applied(force(state, known), frozenset(known))
 
 
 def _landed(state: State, order: Order) -> Applied:
@@ -260,59 +253,6 @@ def _landed(state: State, order: Order) -> Applied:
 def failure_of(error: RenewalFailed, now: Instant) -> Failure:
     """The failure as facts."""
     return Failure(error.kind, error.code, error.message, error.advice, now)
-
-
-def _fail(state: State, profiles: Iterable[str], failure: Failure) -> State:
-    """Record it: the count goes on within one kind."""
-    states = dict(state.states)
-    for profile in profiles:
-        facts = states[profile]
-        alike = facts.failure is not None and facts.failure.kind == failure.kind
-        count = facts.failure.count + 1 if facts.failure is not None and alike else 1
-        states[profile] = replace(facts, failure=replace(failure, count=count))
-    return replace(state, states=states)
-
-
-def forgiven(facts: RoleState) -> RoleState:
-    """With its backoff reset: the role, its source or the world has changed."""
-    return replace(facts, failure=None, forced=facts.forced or facts.asked)
-
-
-def _forgive(state: State, profiles: Iterable[str]) -> State:
-    return replace(state, states={**state.states, **{p: forgiven(state.states[p]) for p in profiles}})
-
-
-def _reset(state: State, profiles: Iterable[str]) -> State:
-    """Forget what these roles and their groups failed with."""
-    profiles = list(profiles)
-    names = {state.roles[profile].domain() for profile in profiles}
-    groups = {name: group for name, group in state.groups.items() if name not in names}
-    return replace(_forgive(state, profiles), groups=groups)
-
-
-def _without_holds(state: State, profiles: Iterable[str]) -> State:
-    sources = {state.root(state.roles[profile]).source() for profile in profiles}
-    return replace(state, held={source: held for source, held in state.held.items() if source not in sources})
-
-
-def _force(state: State, profiles: Iterable[str]) -> State:
-    forced = {profile: replace(state.states[profile], forced=True, asked=True) for profile in profiles}
-    return replace(state, states={**state.states, **forced})
-
-
-def _freed(state: State, role: Role) -> tuple[State, list[str]]:
-    """STS has accepted what the source of `role` signed: roles that waited for a person to sign in may go on."""
-    held = state.held.get(role.source()) if role.parent is None else None
-    if held is None:
-        return state, []
-    waiting = [
-        profile
-        for profile in state.signed.get(role.source(), ())
-        if (failure := state.states[profile].failure) is not None
-        and (failure.kind, failure.code) == (held.kind, held.code)
-    ]
-    remaining: Mapping[str, Failure] = {name: one for name, one in state.held.items() if name != role.source()}
-    return _reset(replace(state, held=remaining), waiting), waiting
 
 
 def _failed_with(state: State, profile: str, kinds: frozenset[FailureKind]) -> bool:
