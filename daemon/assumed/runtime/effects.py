@@ -70,7 +70,8 @@ class Engine:
     wanted: set[str] = field(default_factory=set)
     """Profiles whose readers wait for their session to be stored as checked against the configuration as it is."""
     clock_offset: float | None = None
-    is_skewed: bool = False
+    _problems: dict[str, str] = field(default_factory=dict)
+    """Event → the problem that it was last logged with, while that lasts."""
 
     def apply(self, event: ev.Event) -> None:
         """Take an event in, and do what follows from it."""
@@ -97,6 +98,12 @@ class Engine:
                 outside.sources.forget(source)
             case ev.Log(level, name, facts):
                 outside.log(level, name, **facts)
+
+    def report(self, name: str, problem: str, level: str = "error", **facts: Any) -> None:
+        """Log a problem when it begins or changes; it is over when `problem` is empty."""
+        if problem and problem != self._problems.get(name):
+            self.outside.log(level, name, message=problem, **facts)
+        self._problems[name] = problem
 
     def save(self, session: Session) -> None:
         """Store a session. Where that cannot be done it is in memory, and the credentials file may have room."""
@@ -127,11 +134,10 @@ class Engine:
         if offset is None:
             return
         self.clock_offset = offset
-        was_skewed, self.is_skewed = self.is_skewed, abs(offset) > SKEW
-        if self.is_skewed and not was_skewed:
-            direction = "behind" if offset > 0 else "ahead of"
-            message = f"this machine's clock is {abs(offset):.0f} s {direction} AWS's; renewals follow AWS's clock"
-            self.outside.log("warning", "clock.skewed", message=message)
+        direction = "behind" if offset > 0 else "ahead of"
+        message = f"this machine's clock is more than a minute {direction} AWS's; renewals follow AWS's clock"
+        problem = message if abs(offset) > SKEW else ""
+        self.report("clock.skewed", problem, "warning", offset_seconds=round(offset))
 
 
 Ask = Callable[[Any, Order, Callable[[], Instant]], Answer]

@@ -34,8 +34,6 @@ class Files:
         self._engine = engine
         self._sources_at: float | None = None
         self._prune_at: float | None = None
-        self._refusal = ""
-        self._untidy = False
         self._unremembered: str | None = None
         """A configuration that works and that the disk did not take as the last good one."""
         self._looks: list[list[int] | None] = []
@@ -83,20 +81,18 @@ class Files:
             self._sources_at = now.boot + QUIET
 
     def _watch(self) -> None:
-        before, self.watch_error = self.watch_error, self._engine.outside.watch()
-        if self.watch_error and self.watch_error != before:
-            self._engine.outside.log("warning", "watch.failed", message=self.watch_error)
+        self.watch_error = self._engine.outside.watch()
+        self._engine.report("watch.failed", self.watch_error, "warning")
 
     def _reclaim(self) -> None:
         """Lock, socket and sessions come back when the state directory has been removed."""
-        engine, log = self._engine, self._engine.outside.log
+        engine = self._engine
         retaken, refusal = engine.outside.reclaim()
-        if refusal is not None and str(refusal) != self._refusal:
-            log("error", "state.refused", message=refusal.message, advice=refusal.advice)
-        self._refusal = str(refusal) if refusal else ""
+        engine.report("state.refused", refusal.message if refusal else "", advice=refusal.advice if refusal else "")
         if not retaken:
             return
-        log("warning", "state.restored", message="the state directory had been removed; created it again")
+        message = "the state directory had been removed; created it again"
+        engine.outside.log("warning", "state.restored", message=message)
         self._remember(engine.config.running.text)
         for facts in engine.state.states.values():
             if facts.session is not None:
@@ -164,26 +160,22 @@ class Files:
 
     def _tidy(self) -> bool:
         """Remove the sessions of roles that are gone. False when the disk does not let us: they can still be read."""
-        engine, was_untidy = self._engine, self._untidy
+        problem = ""
         try:
-            engine.outside.store.prune(set(engine.state.roles))
-            self._untidy = False
+            self._engine.outside.store.prune(set(self._engine.state.roles))
         except FileRefused as error:
-            self._untidy = True
-            if not was_untidy:
-                engine.outside.log("error", "session.not_removed", message=str(error))
-        return not self._untidy
+            problem = str(error)
+        self._engine.report("session.not_removed", problem)
+        return not problem
 
     def _remember(self, text: str) -> None:
         """Keep a configuration that works, for a start that finds a bad one."""
-        engine, is_known = self._engine, self._unremembered is not None
+        self._unremembered, problem, advice = None, "", ""
         try:
-            engine.outside.store.keep_config(text)
-            self._unremembered = None
+            self._engine.outside.store.keep_config(text)
         except FileRefused as error:
-            self._unremembered = text
-            if not is_known:
-                engine.outside.log("error", "config.not_remembered", message=error.message, advice=error.advice)
+            self._unremembered, problem, advice = text, error.message, error.advice
+        self._engine.report("config.not_remembered", problem, advice=advice)
 
     # -- sources ------------------------------------------------------------------------------------------------------
 
