@@ -9,7 +9,7 @@ from assumed.cli.service_install import install
 from assumed.cli.service_status import show_status
 from assumed.cli.service_uninstall import uninstall
 from assumed.errors import AssumedError
-from assumed.service.facts import Choice
+from assumed.service.choice import Choice
 
 if __name__ == "__main__":
     verb, flags = sys.argv[1], sys.argv[2:]

@@ -1,13 +1,12 @@
-"""A site in a home of the test's, and services wished for it."""
+"""A site in a home of the test's, and services for it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from assumed.service.plan import Wish
-from assumed.service.program import Account
-from assumed.service.site import Site, site_of
-from assumed.service.units import Wanted
+from assumed.service.site import Account, Site, site_of
+from assumed.service.units import Spec
 
 HOME = Path("/home/alice")
 PROGRAM = ("/home/alice/.local/bin/assumed",)
@@ -19,15 +18,7 @@ def site(platform: str = "linux", *, system: bool = False, home: Path = HOME, na
     return site_of(Account(name, 1000, 1000, home), system=system, platform=platform)
 
 
-def wish(
-    *program: str,
-    variables: dict[str, str] | None = None,
-    home: Path = HOME,
-    compiles: bool = False,
-    sandboxed: bool = True,
-    user: str | None = None,
-) -> Wish:
+def spec(*program: str, home: Path = HOME, **more: Any) -> Spec:
     """A service that keeps `~/.aws/credentials`."""
-    aws = str(home / ".aws")
-    wanted = Wanted(program or PROGRAM, (aws,), compiles=compiles, user=user)
-    return Wish(wanted, variables or {}, needed=(aws,), sandboxed=sandboxed)
+    aws = (str(home / ".aws"),)
+    return Spec(program or PROGRAM, **{"writable": aws, "directories": aws, **more})

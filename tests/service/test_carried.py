@@ -1,16 +1,13 @@
-"""What a service takes along of a shell."""
+"""What a service captures of a shell's environment."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from assumed.aws import variables as aws_variables
 from assumed.aws.variables import SHELL_VARIABLES
-from assumed.service.environment_file import environment_file, read_environment_file
 
-TAKEN = [
+CAPTURED = [
     *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE"),
     *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_USE_FIPS_ENDPOINT"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
@@ -23,13 +20,13 @@ LEFT = [
 ]
 
 
-def test_it_takes_along_what_leads_to_aws() -> None:
-    environ = dict.fromkeys(TAKEN, "x")
+def test_it_captures_what_leads_to_aws() -> None:
+    environ = dict.fromkeys(CAPTURED, "x")
     assert aws_variables.carried({**environ, **dict.fromkeys(LEFT, "y")}) == environ
 
 
 @pytest.mark.parametrize("name", LEFT)
-def test_it_takes_along_no_credential_and_nothing_of_the_shells_own(name: str) -> None:
+def test_it_captures_no_credential_and_nothing_of_the_shells_own(name: str) -> None:
     assert aws_variables.carried({name: "x"}) == {}
 
 
@@ -54,22 +51,3 @@ def test_what_is_set_to_nothing_is_not_set() -> None:
 )
 def test_a_password_in_a_url_is_not_shown(name: str, value: str, shown: str) -> None:
     assert aws_variables.shown(name, value) == shown
-
-
-@given(st.dictionaries(st.sampled_from(TAKEN), st.text(st.characters(codec="utf-8", exclude_characters="\0"))))
-def test_the_environment_file_reads_back(variables: dict[str, str]) -> None:
-    assert read_environment_file(environment_file(variables)) == variables
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("A=1\nB = 2\n", {"A": "1"}),
-        ("# A=1\n; A=2\nA=3\n", {"A": "3"}),
-        ("A='x y'\n", {"A": "x y"}),
-        ("export A=1\n", {"A": "1"}),
-        ("A=1 \nA=2", {"A": "2"}),
-    ],
-)
-def test_an_environment_file_of_another_hand_is_read(text: str, found: dict[str, str]) -> None:
-    assert read_environment_file(text) == found

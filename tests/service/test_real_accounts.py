@@ -39,7 +39,7 @@ def test_root_with_her_home_is_sent_away_and_removes_nothing_that_she_names(shel
     before = shell.tree()
     done = shell.machine.root("env", f"HOME=/home/{USER}", "XDG_RUNTIME_DIR=/run/user/0", ASSUMED, "service", verb)
     assert done.returncode == 1
-    assert f"$HOME is /home/{USER}, which is {USER}'s" in done.stderr
+    assert f"$HOME is /home/{USER}, owned by {USER}" in done.stderr
     assert f"--system --user {USER}" in done.stderr
     assert victim.read_text() == "mine\n"
     assert not shell.machine.path("/etc/systemd/system/assumed.service").exists()
@@ -54,7 +54,7 @@ def test_a_record_that_names_another_file_is_no_reason_to_remove_it(shell: Shell
     record.write_text(json.dumps({**said, "files": {**said["files"], "/etc/victim.conf": ""}}))
     shell.sudo("install")
     assert victim.exists()
-    assert "/etc/victim.conf: stands in the record" in " ".join(shell.sudo("uninstall").split())
+    assert "/etc/victim.conf: listed in the record" in " ".join(shell.sudo("uninstall").split())
     assert victim.exists()
     assert not shell.machine.path(UNIT).exists()
 
@@ -135,7 +135,7 @@ def test_the_service_of_a_deleted_account_can_be_taken_away(shell: Shell) -> Non
     assert f"no account {USER}" in shell.sudo("uninstall", "--purge", status=2)
     assert f"no account {USER}" in shell.sudo("install", status=2)
     said = shell.sudo("uninstall")
-    assert f"no account {USER} any more: nothing in its home has been touched" in said
+    assert f"no account {USER}: nothing in its home was changed" in said
     assert not shell.machine.path(UNIT).exists()
     assert not shell.machine.path("/etc/assumed").exists()
     assert shell.home.profile("my-role") is not None
@@ -148,12 +148,12 @@ def test_after_a_failed_start_the_log_is_asked_for_by_a_command_that_works(shell
     drop_in.write_text("[Service]\nExecStart=\nExecStart=/bin/false\n")
     said = shell.sudo("install", status=1)
     hint = f"{ASSUMED} service logs -n 20 --system --user {USER}"
-    assert f"what it said: {hint}" in said
+    assert f"see its log: {hint}" in said
     assert shell.machine.root(*hint.split()).returncode == 0
 
 
 def test_a_dry_run_shows_the_modes_that_directories_will_have(shell: Shell) -> None:
-    assert "# ---- /etc/assumed (directory, made 0755)" in shell.sudo("install", "--dry-run")
+    assert "# ---- /etc/assumed (directory, mode 0755)" in shell.sudo("install", "--dry-run")
     shell.sudo("install")
     assert shell.machine.path("/etc/assumed").stat().st_mode & 0o777 == 0o755
 

@@ -47,11 +47,11 @@ def test_a_service_whose_socket_lies_in_tmp_is_reached(shell: Shell) -> None:
     drop_in(shell, "PrivateTmp=yes")
     assert shell.type(ASSUMED, "status").returncode == 3
     said = " ".join(shell.assumed("check", status=1).split())
-    assert "writes the socket by which every command reaches it into a /tmp of its own" in said
+    assert "writes its control socket into a private /tmp" in said
     drop_in(shell, "ReadWritePaths=", f"ReadWritePaths=/home/{USER}/{DEEP}")
     assert shell.type(ASSUMED, "status").returncode == 3
     said = " ".join(shell.assumed("check", status=1).split())
-    assert "may not write in /tmp, where the socket by which every command reaches it lies" in said
+    assert "may not write in /tmp, the directory of its control socket" in said
     shell.assumed("service", "uninstall", "--purge")
 
 
@@ -66,7 +66,7 @@ def test_so_is_the_machines_own(shell: Shell) -> None:
     assert "socket" not in shell.assumed("check")
     said = " ".join(shell.assumed("service", "status", status=3).split())
     assert "assumed.service: is not installed" in said
-    assert f"✓ assumed@{USER}.service: is installed → assumed service status --system --user {USER}" in said
+    assert f"✓ assumed@{USER}.service: is installed" in said
     assert shell.machine.root(*root, "uninstall", "--system", "--user", USER).returncode == 0
 
 
@@ -74,26 +74,26 @@ def test_a_credentials_file_in_the_home_itself_is_told_by_install_and_by_check(s
     shell.home.credentials.rename(shell.home.path / "credentials")
     shell.home.configure(role("my-role", ARN), defaults=f'credentials_file = "~/credentials"\n{DEFAULTS}')
     shell.machine.hand_over()
-    wide = f"assumed.service: may write in all of /home/{USER}, for the credentials file lies in it directly"
+    wide = f"assumed.service: may write in all of /home/{USER}, as the credentials file lies directly in it"
     assert f"! {wide}" in " ".join(shell.assumed("service", "install").split())
     assert f"! {wide}" in " ".join(shell.assumed("check").split())
 
 
 def test_check_says_that_the_service_does_not_run(shell: Shell) -> None:
     shell.assumed("service", "install")
-    assert "does not run" not in shell.assumed("check")
+    assert "not running" not in shell.assumed("check")
     shell.machine.alice("systemctl", "--user", "stop", "assumed")
     said = " ".join(shell.assumed("check").split())
-    assert "! assumed.service: is installed and does not run (inactive)" in said
+    assert "! assumed.service: is installed but not running (inactive)" in said
     assert "→ systemctl --user restart assumed.service" in said
     drop_in(shell, "ExecStart=", "ExecStart=/bin/sh -c 'exit 7'", "RestartSec=60")
     eventually(lambda: shell.show("SubState") == "auto-restart", within=30, saying="the wait for the next try")
     said = " ".join(shell.assumed("check", status=1).split())
     assert "✗ assumed.service: ends again and again (exit status 7)" in said
-    assert "what it said: assumed service logs -n 20" in said
+    assert "see its log: assumed service logs -n 20" in said
     drop_in(shell, "ExecStart=", "ExecStart=/bin/sh -c 'exit 2'")
     eventually(lambda: shell.show("ActiveState") == "failed", within=30, saying="the end for good")
-    assert "is installed and does not run (failed: exit-code)" in " ".join(shell.assumed("check", status=1).split())
+    assert "is installed but not running (failed: exit-code)" in " ".join(shell.assumed("check", status=1).split())
 
 
 def test_a_developer_with_localstack_and_direnv_sees_no_alarm_of_a_healthy_service(shell: Shell) -> None:

@@ -37,11 +37,13 @@ def test_an_empty_home_has_a_fresh_profile_and_then_the_tree_is_as_it_was(
     assert len(sts.calls) == 1
     record("service.first_profile_seconds", seconds)
     assert re.search(r"^my-role +fresh ", said, re.MULTILINE)
-    assert "taken along from this shell: AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL_STS" in said
+    assert "captured from this shell's environment: AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL_STS" in " ".join(
+        said.split()
+    )
     assert (shell.show("ActiveState"), shell.show("UnitFileState")) == ("active", "enabled")
 
     between, pid = shell.tree(), shell.show("MainPID")
-    assert "nothing had to be changed" in shell.assumed("service", "install")
+    assert "no change needed" in shell.assumed("service", "install")
     assert (shell.tree(), shell.show("MainPID"), len(sts.calls)) == (between, pid, 1)
 
     shell.assumed("service", "uninstall")
@@ -58,7 +60,7 @@ def test_where_there_is_nothing_a_configuration_to_fill_in_is_written(shell: She
     shell.home.config.parent.rmdir()
     before = shell.tree()
     said = shell.assumed("service", "install", status=2)
-    assert "one to fill in is written: /home/alice/.config/assumed/config.toml" in said
+    assert "wrote one to fill in: /home/alice/.config/assumed/config.toml" in said
     assert shell.home.config.stat().st_mode & 0o777 == 0o600
     assert "there are no roles" in shell.assumed("service", "install", status=2)
     assert shell.show("LoadState") == "not-found"
@@ -83,10 +85,10 @@ def test_a_dry_run_shows_all_of_it_and_does_nothing(shell: Shell) -> None:
         "# ---- /home/alice/.config/systemd/user/assumed.service (mode 0600)",
         "# ---- /home/alice/.config/systemd/user/assumed.service.d/10-sandbox.conf (mode 0600)",
         "ReadWritePaths=-/home/alice/.aws",
-        'HTTPS_PROXY="http://[hidden]@proxy.example:3128"',
+        "HTTPS_PROXY='http://[hidden]@proxy.example:3128'",
         "$ systemctl --user enable assumed.service",
         "$ systemctl --user start assumed.service",
-        "nothing has been done",
+        "no change made",
     ):
         assert shown in said
     assert PASSWORD not in said
@@ -114,7 +116,7 @@ def test_what_systemd_reads_in_the_environment_file_is_what_the_shell_had(shell:
     odd = {"AWS_CA_BUNDLE": "/a \"b' $HOME `c` \\d/%h.pem", "NO_PROXY": "*.a, b;c # d"}
     shell.assumed("service", "install", "--dry-run", **odd)  # also with these
     shell.assumed("service", "install")
-    from assumed.service.environment_file import environment_file
+    from assumed.service.units import environment_file
 
     file = shell.home.path / "odd.env"
     file.write_text(environment_file(odd))
@@ -147,10 +149,10 @@ def test_an_upgrade_of_the_tool_is_a_restart(shell: Shell, sts: FakeSts) -> None
     shell.machine.hand_over()
     shell.machine.alice("systemctl", "--user", "daemon-reload")
     said = shell.assumed("check") + shell.assumed("service", "status")
-    assert said.count("runs assumed 0.0.9, while") == 2
+    assert said.count("runs assumed 0.0.9;") == 2
     assert "systemctl --user restart assumed.service, or: assumed service install" in said
     pid = shell.show("MainPID")
-    assert "is started again" in shell.assumed("service", "install")
+    assert "restarted in" in shell.assumed("service", "install")
     assert shell.show("MainPID") != pid
     assert "0.0.9" not in shell.assumed("service", "status")
     assert len(sts.calls) == 1
@@ -160,8 +162,8 @@ def test_an_upgrade_of_the_tool_is_a_restart(shell: Shell, sts: FakeSts) -> None
 def test_a_changed_environment_is_written_and_the_service_started_again(shell: Shell) -> None:
     shell.assumed("service", "install")
     pid = shell.show("MainPID")
-    assert "is x.example here, not for the service" in shell.assumed("check", NO_PROXY="x.example")
-    assert "is started again" in shell.assumed("service", "install", NO_PROXY="x.example")
+    assert "is x.example here, not set for the service" in shell.assumed("check", NO_PROXY="x.example")
+    assert "restarted in" in shell.assumed("service", "install", NO_PROXY="x.example")
     assert shell.show("MainPID") != pid
     assert "for the service" not in shell.assumed("check", NO_PROXY="x.example")
 
@@ -175,7 +177,7 @@ def test_a_unit_of_another_hand_is_set_aside_and_a_drop_in_stays(shell: Shell) -
     shell.machine.hand_over()
     assert "was not written by `assumed service install`" in shell.assumed("service", "uninstall", status=1)
     said = shell.assumed("service", "install")
-    assert "assumed.service.saved: is what stood there before" in " ".join(said.split())
+    assert "existing file backed up to /home/alice/.config/systemd/user/assumed.service.saved" in " ".join(said.split())
     assert shell.show("Nice") == "5"
     shell.assumed("service", "uninstall")
     assert sorted(path.name for path in units.rglob("*")) == ["assumed.service.d", "assumed.service.saved", "mine.conf"]
@@ -219,10 +221,10 @@ def test_a_configuration_elsewhere_is_found_by_the_service_and_by_uninstall(shel
     shell.machine.hand_over()
     before = shell.tree()
     said = shell.assumed("service", "install", "--config", "my teams/100%/roles.toml")
-    assert "ASSUMED_CONFIG ✓ assumed.service: is started" in " ".join(said.split())
+    assert "ASSUMED_CONFIG ✓ assumed.service: started in" in " ".join(said.split())
     assert re.search(r"^my-role +fresh ", said, re.MULTILINE)
     named = {"ASSUMED_CONFIG": f"/home/{USER}/my teams/100%/roles.toml"}
-    assert "nothing had to be changed" in shell.assumed("service", "install", **named)
+    assert "no change needed" in shell.assumed("service", "install", **named)
     shell.assumed("service", "uninstall", "--purge", **named)
     assert shell.tree() == before
 
@@ -236,7 +238,7 @@ def test_what_a_hook_needs_is_in_the_unit(shell: Shell) -> None:
     assert "the hook after_renewal: may write only where the service may: /home/alice/.aws" in " ".join(said.split())
     assert shell.show("MemoryDenyWriteExecute") == "no"
     environment = shell.home.config.with_name("service.env").read_text()
-    assert 'PATH="/opt/tools:/usr/bin:/bin"' in environment
+    assert "\nPATH=/opt/tools:/usr/bin:/bin\n" in environment
 
 
 CANNOT = """#!/bin/sh
@@ -261,7 +263,7 @@ def test_where_the_sandbox_cannot_be_built_the_service_runs_without_it(shell: Sh
     said = shell.assumed("service", "install", PATH=f"/home/{USER}/bin:/usr/bin:/bin")
     assert "runs without the sandbox: Failed to set up user namespacing" in " ".join(said.split())
     assert not drop_in.exists()
-    assert "is started again" in said
+    assert "restarted in" in said
     assert "with the sandbox" not in shell.assumed("service", "status")
     shell.assumed("service", "install")
     assert "with the sandbox" in shell.assumed("service", "status")
@@ -291,10 +293,10 @@ def test_lingering_is_enabled_once_and_taken_back_by_who_enabled_it(shell: Shell
     assert linger.exists(), "it was enabled before"
     shell.machine.root("loginctl", "disable-linger", USER)
     shell.machine.root("systemctl", "start", f"user@{UID}.service")
-    assert "lingering is enabled" in shell.assumed("service", "install")
+    assert "lingering enabled" in shell.assumed("service", "install")
     assert linger.exists()
     assert "lingering" not in shell.assumed("service", "install")
-    assert "lingering is disabled" in shell.assumed("service", "uninstall")
+    assert "lingering disabled" in shell.assumed("service", "uninstall")
     assert not linger.exists()
 
 
@@ -324,7 +326,7 @@ def test_where_lingering_is_refused_the_one_command_is_said(shell: Shell) -> Non
 
 
 @pytest.mark.slow
-def test_the_log_is_readable_on_a_terminal_and_json_elsewhere(shell: Shell) -> None:
+def test_the_log_is_the_journals_and_json_in_a_pipe(shell: Shell) -> None:
     shell.assumed("service", "install")
     shell.machine.root("journalctl", "--sync")
     shell.machine.root("chmod", "-R", "a+rX", "/var/log/journal", "/run/log/journal")
@@ -333,8 +335,7 @@ def test_the_log_is_readable_on_a_terminal_and_json_elsewhere(shell: Shell) -> N
     assert "role.renewed" in events
     typed = shlex.join([ASSUMED, "service", "logs", "-n", "30"])
     shown = shell.machine.alice("env", "TERM=dumb", "script", "-qec", typed, "/dev/null").stdout
-    assert re.search(r"^\d\d-\d\d \d\d:\d\d:\d\d info +role\.renewed profile=my-role ", shown, re.MULTILINE)
-    assert "{" not in shown
+    assert re.search(r"^\w+ \d+ \d\d:\d\d:\d\d .*role\.renewed", shown, re.MULTILINE)
 
 
 @pytest.mark.slow
@@ -353,8 +354,8 @@ def test_root_installs_it_for_alice_on_the_machines_own_systemd(shell: Shell, st
     assert f"User={USER}" in unit.read_text().splitlines()
     owners = {path.stat().st_uid for path in shell.home.path.rglob("*")}
     assert owners == {UID}
-    assert "no mistake" in shell.assumed("check")
-    assert "nothing had to be changed" in machine.root(*command, "install", "--system", "--user", USER).stderr
+    shell.assumed("check")
+    assert "no change needed" in machine.root(*command, "install", "--system", "--user", USER).stderr
     status = json.loads(machine.root(*command, "status", "--system", "--user", USER, "--json").stdout)
     assert (status["running"], status["enabled"], status["findings"]) == (True, True, [])
     done = machine.root(*command, "uninstall", "--purge", "--system", "--user", USER)

@@ -52,7 +52,7 @@ def test_print_needs_no_service_manager_and_writes_nothing(user: Home) -> None:
     assert result.returncode == 0
     assert "hunter2" not in result.stdout + result.stderr
     assert "[hidden]" in result.stdout
-    assert "passwords are not shown" in result.stderr
+    assert "passwords are masked" in result.stderr
     assert sorted(user.path.rglob("*")) == before
 
 
@@ -62,8 +62,8 @@ def test_print_for_an_account_takes_its_real_home(user: Home) -> None:
     home = pwd.getpwnam("root").pw_dir
     assert "# ---- /etc/systemd/system/assumed@root.service (mode 0644)" in result.stdout
     assert f"ReadWritePaths=-{home}/.aws" in result.stdout
-    assert "install sees to both; by hand, a home that is not /home/alice needs a drop-in" in result.stdout
-    assert f'ASSUMED_CONFIG="{user.config}"' in result.stdout
+    assert "ReadWritePaths=" in result.stdout
+    assert f"ASSUMED_CONFIG={user.config}" in result.stdout
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has other people's files to lose")
@@ -80,7 +80,7 @@ def test_root_with_another_users_home_is_sent_away(user: Home, command: str, tmp
     os.chown(user.path, 12345, 12345)
     result = user.assumed("service", command)
     assert (result.returncode, result.stdout) == (1, "")
-    assert f"$HOME is {user.path}, which is uid 12345's" in result.stderr
+    assert f"$HOME is {user.path}, owned by uid 12345" in result.stderr
     assert victim.exists()
 
 
@@ -90,7 +90,7 @@ def test_roots_own_files_are_not_taken_along_for_an_account(user: Home) -> None:
     arguments = ("service", "print", "--system", "--user", "root", "--config", str(user.config))
     result = user.assumed(*arguments, **more)
     assert result.returncode == 0, result.stderr
-    assert 'NO_PROXY="x.example"' in result.stdout
+    assert "NO_PROXY=x.example" in result.stdout
     assert "/root/.aws/config" not in result.stdout
     assert "/root/assumed.toml" not in result.stdout
 
@@ -106,9 +106,9 @@ def test_what_an_earlier_install_took_along_is_kept_until_it_is_set_to_nothing(u
     environment = user.config.with_name("service.env")
     environment.write_text('AWS_REGION="eu-central-1"\nHTTPS_PROXY="http://proxy:1"\nPATH="/old"\n')
     result = user.assumed("service", "print", HTTPS_PROXY="http://proxy:2")
-    assert 'AWS_REGION="eu-central-1"' in result.stdout
-    assert 'HTTPS_PROXY="http://proxy:2"' in result.stdout
-    assert 'PATH="/old"' not in result.stdout
+    assert "AWS_REGION=eu-central-1" in result.stdout
+    assert "HTTPS_PROXY=http://proxy:2" in result.stdout
+    assert "PATH=/old" not in result.stdout
     said = " ".join(result.stderr.split())
     assert "kept from the last install: AWS_REGION (to drop one: AWS_REGION= assumed service install)" in said
     result = user.assumed("service", "print", HTTPS_PROXY="", AWS_REGION="")

@@ -1,21 +1,25 @@
-"""`assumed service …`: the daemon as a service of systemd or launchd."""
+"""`assumed service …`: the group, what its commands share, and `print`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .app import LazyGroup, config_option
+from .app import OK, LazyGroup, config_option, say
 
 SUBCOMMANDS = {
     "install": ("service_install:install_command", "Install the service and start it; or bring it up to date."),
     "uninstall": ("service_uninstall:uninstall_command", "Stop the service and remove it."),
     "status": ("service_status:status_command", "Show how the service is installed and whether it runs."),
     "logs": ("service_status:logs_command", "Show the service's log."),
-    "print": ("service_print:print_command", "Print the files that install would write."),
+    "print": ("service:print_command", "Print the files that install would write."),
 }
 
 
@@ -31,53 +35,43 @@ class ServiceGroup(LazyGroup):
 def service(ctx: click.Context, config_path: Path | None) -> None:
     """The daemon as a service: a systemd user unit on Linux, a launchd agent on macOS.
 
-    Installed once, it is started with the machine (Linux) or at login (macOS), is started again if it ever
-    fails, and takes a changed configuration up by itself.
+    It starts at boot (Linux) or at login (macOS), restarts on failure, and picks up configuration changes.
 
     \b
     Examples:
       assumed service install
-      assumed service install --dry-run      every file and command, nothing done
+      assumed service install --dry-run      show every file and command, change nothing
       sudo assumed service install --system --user alice
       assumed service logs --follow
     """
     ctx.obj = config_path
 
 
-def system_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--system --user NAME`: the machine's systemd, instead of the user's own."""
-    function = click.option(
-        "--user", "user", metavar="NAME", help="With --system: the account whose roles are kept (~/.aws is NAME's)."
-    )(function)
-    return click.option(
-        "--system", is_flag=True, help="A unit of the machine's systemd, as root installs it, that runs as NAME."
-    )(function)
-
-
 def options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What every subcommand takes."""
-    return config_option(system_options(function))
+    """What every subcommand takes: `--config` and `--system --user NAME`."""
+    user = click.option("--user", metavar="NAME", help="With --system: the account whose roles are kept.")
+    system = click.option(
+        "--system", is_flag=True, help="A unit of the machine's systemd that runs as NAME (root only)."
+    )
+    return config_option(system(user(function)))
 
 
 def chosen(
     config_path: Path | None, system: bool, user: str | None, *, needs_root: bool = True, may_be_gone: bool = False
 ) -> Any:
-    """The service that the options mean. Raises click.UsageError for a contradiction, AssumedError.
+    """The service that the options name. Raises click.UsageError for a contradiction, AssumedError.
 
-    `may_be_gone`: whether an account that has been deleted will do, as long as there is a record of its service.
+    `may_be_gone`: whether an account may have been deleted, as long as there is a record of its service.
     """
-    import os
-    from dataclasses import replace
-
-    from assumed.service.facts import Choice
-    from assumed.service.site import NoAccount
+    from assumed.service.choice import Choice
+    from assumed.service.site import NoAccount, typed
 
     if system and not user:
         raise click.UsageError("--system needs --user NAME: the account whose roles are kept")
     if user is not None and not system:
         raise click.UsageError("--user NAME needs --system; without both, the service is your own")
     if system and needs_root and os.geteuid() != 0:
-        raise click.UsageError(f"a unit of the machine's systemd is root's to change; try: {_by_root()}")
+        raise click.UsageError(f"--system needs root; run: {typed(sys.argv[1:], as_root=True)}")
     choice = Choice(config_path, user)
     try:
         _ = choice.account
@@ -88,9 +82,70 @@ def chosen(
     return choice
 
 
-def _by_root() -> str:
-    import sys
+@click.command(name="print")
+@options
+def print_command(config_path: Path | None, system: bool, user: str | None) -> int:
+    """Print the files that install would write, for configuration management.
 
-    from assumed.service.program import typed
+    Passwords in the URLs of proxies are masked. The service manager is not asked, so the sandbox is always among
+    the files.
 
-    return typed(sys.argv[1:], as_root=True)
+    \b
+    Examples:
+      assumed service print
+      assumed service print --system --user alice
+    """
+    choice = chosen(config_path, system, user, needs_root=False)
+    show_files(planned_for(choice, choice.configuration(), sandboxed=True))
+    return OK
+
+
+def planned_for(choice: Any, config: Any, *, sandboxed: bool) -> Any:
+    """The plan of that service, for this shell and this very program. Raises AssumedError."""
+    from assumed.service.choice import spec
+    from assumed.service.plan import plan
+
+    return plan(choice.site, spec(choice, config, sandboxed=sandboxed))
+
+
+def show_files(planned: Any, mark: Callable[[Any], str] = lambda _: "") -> None:
+    """Prints every file, whole, under its name and mode."""
+    for file in planned.files:
+        click.echo(f"# ---- {file.path} (mode {file.mode:04o}{mark(file)})\n{file.shown}")
+    if any(file.shown != file.text for file in planned.files):
+        say("passwords are masked ([hidden]); install writes them")
+    tell_kept(planned)
+
+
+def tell_kept(planned: Any) -> None:
+    """What the service keeps of the environment that an earlier install captured, and how to drop it."""
+    if planned.kept:
+        drop = planned.site.command("install", setting=f"{planned.kept[0]}=")
+        tell("ok", "kept from the last install", f"{', '.join(planned.kept)} (to drop one: {drop})")
+
+
+def tell(severity: Any, subject: str, message: str, advice: str = "") -> None:
+    """A message with its mark on stderr, and the next step under it."""
+    from assumed.model import Finding
+
+    from .check import finding_lines
+    from .terminal import terminal_of, write
+
+    write(finding_lines(Finding(severity, subject, message, advice), terminal_of(sys.stderr)), sys.stderr)
+
+
+@contextlib.contextmanager
+def progress(label: str) -> Iterator[None]:
+    """A line on a terminal while the block runs."""
+    from .terminal import show_line
+
+    shown = show_line(f"{label} …", 0)
+    try:
+        yield
+    finally:
+        show_line("", shown)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 role`, `2 roles`."""
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -2,56 +2,55 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from assumed import __version__
-from assumed.errors import AlreadyRunning, AssumedError
+from assumed.config import Config, find
+from assumed.config.report import listed
+from assumed.doctor.inspect import inspect
+from assumed.errors import AlreadyRunning, AssumedError, ConfigError, FileRefused
 from assumed.redact import printable
+from assumed.service import execute, units
+from assumed.service.choice import Choice
+from assumed.service.environment import started_programs
+from assumed.service.execute import Record
+from assumed.service.findings import about, too_wide
+from assumed.service.manager import TEMPORARY, Seen
+from assumed.service.plan import File, Plan, commands
+from assumed.service.site import program, trial
 
 from .app import FAILING, OK, USAGE, say
 from .health import is_enabled, is_healthy, is_served
 from .render import render
-from .service import chosen, options
-from .service_print import planned_for, show_plan, tell_kept
-from .service_words import TICK, counted, tell, with_progress
+from .service import chosen, counted, options, planned_for, progress, show_files, tell, tell_kept
 from .terminal import terminal_of, write
 
-if TYPE_CHECKING:
-    from assumed.config import Config
-    from assumed.service.facts import Choice
-    from assumed.service.manager import Seen
-    from assumed.service.plan import Command, Plan
-    from assumed.service.record import Record
-    from assumed.service.site import Site
-
-TRIED_SECONDS = 15.0
-"""For the first renewals; the daemon says READY within 10 s whatever the network does."""
+FIRST_SESSIONS_SECONDS = 15.0
+"""The daemon reports READY within 10 s whatever the network does."""
 
 
 @click.command(name="install")
 @options
-@click.option("--dry-run", is_flag=True, help="Show every file and every command, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show every file and every command, and change nothing.")
 def install_command(config_path: Path | None, system: bool, user: str | None, dry_run: bool) -> int:
     """Install the service and start it, or bring an installed one up to date.
 
     The configuration is validated first; where there is none, a commented one is written for you to fill in.
-    What this shell has set and a service would not see (AWS_CONFIG_FILE, endpoints, proxies …) is taken along,
-    in a file for you alone; credentials never are. A second install changes nothing, unless there is something
-    to change; what the first took along and this shell does not set is kept, until you set it to nothing. What
-    you want otherwise belongs into a drop-in (systemctl --user edit assumed).
+    Variables of this shell that a service would not see (AWS_CONFIG_FILE, endpoints, proxies …) are captured in a
+    file that only you can read; credentials never are. A second install changes only what differs. It keeps
+    variables that an earlier install captured and this shell does not set; set one to nothing to drop it. Put
+    local overrides in a drop-in (systemctl --user edit assumed).
 
     \b
     Examples:
       assumed service install
       assumed service install --dry-run
-      HTTPS_PROXY= assumed service install      no proxy any more
+      HTTPS_PROXY= assumed service install      drop the captured proxy
       assumed --config /srv/team/assumed.toml service install
       sudo assumed service install --system --user alice
     """
@@ -59,11 +58,9 @@ def install_command(config_path: Path | None, system: bool, user: str | None, dr
 
 
 def install(choice: Choice, *, dry_run: bool = False) -> int:
-    """What `install` does for a choice that is made. Returns the exit status. Raises AssumedError."""
-    from assumed.service.program import program, trial
-
+    """Installs that service. Returns the exit status. Raises AssumedError."""
     choice = choice.settled()
-    if not choice.names_its_configuration and _writes_example(choice, dry_run=dry_run):
+    if not choice.names_configuration and _writes_example(choice, dry_run=dry_run):
         return USAGE
     config = choice.configuration()
     trial(program(), choice.account)
@@ -71,143 +68,109 @@ def install(choice: Choice, *, dry_run: bool = False) -> int:
     unconfined = _why_no_sandbox(choice, planned, config)
     if unconfined:
         planned = planned_for(choice, config, sandboxed=False)
-    lingers = planned.lingering is None or choice.manager.lingers()
+    lingers = not commands(choice.site, "linger") or choice.manager.lingers()
     if dry_run:
-        return show_plan(planned, unconfined, lingers=lingers)
+        return _show_plan(planned, unconfined, lingers=lingers)
     seen, document = choice.manager.seen(), choice.status(config.path, config.credentials_file)
-    _refuse_beside_another(document, seen.pid, planned)
-    tell("ok", str(config.path), f"{counted(len(config.enabled()), 'role')} to keep, no mistake")
+    if document is not None and document["daemon"]["pid"] != seen.pid:
+        raise AlreadyRunning(
+            f"another assumed (pid {document['daemon']['pid']}) keeps these profiles; stop it first (Ctrl-C, or "
+            "`assumed service uninstall` of another service), then install again"
+        )
+    tell("ok", str(config.path), f"{counted(len(config.enabled()), 'role')}, configuration OK")
     if unconfined:
-        tell("warning", planned.site.title, f"runs without the sandbox: {unconfined}")
-    old = document["daemon"]["version"] if document else __version__
-    _Installation(choice, planned, config, seen).carry_out(old, lingers=lingers)
+        tell("warning", choice.site.title, f"runs without the sandbox: {unconfined}")
+    is_upgrade = document is not None and document["daemon"]["version"] != __version__
+    _carry_out(choice, planned, config, seen, lingers=lingers, is_upgrade=is_upgrade)
     return _first_look(choice, config)
 
 
-@dataclass
-class _Installation:
-    """One plan being carried out."""
-
-    choice: Choice
-    planned: Plan
-    config: Config
-    seen: Seen
-
-    def carry_out(self, old_version: str, *, lingers: bool) -> None:
-        """Writes what differs and starts what is not as it should be; a record of it is kept at every step."""
-        from assumed.service.record import Record, read
-
-        record = read(self.planned.site.record) or Record()
-        self._tell_another_configuration(record)
-        record.version = __version__
-        record.config, record.credentials_file = str(self.config.path), str(self.config.credentials_file)
-        changed = self._write(record)
-        own = self.choice.account.uid == os.getuid()
-        if own:
-            _warn(self.choice, self.config)
-        if changed or not self.seen.enabled:
-            _give(self.choice, self.planned.register)
-        if not lingers and self.planned.lingering is not None:
-            self._linger(self.planned.lingering, record)
-        self._keep(record)
-        try:
-            self._bring_up(old_version, changed=changed)
-        finally:
-            if not own:  # `check` as the account looks at how the service stands, too
-                _warn(self.choice, self.config)
-
-    def _tell_another_configuration(self, record: Record) -> None:
-        """A shell without $ASSUMED_CONFIG, say, where the last install had one."""
-        if record.config and record.config != str(self.config.path):
-            message = f"takes the place of {record.config}, which the service has kept until now"
-            advice = f"if that is not meant: {self.planned.site.command('install', '--config', record.config)}"
-            tell("warning", str(self.config.path), message, advice)
-
-    def _write(self, record: Record) -> bool:
-        from assumed.service import execute
-
-        try:
-            changes = execute.write(self.planned, record)
-        finally:
-            self._keep(record)  # what was made before it failed is still ours to take away
-        for path in changes.written:
-            tell("ok", str(path), "is written")
-        if self.planned.takes and self.planned.site.environment in changes.written:
-            tell("ok", "taken along from this shell", ", ".join(self.planned.takes))
-        tell_kept(self.planned)
-        for path in changes.removed:
-            tell("ok", str(path), "is not needed any more, and removed")
-        for path in changes.set_aside:
-            tell("warning", str(path), "is what stood there before, by another hand")
-        return bool(changes.written or changes.removed)
-
-    def _keep(self, record: Record) -> None:
-        from assumed.service import execute
-
-        execute.write_record(self.planned.site.record, record, self.choice.account)
-
-    def _linger(self, command: Command, record: Record) -> None:
-        refused = self.choice.manager.tell(command)
+def _carry_out(choice: Choice, planned: Plan, config: Config, seen: Seen, *, lingers: bool, is_upgrade: bool) -> None:
+    """Writes what differs and starts what is not as it should be; a record of it is written at every step."""
+    site, manager = choice.site, choice.manager
+    record = execute.read_record(site.record) or Record()
+    if record.config and record.config != str(config.path):  # a shell without $ASSUMED_CONFIG, say
+        advice = f"to return to it: {site.command('install', '--config', record.config)}"
+        tell("warning", str(config.path), f"replaces {record.config} as the service's configuration", advice)
+    record.version, record.config, record.credentials_file = __version__, str(config.path), str(config.credentials_file)
+    try:
+        changed = _write(planned, record)
+    finally:
+        execute.write_record(site.record, record, choice.account)  # uninstall removes what was made before a failure
+    if choice.account.is_ours:
+        _warn(choice, config)
+    if changed or not seen.enabled:
+        manager.give(commands(site, "register"))
+    if not lingers:
+        refused = manager.give(commands(site, "linger"))
+        record.lingering = refused is None
+        execute.write_record(site.record, record, choice.account)
+        message = f"ends with your last session, as lingering could not be enabled ({refused})"
         if refused is None:
-            record.lingering = True
-            tell("ok", self.choice.account.name, "keeps services while not logged in (lingering is enabled)")
+            tell("ok", choice.account.name, "services run while logged out (lingering enabled)")
         else:
-            message = f"ends with your last session, for lingering could not be enabled ({refused})"
-            tell("warning", self.planned.site.title, message, command.instead)
+            tell("warning", site.title, message, commands(site, "linger")[0].instead)
+    try:
+        if seen.running and not changed and not is_upgrade:
+            tell("ok", site.title, "installed and running, no change needed")
+        else:
+            _start(choice, seen, changed=changed)
+    finally:
+        if not choice.account.is_ours:  # `check` as the account looks at the service's state too
+            _warn(choice, config)
 
-    def _bring_up(self, old_version: str, *, changed: bool) -> None:
-        if self.seen.running and not changed and old_version == __version__:
-            tell("ok", self.planned.site.title, "is installed and running; nothing had to be changed")
-            return
-        self._start(changed=changed)
 
-    def _start(self, *, changed: bool) -> None:
-        planned, seen = self.planned, self.seen
-        # An agent that launchd has loaded is told to begin again, also when it has just ended.
-        # One that ends again and again would make a start wait for its next try: systemd.service(5), RestartSec=.
-        known = seen.loaded if planned.site.manager == "launchd" else seen.running or seen.loops
-        commands = planned.start if not known else planned.replace if changed else planned.restart
-        began = time.monotonic()
-        try:
-            with_progress(f"starting {planned.site.title}", lambda: _give(self.choice, commands))
-        except AssumedError as error:
-            raise AssumedError(f"{error}\n  {_ask_the_log(planned.site)}") from None
-        word = "started again" if seen.running else "started"
-        tell("ok", planned.site.title, f"is {word} after {time.monotonic() - began:.1f} s")
+def _write(planned: Plan, record: Record) -> bool:
+    changes = execute.write(planned, record)
+    for path in changes.written:
+        tell("ok", "", f"wrote {path}")
+    if planned.captured and planned.site.environment in changes.written:
+        tell("ok", "captured from this shell's environment", ", ".join(planned.captured))
+    tell_kept(planned)
+    for path in changes.removed:
+        tell("ok", "", f"removed {path} (obsolete)")
+    for path, backup in changes.backups.items():
+        tell("warning", str(path), f"existing file backed up to {backup}")
+    return bool(changes.written or changes.removed)
+
+
+def _start(choice: Choice, seen: Seen, *, changed: bool) -> None:
+    site = choice.site
+    # launchd starts a loaded agent by kickstart alone, also one that has just ended. A systemd unit that ends again and
+    # again would make `start` wait for its next try: systemd.service(5), RestartSec=.
+    known = seen.loaded if site.manager == "launchd" else seen.running or seen.loops
+    began = time.monotonic()
+    try:
+        with progress(f"starting {site.title}"):
+            choice.manager.give(commands(site, "start" if not known else "replace" if changed else "restart"))
+    except AssumedError as error:
+        raise AssumedError(f"{error}\n  see its log: {site.command('logs', '-n', '20')}") from None
+    tell("ok", site.title, f"{'restarted' if seen.running else 'started'} in {time.monotonic() - began:.1f} s")
 
 
 def _warn(choice: Choice, config: Config) -> None:
-    """What will keep roles from working; the service is installed all the same, and tries again by itself."""
-    from assumed.config.report import listed
-    from assumed.doctor.inspect import inspect, started_programs
-    from assumed.doctor.service import too_wide
-    from assumed.service.execute import acting_as
-    from assumed.service.findings import about, real_places, service_of
-
-    service = service_of(choice)
-    if choice.account.uid == os.getuid():
+    """What will keep roles from working; the service is installed all the same, and retries."""
+    service = choice.manager.installed()
+    if choice.account.is_ours:
         findings = inspect(config, choice.environ, passed_keys=bool(service and service.passed_keys))
         findings += about([(choice, service)] if service else [], config, None)
     else:
         findings = choice.check(config)
-    errors = [finding for finding in findings if finding.severity == "error"]
-    for finding in [*errors, *(too_wide(service, *real_places(choice, config)) if service is not None else [])]:
+    wide = list(too_wide(choice, service, config)) if service else []
+    for finding in dict.fromkeys([*(finding for finding in findings if finding.severity == "error"), *wide]):
         tell(finding.severity, finding.subject, finding.message, finding.advice)
-    with acting_as(choice.account):
-        started = started_programs(config, choice.environ)
-    if started and service is not None and service.writable is not None:
+    with execute.acting_as(choice.account):
+        programs = started_programs(config, choice.environ)
+    if programs and service is not None and service.writable is not None:
+        edit = " ".join([*choice.site.systemctl, "edit", choice.site.unit])
         message = f"may write only where the service may: {', '.join(map(str, service.writable))}"
-        edit = " ".join([*choice.site.systemctl, "edit", service.name])
-        advice = f"for another directory: {edit}, with ReadWritePaths= under [Service]"
-        tell("warning", listed(started, "and"), message, advice)
+        tell(
+            "warning", listed(programs, "and"), message, f"for another directory: {edit}, ReadWritePaths= in [Service]"
+        )
 
 
 def _writes_example(choice: Choice, *, dry_run: bool) -> bool:
-    """Whether there is no configuration; then one to fill in is written, and said what is to be done."""
-    from assumed.config import find
-    from assumed.errors import ConfigError
-    from assumed.service import execute, texts
-
+    """Whether there is no configuration; then one to fill in is written."""
     try:
         find(None, choice.environ)
     except ConfigError:
@@ -215,74 +178,69 @@ def _writes_example(choice: Choice, *, dry_run: bool) -> bool:
     else:
         return False
     if dry_run:
-        say(f"there is no configuration; install would write one to fill in: {path}")
+        say(f"no configuration: install would write one to fill in: {path}")
         return True
-    execute.write_for(choice.account, path, texts.commented_configuration())
+    execute.write_for(choice.account, path, units.commented_configuration())
     say(
-        f"there was no configuration; one to fill in is written: {path}\n"
-        "  Give it a [[roles]] entry: the profile to keep fresh, its role_arn, and who signs (source_profile).\n"
-        f"  Then: {choice.site.again}"
+        f"no configuration found; wrote one to fill in: {path}\n"
+        "  Add a [[roles]] entry: the profile to keep fresh, its role_arn, and the source_profile that signs.\n"
+        f"  Then: {choice.site.command('install')}"
     )
     return True
 
 
 def _why_no_sandbox(choice: Choice, planned: Plan, config: Config) -> str:
-    """Why the service cannot live in the sandbox; "" where it can, and where none is asked for."""
-    from assumed.doctor.service import TEMPORARY
-    from assumed.service.program import program
-    from assumed.service.texts import DROP_IN
-
-    drop_ins = [file for file in planned.files if file.path.name == DROP_IN]
-    if not drop_ins:
+    """Why the service cannot run in the sandbox; "" where it can, and where the site has none."""
+    drop_in = next((file for file in planned.files if file.path == choice.site.drop_in), None)
+    if drop_in is None:
         return ""
-    for path in (config.path, config.credentials_file):
-        if any(path.is_relative_to(hidden) for hidden in TEMPORARY):
-            return f"it would hide {path}"
-    return choice.manager.can_confine(planned.files[0].text, drop_ins[0].text, program())
+    hidden = [path for path in (config.path, config.credentials_file) if any(map(path.is_relative_to, TEMPORARY))]
+    return f"it would hide {hidden[0]}" if hidden else choice.manager.can_confine(drop_in.text, program())
 
 
-def _refuse_beside_another(document: dict[str, Any] | None, pid: int, planned: Plan) -> None:
-    """Two daemons cannot keep one file: one in a terminal, say, or the machine's unit beside the user's."""
-    if document is not None and document["daemon"]["pid"] != pid:
-        raise AlreadyRunning(
-            f"an assumed that is not {planned.site.title} keeps these profiles (pid {document['daemon']['pid']}); "
-            "stop it first (Ctrl-C, or `assumed service uninstall` of another service), then install again"
-        )
+def _show_plan(planned: Plan, unconfined: str, *, lingers: bool) -> int:
+    """`--dry-run`: every directory, file and command, in their order."""
+    for directory in planned.directories:
+        if not directory.path.exists():
+            click.echo(f"# ---- {directory.path} (directory, mode {directory.mode:04o})")
+    show_files(planned, _mark)
+    for phase in ("register", *(() if lingers else ("linger",)), "start"):
+        for command in commands(planned.site, phase):
+            click.echo(f"$ {command!s:<58}  # {command.why}")
+    if unconfined:
+        say(f"without the sandbox: {unconfined}")
+    say("no change made (--dry-run)")
+    return OK
+
+
+def _mark(file: File) -> str:
+    try:
+        return "" if execute.differs(file) else ", unchanged"
+    except FileRefused:
+        return ""  # root's own: a dry run for the machine's unit by another user
 
 
 def _first_look(choice: Choice, config: Config) -> int:
-    """The roles' status as soon as each of them has been tried. Returns the exit status."""
-    if choice.account.uid != os.getuid():
+    """Shows the roles' status as soon as each of them has been tried. Returns the exit status."""
+    if not choice.account.is_ours:
         done = choice.as_account(["status"], config.path, config.credentials_file)
         write([printable(line) for line in done.stdout.splitlines()])
         write([printable(line) for line in done.stderr.splitlines()], sys.stderr)
         return done.returncode
-    deadline = time.monotonic() + TRIED_SECONDS
-
-    def tried() -> dict[str, Any] | None:
+    deadline = time.monotonic() + FIRST_SESSIONS_SECONDS
+    with progress("waiting for the first sessions"):
         while True:
             document = choice.status(config.path, config.credentials_file)
             roles = [role for role in document["roles"] if is_enabled(role)] if document else []
             if (document and all(map(_is_tried, roles))) or time.monotonic() > deadline:
-                return document
-            time.sleep(TICK)
-
-    document = with_progress("waiting for the first sessions", tried)
+                break
+            time.sleep(0.1)
     if document is None:
-        raise AssumedError(f"the service does not answer\n  {_ask_the_log(choice.site)}")
+        raise AssumedError(f"the service does not answer\n  see its log: {choice.site.command('logs', '-n', '20')}")
     write(["", *render(document, time.time(), terminal_of(sys.stdout))])
     return OK if is_healthy(document) else FAILING
 
 
-def _ask_the_log(site: Site) -> str:
-    return f"what it said: {site.command('logs', '-n', '20')}"
-
-
 def _is_tried(role: dict[str, Any]) -> bool:
-    """Whether there is something to say of it: a session, a failure, or that it waits for one that has failed."""
+    """Whether the role has a session, a failure, or waits for a role that has failed."""
     return is_served(role) or bool(role["last_error"]) or str(role.get("waits")).startswith("waits for ")
-
-
-def _give(choice: Choice, commands: tuple[Command, ...]) -> None:
-    for command in commands:
-        choice.manager.tell(command)

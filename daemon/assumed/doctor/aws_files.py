@@ -32,6 +32,15 @@ _ONLY_WITH_ROLE = ("source_profile", "credential_source")
 _OTHER_NAME = "or keep the role under another profile name"
 
 
+def signing(name: str | None, credentials: Profiles, aws_config: Profiles) -> list[tuple[str, dict[str, str]]]:
+    """A source profile and those that sign for it in turn, each with what both AWS files say of it."""
+    found: dict[str, dict[str, str]] = {}
+    while name is not None and name not in found:
+        found[name] = {**aws_config.get(name, {}), **credentials.get(name, {})}
+        name = found[name].get("source_profile")
+    return list(found.items())
+
+
 def claims(config: Config, aws_config: Profiles, name: str) -> Iterator[Finding]:
     """Kept profiles that the AWS configuration, called `name`, claims by keys which SDKs prefer to what we write."""
     for role in config.enabled():

@@ -29,12 +29,8 @@ from .aws_files import Profiles, chosen_profile, claims, exported_keys, leaks
 from .copies import copies
 from .installed import has_awscrt, known_regions
 from .named import has_acl, hooks, is_read_only, textfile, token_files
-from .service import compilers
 from .source_profiles import Around
 from .sources import sources
-from .variables import Asked, asked
-
-__all__ = ["asked_of_environment", "collisions", "inspect", "started_programs"]
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 _LARGEST = 64 << 20
@@ -80,17 +76,7 @@ def collisions(config: Config, environ: Mapping[str, str]) -> list[Finding]:
     return [*broken, *claims(config, aws_config, _shown_config(environ))]
 
 
-def started_programs(config: Config, environ: Mapping[str, str]) -> list[str]:
-    """The programs of others that the daemon starts for this configuration (helpers of sources, hooks), in words."""
-    return compilers(config, *_aws_files(config, environ))
-
-
-def asked_of_environment(config: Config, environ: Mapping[str, str]) -> Asked:
-    """What the roles take from the environment, for neither they nor the AWS files say it."""
-    return asked(config, *_aws_files(config, environ))
-
-
-def _aws_files(config: Config, environ: Mapping[str, str]) -> tuple[Profiles, Profiles]:
+def aws_files(config: Config, environ: Mapping[str, str]) -> tuple[Profiles, Profiles]:
     """What the credentials file and the AWS configuration say, as far as they can be read."""
     broken: list[Finding] = []
     document = _scan(config.credentials_file, _read(Path(os.path.realpath(config.credentials_file)), broken), broken)

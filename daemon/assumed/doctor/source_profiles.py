@@ -19,9 +19,8 @@ from assumed.aws.source_files import login_fault, token_fault
 from assumed.config.report import listed, nearest, show
 from assumed.model import Finding, Role
 
-from .aws_files import Profiles
+from .aws_files import Profiles, signing
 from .keys_typed import typed_wrong
-from .variables import signing
 
 Values = Mapping[str, str]
 LOGIN_KEYS = ("sso_session", "sso_start_url", "sso_account_id", "sso_role_name")

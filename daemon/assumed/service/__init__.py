@@ -1,1 +1,1 @@
-"""The service managers: what `assumed service` asks of systemd and of launchd, and the files that it gives them."""
+"""`assumed service`: the daemon as a service of systemd or launchd."""

@@ -1,39 +1,72 @@
-"""Carrying a plan out on the disk, and taking it back."""
+"""Carrying a plan out on the disk, the record of it, and taking it back."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from assumed.errors import FileRefused
 from assumed.files import explained, write_atomic
 
-from .plan import Directory, File, Plan
-from .program import Account
-from .record import Record, digest
-from .site import Site
+from .plan import File, Plan
+from .site import Account, Site
+
+
+@dataclass(slots=True)
+class Record:
+    """What install has made, by which uninstall removes exactly that. It lies beside the environment file.
+
+    `files`: path → digest of what was written. `directories`: in the order in which they were made. `lingering`:
+    whether install has enabled it.
+    """
+
+    version: str = ""
+    config: str = ""
+    credentials_file: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+    directories: list[str] = field(default_factory=list)
+    lingering: bool = False
+
+    def text(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self), indent=2) + "\n"
 
 
 @dataclass(slots=True)
 class Changes:
-    """What writing has changed."""
+    """What writing has changed. `backups`: where existing files of others are now."""
 
     written: list[Path] = field(default_factory=list)
-    set_aside: list[Path] = field(default_factory=list)
-    """Files of somebody else's making that stood there: where they lie now."""
+    backups: dict[Path, Path] = field(default_factory=dict)
     removed: list[Path] = field(default_factory=list)
 
 
+def read_record(path: Path) -> Record | None:
+    """The record; None where there is none that can be used."""
+    try:
+        found = Record(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if isinstance(found.files, dict) and isinstance(found.directories, list) else None
+
+
+def digest(text: str) -> str:
+    """Changes with the text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def differs(file: File) -> bool:
-    """Whether the file on the disk is another one."""
+    """Whether the file on the disk has another text or mode. Raises FileRefused."""
     return text_at(file.path) != file.text or file.path.stat().st_mode & 0o777 != file.mode
 
 
 def text_at(path: Path) -> str | None:
-    """What stands there; None where nothing does. Raises FileRefused."""
+    """The file's text; None where there is no file. Raises FileRefused."""
     with explained("read", path):
         try:
             return path.read_bytes().decode("utf-8", "surrogateescape")
@@ -45,45 +78,32 @@ def write(plan: Plan, record: Record) -> Changes:
     """Makes the directories and the files, and notes in `record` what was made. Raises FileRefused."""
     changes = Changes()
     for directory in plan.directories:
-        make_directory(directory, plan.site.account, record)
-    planned = {str(file.path) for file in plan.files}
-    for name in [name for name in record.files if name not in planned and plan.site.is_own_file(Path(name))]:
-        # An earlier install has written what this one does without: the sandbox, say.
+        with acting_as(plan.site.account) if directory.of_account else contextlib.nullcontext():
+            _make(directory.path, directory.mode, record)
+    obsolete = {*record.files} - {str(file.path) for file in plan.files}
+    for name in filter(lambda name: plan.site.may_hold(Path(name)), sorted(obsolete)):
         changes.removed += remove_files([name])
         del record.files[name]
-    for file in plan.files:
-        if not differs(file):
-            record.files[str(file.path)] = digest(file.text)
-            continue
-        stood = text_at(file.path)
-        if stood is not None and stood != file.text and digest(stood) != record.files.get(str(file.path)):
-            aside = _free(file.path)
+    for file in filter(differs, plan.files):
+        existing, name = text_at(file.path), str(file.path)
+        if existing not in (None, file.text) and digest(existing or "") != record.files.get(name):
+            changes.backups[file.path] = _free(file.path)
             with explained("rename", file.path):
-                file.path.rename(aside)
-            changes.set_aside.append(aside)
+                file.path.rename(changes.backups[file.path])
         _make(file.path.parent, 0o755 if file.mode & 0o044 else 0o700, record)
-        record.files.setdefault(str(file.path), digest(file.text))  # also where the next line fails
+        record.files.setdefault(name, digest(file.text))  # also where the next line fails
         write_atomic(file.path, file.text.encode("utf-8", "surrogateescape"))
         with explained("set the mode of", file.path):
             file.path.chmod(file.mode)
-        record.files[str(file.path)] = digest(file.text)
         changes.written.append(file.path)
+    record.files |= {str(file.path): digest(file.text) for file in plan.files}
     return changes
 
 
 def write_record(path: Path, record: Record, account: Account) -> None:
-    """Keeps the record. Raises FileRefused."""
-    _make(path.parent, 0o700 if account.uid == os.geteuid() else 0o755, record)
+    """Writes the record. Raises FileRefused."""
+    _make(path.parent, 0o700 if account.is_ours else 0o755, record)
     write_atomic(path, record.text().encode())
-
-
-def make_directory(directory: Directory, account: Account, record: Record) -> None:
-    """Makes a directory that is missing, in the name of the account where it lies in its home. Raises FileRefused."""
-    if not directory.of_account or account.uid == os.geteuid():
-        _make(directory.path, directory.mode, record)
-        return
-    with acting_as(account):
-        _make(directory.path, directory.mode, record)
 
 
 def write_for(account: Account, path: Path, text: str) -> None:
@@ -95,9 +115,9 @@ def write_for(account: Account, path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def acting_as(account: Account) -> Iterator[None]:
-    """What happens in somebody's home happens in his name: a link that he puts there leads root nowhere."""
+    """Changes in an account's home are made in its name: a link that it puts there leads root nowhere."""
     uid, gid, groups = os.geteuid(), os.getegid(), os.getgroups()
-    if account.uid == uid or uid != 0:  # who is not root has nothing that he could do to others
+    if account.uid == uid or uid != 0:  # without root's rights there is nothing to protect
         yield
         return
     os.setgroups(account.groups)
@@ -112,34 +132,31 @@ def acting_as(account: Account) -> Iterator[None]:
 
 
 def remove_files(names: Iterable[str]) -> list[Path]:
-    """Removes them; returns what was there. Raises FileRefused."""
+    """Removes them; returns those that existed. Raises FileRefused."""
     gone = []
-    for name in names:
-        path = Path(name)
-        with explained("remove", path):
-            try:
-                path.unlink()
-            except FileNotFoundError:
-                continue
-        gone.append(path)
+    for path in map(Path, names):
+        with explained("remove", path), contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            gone.append(path)
     return gone
 
 
 def remove_directories(names: list[str], site: Site) -> list[Path]:
     """Removes those that are empty, the last made first; returns them.
 
-    What was made for the account lies where that has said, and may be a link to anywhere by now.
+    One of the account's lies where the account wanted it, and may be a link to anywhere by now.
     """
     gone = []
     for path in map(Path, reversed(names)):
-        in_whose_name = contextlib.nullcontext() if site.is_own_directory(path) else acting_as(site.account)
-        with in_whose_name, contextlib.suppress(OSError):
-            path.rmdir()  # one that is not empty, or gone already, is as it should be
+        is_of_site = any(path == place or path in place.parents for place in (site.units, site.own))
+        with contextlib.nullcontext() if is_of_site else acting_as(site.account), contextlib.suppress(OSError):
+            path.rmdir()
             gone.append(path)
     return gone
 
 
 def _make(path: Path, mode: int, record: Record) -> None:
+    """Makes a directory and those above it that are missing."""
     missing = []
     with explained("look for the directory", path):
         while not path.exists():
@@ -150,14 +167,14 @@ def _make(path: Path, mode: int, record: Record) -> None:
             try:
                 one.mkdir(mode)
             except FileExistsError:
-                continue  # somebody else's by now, who made it in this moment
+                continue  # made by another program in this moment
             one.chmod(mode)
         record.directories.append(str(one))
     if not path.is_dir():
-        raise FileRefused(f"{path} is no directory", "Move it away")
+        raise FileRefused(f"{path} is not a directory", "move it away")
 
 
 def _free(path: Path) -> Path:
-    """A name beside the file that nothing has."""
+    """An unused name beside the file."""
     candidates = (path.with_name(f"{path.name}.saved{number or ''}") for number in range(1000))
     return next(candidate for candidate in candidates if not os.path.lexists(candidate))

@@ -1,122 +1,179 @@
-"""What makes an installed service differ from this shell, for `assumed check` and `assumed service status`."""
+"""What keeps an installed service from working as this shell does, for `assumed check` and `assumed service status`."""
 
 from __future__ import annotations
 
 import os
-import shlex
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assumed import __version__
+from assumed.aws.variables import shown
+from assumed.config.model import Config
+from assumed.config.report import listed
+from assumed.doctor.named import found_only_here
+from assumed.errors import AssumedError
+from assumed.model import Finding
+from assumed.paths import socket_path, state_dir
 
-if TYPE_CHECKING:
-    from assumed.config import Config
-    from assumed.doctor.service import Installed, Needs
-    from assumed.model import Finding
+from .choice import Choice
+from .environment import differences, started_programs
+from .manager import TEMPORARY, Installed, Seen
+from .site import PLAIN_PATH
 
-    from .facts import Choice
+Services = list[tuple[Choice, Installed]]
+_STOPPED = re.compile(r"|inactive|deactivating|not running, last exit code (?:0|\(never exited\)|unknown)")
+"""A service that a person has stopped or not started."""
 
 
-def services(config_path: Path | None) -> list[tuple[Choice, Installed]]:
-    """Our own service, and the machine's for our account, as far as they are installed."""
-    from assumed.errors import AssumedError
-
-    from .facts import Choice
-
-    found = []
+def services(config_path: Path | None) -> tuple[Services, list[Finding]]:
+    """Our own service and the machine's for our account, and those whose manager does not answer."""
+    found: Services = []
+    unknown: list[Finding] = []
     try:
-        choices = [Choice(config_path), Choice(config_path, user=Choice(None).account.name)]
-        for choice in choices:
-            service = service_of(choice)
-            if service is not None:
-                found.append((choice, service))
+        own = Choice(config_path)
+        choices = [own, Choice(config_path, user=own.account.name)] if own.site.manager == "systemd" else [own]
     except AssumedError:
-        pass  # this system has no (such) service manager
-    return found
+        return [], []  # neither systemd nor launchd
+    for choice in choices:
+        try:
+            service = choice.manager.installed()
+        except AssumedError:
+            unknown += _unknown(choice)
+            continue
+        found += [(choice, service)] if service else []
+    return found, unknown
+
+
+def _unknown(choice: Choice) -> Iterator[Finding]:
+    """A service of which only the file is known."""
+    if choice.site.file.exists():
+        message = f"{choice.site.file} exists, but no service manager answers here: its state and settings are unknown"
+        yield Finding("warning", choice.site.title, message, "run `assumed check` in a login session of this user")
 
 
 def others(choice: Choice) -> list[Finding]:
-    """What is installed beside this choice for the same person, and how to look at it."""
-    from assumed.model import Finding
-
-    found: list[Finding] = []
-    for other, installed in services(choice.config_path):
-        if other.site.unit != choice.site.unit:
-            words = ["assumed", "service", "status", *(["--system", "--user", other.user] if other.user else [])]
-            found.append(Finding("ok", installed.name, "is installed", shlex.join(words)))
-    return found
+    """The services of the same person beside this choice, and how to look at them."""
+    return [
+        Finding("ok", installed.site.title, "is installed", installed.site.command("status"))
+        for _, installed in services(choice.config_path)[0]
+        if installed.site.unit != choice.site.unit
+    ]
 
 
-def service_of(choice: Choice) -> Installed | None:
-    """The service of one site; None where none is installed. Raises AssumedError."""
-    from .found import installed
-
-    return installed(choice.site, choice.manager.variables)
-
-
-def about(services: Sequence[tuple[Choice, Installed]], config: Config, status: dict[str, Any] | None) -> list[Finding]:
-    """What is to be said of these services, and of a daemon that is none of them."""
-    from assumed.doctor.service import service, version
-
-    found: list[Finding] = []
-    for choice, installed in services:
-        found += service(installed, config, choice.environ, needs(choice, installed, config))
-    if status is None or not status.get("daemon"):
+def about(services: Services, config: Config, status: dict[str, Any] | None) -> list[Finding]:
+    """Findings about these services, and about a daemon that belongs to none of them."""
+    found = [finding for choice, installed in services for finding in _service(choice, installed, config)]
+    if status is None or not status.get("daemon") or status["daemon"]["version"] == __version__:
         return found
-    running = str(status["daemon"]["version"])
-    keeping = [installed for _, installed in services if installed.config in (None, config.path)]
-    if keeping:
-        found += version(keeping[0], running, __version__)
-    elif running != __version__:
-        found.append(_old_daemon(status["daemon"]))
-    return found
+    pid, running = status["daemon"]["pid"], str(status["daemon"]["version"])
+    site = next((one.site for _, one in services if one.config in (None, config.path)), None)
+    subject, verb, advice = f"the running daemon (pid {pid})", "is", "stop it, and start it again"
+    if site is not None:
+        subject, verb, advice = site.title, "runs", f"{site.restart}, or: {site.command('install')}"
+    return [*found, Finding("warning", subject, f"{verb} assumed {running}; {__version__} is installed", advice)]
 
 
-def needs(choice: Choice, installed: Installed, config: Config) -> Needs:
-    """What this configuration needs of this service."""
-    from assumed.doctor.inspect import asked_of_environment, started_programs
-    from assumed.doctor.named import found_only_here
-    from assumed.doctor.service import Needs
-    from assumed.paths import socket_path, state_dir
-
-    from .program import PLAIN_PATH
-
-    here, there = choice.environ.get("PATH", os.defpath), installed.variables
-    real, home = real_places(choice, config)
-    return Needs(
-        home=home,
-        real=real,
-        socket=socket_path(state_dir(config.credentials_file)),
-        asked=asked_of_environment(config, choice.environ),
-        compilers=tuple(started_programs(config, choice.environ)),
-        only_here={} if there is None else found_only_here(config, here, there.get("PATH") or PLAIN_PATH),
-    )
+def asleep(services: Services) -> list[Finding]:
+    """Those of these services that do not run, in their manager's words."""
+    return [finding for choice, installed in services for finding in not_running(installed, choice.manager.seen())]
 
 
-def real_places(choice: Choice, config: Config) -> tuple[Path, Path]:
-    """The credentials file and the account's home, links resolved."""
-    return Path(os.path.realpath(config.credentials_file)), Path(os.path.realpath(choice.account.home))
+def not_running(installed: Installed, seen: Seen) -> Iterator[Finding]:
+    """A service that does not run, or ends again and again."""
+    site, said = installed.site, seen.said
+    message = said if seen.loops else "is installed but not running" + f" ({said})" * bool(said)
+    if seen.running:
+        return
+    if _STOPPED.fullmatch(said):  # launchd forgets an agent after bootout, and reports nothing
+        yield Finding("warning", site.title, message, site.restart if said else site.command("install"))
+    else:
+        yield Finding("error", site.title, message, f"see its log: {site.command('logs', '-n', '20')}")
 
 
-def asleep(services: Sequence[tuple[Choice, Installed]]) -> list[Finding]:
-    """Those of these services that do not run, by the word of their manager.
+def _service(choice: Choice, installed: Installed, config: Config) -> Iterator[Finding]:
+    title, again = installed.site.title, installed.site.command("install")
+    if not os.access(installed.program, os.X_OK):
+        yield Finding("error", title, f"starts {installed.program or 'nothing'}, which does not exist", again)
+    if installed.config not in (None, config.path):
+        message = f"uses {installed.config}, not {config.path}"
+        yield Finding("warning", title, message, f"{again}, with --config for another configuration")
+        return
+    yield from _environment(choice, installed, config)
+    yield from _places(installed, config)
+    yield from too_wide(choice, installed, config)
+    yield from _started(choice, installed, config)
 
-    Silent where systemd knows nothing of it, which may be a manager that does not answer (su, cron).
-    """
-    from assumed.doctor.service import standing
 
-    found: list[Finding] = []
-    for choice, installed in services:
-        seen = choice.manager.seen()
-        if seen.loaded or choice.site.manager == "launchd":
-            found += standing(installed, seen.said, running=seen.running, loops=seen.loops)
-    return found
+def _environment(choice: Choice, installed: Installed, config: Config) -> Iterator[Finding]:
+    """Variables that differ, keys that are missing, hooks that are not found."""
+    title, again = installed.site.title, installed.site.command("install")
+    if installed.variables is None:
+        return
+    extra = []
+    for name, here, there in differences(config, choice.environ, installed.variables):
+        if here is None:
+            extra.append(f"{name}={shown(name, there or '')}")
+            continue
+        service = "not set for the service" if there is None else f"{shown(name, there)} for the service"
+        yield Finding("warning", f"${name}", f"is {shown(name, here)} here, {service}", f"to capture it: {again}")
+    if extra:
+        advice = f"to drop one: {installed.site.command('install', setting='NAME=')}"
+        yield Finding("warning", title, f"has {listed(extra, 'and')}, which this shell has not", advice)
+    asking = [role.profile for role in config.enabled() if role.credential_source == "Environment"]
+    if asking and "AWS_ACCESS_KEY_ID" not in installed.variables:
+        message = f"has no AWS_ACCESS_KEY_ID in its environment, which {listed(asking[:3], 'and')} would be signed with"
+        advice = "use a source_profile, whose keys systemd can pass: LoadCredential=aws-credentials:FILE in a drop-in"
+        yield Finding("error", title, message, advice)
+    here, there = choice.environ.get("PATH", os.defpath), installed.variables.get("PATH") or PLAIN_PATH
+    for hook, program in found_only_here(config, here, there).items():
+        advice = f"write the program's whole path, or capture $PATH: {again}"
+        yield Finding("warning", f"hook {hook}", f"{program} is in $PATH here, not in that of {title}", advice)
 
 
-def _old_daemon(daemon: dict[str, Any]) -> Finding:
-    """One that no service manager starts: a terminal's, a container's."""
-    from assumed.model import Finding
+def _places(installed: Installed, config: Config) -> Iterator[Finding]:
+    """What its sandbox hides, and where it may not write."""
+    title, again = installed.site.title, installed.site.command("install")
 
-    message = f"is assumed {daemon['version']}, while {__version__} is installed"
-    return Finding("warning", f"the running daemon (pid {daemon['pid']})", message, "stop it, and start it again")
+    def is_hidden(path: Path) -> bool:
+        return any(map(path.is_relative_to, installed.hidden))
+
+    for path in filter(is_hidden, [config.path, Path(installed.program)]):
+        advice = f"move it into your home directory, then: {again}"
+        yield Finding("error", title, f"cannot see {path}: its unit hides that directory", advice)
+    real = Path(os.path.realpath(config.credentials_file))
+    socket = socket_path(state_dir(config.credentials_file))
+    elsewhere, here = "name a directory that is not temporary", f"{again} (or name it in ReadWritePaths=)"
+    written = [("the credentials file", real.parent, elsewhere, here)]
+    if config.metrics_textfile is not None:
+        written.append(("metrics_textfile", config.metrics_textfile.parent, elsewhere, here))
+    if not socket.is_relative_to(real.parent):  # whose path would be too long for a socket
+        shared = f"{again} (by hand: PrivateTmp=no and ReadWritePaths=/tmp)"
+        written.append(("its control socket", socket.parents[1], shared, shared))
+    for what, directory, if_hidden, if_closed in written:
+        if is_hidden(directory):
+            yield Finding("error", title, f"writes {what} into a private {directory}", if_hidden)
+        elif installed.writable is not None and not any(map(directory.is_relative_to, installed.writable)):
+            yield Finding("error", title, f"may not write in {directory}, the directory of {what}", if_closed)
+
+
+def too_wide(choice: Choice, installed: Installed, config: Config) -> Iterator[Finding]:
+    """A file is replaced by writing in its directory: one directly in / or in the home opens all of that."""
+    directory, home = os.path.dirname(os.path.realpath(config.credentials_file)), str(choice.account.home)
+    if directory in ("/", os.path.realpath(home)) and Path(directory) in (installed.writable or ()):
+        message = f"may write in all of {directory}, as the credentials file lies directly in it"
+        advice = f"name a credentials_file in a directory of its own, such as {home}/.aws/credentials"
+        yield Finding("warning", installed.site.title, message, advice)
+
+
+def _started(choice: Choice, installed: Installed, config: Config) -> Iterator[Finding]:
+    """Whether hooks and helpers get what they may need."""
+    closed = [str(path) for path in installed.hidden if str(path) not in TEMPORARY]
+    wrong = [] if installed.may_compile else ["sets MemoryDenyWriteExecute=yes, under which node, Java or .NET fail"]
+    wrong += [f"hides {closed[0]} and more"] if closed else []
+    programs = started_programs(config, choice.environ)
+    if programs and wrong:
+        message = f"starts {listed(programs, 'and')}, but {' and '.join(wrong)}"
+        advice = f"{installed.site.command('install')} (or change it in a drop-in)"
+        yield Finding("warning", installed.site.title, message, advice)

@@ -1,65 +1,91 @@
-"""Asking systemd or launchd, and telling them."""
+"""systemd or launchd: commands to it, and what it reports of the service."""
 
 from __future__ import annotations
 
 import os
+import plistlib
 import re
+import shlex
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from assumed.errors import AssumedError
+from assumed.config import find
+from assumed.errors import AssumedError, ConfigError
 
 from .plan import Command
-from .site import NEITHER, Site
-from .unit_settings import settings
+from .site import NO_MANAGER, Site
+from .units import assignments, shell_words
 
-SECONDS = 120.0
-"""For a command of the manager: a start may wait for READY, a stop for the daemon's end."""
+COMMAND_SECONDS = 120.0
+"""A start may wait for READY, a stop for the daemon's end."""
 SETTLE_SECONDS = 15.0
 """launchd keeps the label for some seconds after a bootout, and answers 5 (EIO) or 37 (in progress) until then."""
-SHOWN = (
+STATE = (
     *("LoadState", "UnitFileState", "ActiveState", "SubState", "MainPID", "StatusText", "Result", "NRestarts"),
-    *("ExecMainCode", "ExecMainStatus"),
+    *("ExecMainCode", "ExecMainStatus", "FragmentPath"),
+)
+SETTINGS = (
+    *("ExecStart", "Environment", "EnvironmentFiles", "ReadWritePaths", "InaccessiblePaths", "ProtectSystem"),
+    *("ProtectHome", "PrivateTmp", "PrivateUsers", "MemoryDenyWriteExecute"),
 )
 BOOTED = Path("/run/systemd/system")
-"""Is there where systemd runs (sd_booted(3))."""
+"""Exists where systemd runs (sd_booted(3))."""
+TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - to compare with
+HOMES = ("/home", "/root", "/run/user")
 _NO_SESSION = "failed: 125:"
-_LOG_IN = "an agent lives in a graphical session: log in at the screen once, then install again (by SSH, too)"
-NOT_OF_A_TRIAL = {
-    *("Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "RestartPreventExitStatus", "WatchdogSec"),
-    *("TimeoutStartSec", "TimeoutStopSec", "EnvironmentFile", "LoadCredential", "User"),
-}
-"""Settings of a unit that are about its life, not about what its processes may do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the manager says of the service."""
+    """The state of the service as its manager reports it.
+
+    `said`: the service's own status while it runs, else how it ended. `loops`: it ends again and again, and the manager
+    waits for the next start.
+    """
 
     loaded: bool = False
     enabled: bool = False
     running: bool = False
     pid: int = 0
     said: str = ""
-    """Its own words about itself, or how it ended."""
     restarts: int = 0
     loops: bool = False
-    """Whether it ends again and again: the manager waits, and then starts it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The service with its effective settings, drop-ins included, whoever wrote them.
+
+    `command`: as the manager shows it. `variables`: its environment; None where we may not read it. `config`: the
+    configuration that it uses; None where that is unknown. `writable`: where it may write, links resolved; None:
+    wherever its user may. `hidden`: what it cannot see. `may_compile`: whether what it starts may write code and run
+    it. `passed_keys`: whether systemd passes it an AWS credentials file.
+    """
+
+    site: Site
+    file: Path
+    program: str
+    command: str
+    variables: Mapping[str, str] | None = field(repr=False)
+    config: Path | None
+    writable: tuple[Path, ...] | None = None
+    hidden: tuple[Path, ...] = ()
+    may_compile: bool = True
+    passed_keys: bool = False
 
 
 class Manager:
-    """The service manager of one site. Every method raises AssumedError where no such manager answers."""
+    """The service manager of one site."""
 
     def __init__(self, site: Site, environ: Mapping[str, str]) -> None:
         self.site = site
         self._environ = dict(environ)
         runtime = f"/run/user/{site.account.uid}"
         if not site.system and not environ.get("XDG_RUNTIME_DIR") and os.path.isdir(runtime):  # noqa: PTH112
-            # Left out by su and some cron jobs; systemctl finds the user's manager by it.
-            self._environ["XDG_RUNTIME_DIR"] = runtime
+            self._environ["XDG_RUNTIME_DIR"] = runtime  # su and some cron jobs leave it out; systemctl needs it
 
     def settled(self) -> Site:
         """The site, its directory one that the manager reads. Raises AssumedError where no manager answers."""
@@ -67,15 +93,15 @@ class Manager:
         if site.manager == "launchd":
             return site
         if not BOOTED.is_dir():
-            raise AssumedError(NEITHER)
+            raise AssumedError(NO_MANAGER)
         done = self.run([*site.systemctl, "show", "--property=UnitPath"])
         if done.returncode != 0:
-            why = (done.stderr.strip().splitlines() or ["it does not answer"])[0]
-            if site.system:
-                raise AssumedError(f"systemd cannot be asked: {why}")
+            why, machine = _first_line(done, "no message"), replace(site, system=True).command("install")
             raise AssumedError(
-                f"no service manager of {site.account.name} answers ({why}); log in as that user (not by su or sudo), "
-                f"or let the machine's own run it: {replace(site, system=True).again}"
+                f"systemd does not answer: {why}"
+                if site.system
+                else f"no systemd user manager answers for {site.account.name} ({why}); log in as that user (not with "
+                f"su or sudo), or use the machine's: {machine}"
             )
         read = done.stdout.partition("=")[2].split()
         theirs = [path for path in read if path.endswith("/systemd/user") and path.startswith(f"{site.account.home}/")]
@@ -84,62 +110,53 @@ class Manager:
         return replace(site, units=Path(theirs[0]))
 
     def seen(self) -> Seen:
-        """How the service stands."""
-        return self._seen_by_launchd() if self.site.manager == "launchd" else self._seen_by_systemd()
+        """The state of the service; `Seen()` where the manager does not know it or does not answer."""
+        if self.site.manager == "launchd":
+            done = self.run(["launchctl", "print", self.site.unit])
+            return printed(done.stdout) if done.returncode == 0 else Seen()
+        return _seen(self._show(STATE))
+
+    def installed(self) -> Installed | None:
+        """The service; None where it is not installed. Raises AssumedError where its manager does not answer."""
+        return self._agent() if self.site.manager == "launchd" else self._unit()
 
     def lingers(self) -> bool:
         """Whether the account's user manager runs without a login."""
         done = self.run(["loginctl", "show-user", self.site.account.name, "--property=Linger"])
         return done.stdout.strip() == "Linger=yes"
 
-    def variables(self) -> dict[str, str]:
-        """The environment that the manager gives to every service; empty where it says none."""
-        if self.site.manager == "launchd" or self.site.system:
-            return {}
-        lines = self.run([*self.site.systemctl, "show-environment"]).stdout.splitlines()
-        return {name: value for name, _, value in (line.partition("=") for line in lines) if not value.startswith("$'")}
-
-    def can_confine(self, unit: str, drop_in: str, program: Sequence[str]) -> str:
-        """Starts the program once under the settings of these two texts; returns why that fails, "" when it works.
+    def can_confine(self, drop_in: str, program: Sequence[str]) -> str:
+        """Starts the program once in the sandbox; returns why that fails, "" when it works.
 
         A user manager needs unprivileged user namespaces for a sandbox, which some systems forbid.
         """
-        held = settings([unit, drop_in])
-        options = [
-            f"--property={key}={value.replace('%%', '%')}"
-            for key, values in held.items()
-            if key not in NOT_OF_A_TRIAL
-            for value in values
-        ]
+        # systemd-run expands no specifier: those lines, all of them about files, are left out.
+        settings = [f"--property={line}" for line in re.findall(r"(?m)^[A-Z]\w+=[^%\n]+$", drop_in)]
         # Not --wait, which needs D-Bus: the start of a oneshot lasts until it has ended.
-        words = ["systemd-run", "--user", "--quiet", "--collect", "--property=Type=oneshot", *options]
+        words = ["systemd-run", "--user", "--quiet", "--collect", "--property=Type=oneshot", *settings]
         done = self.run([*words, "--", *program, "--version"])
-        return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it fails"])[0]
+        return "" if done.returncode == 0 else _first_line(done, "the trial failed")
 
-    def tell(self, command: Command) -> str | None:
-        """Gives a command. Returns why it was refused, where the plan knows what to do then.
-
-        Raises AssumedError where it does not.
-        """
-        settle = time.monotonic() + SETTLE_SECONDS
-        while True:
-            done = self.run(command.words)
-            if done.returncode == 0:
-                break
-            passing = command.words[:2] == ("launchctl", "bootstrap") and _NO_SESSION not in done.stderr
-            if not passing or time.monotonic() > settle:
-                why = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[0]
-                if command.instead or command.optional:
-                    return why
-                hint = f"; {_LOG_IN}" if _NO_SESSION in done.stderr else ""
-                raise AssumedError(f"`{command}` fails: {why}{hint}")
-            time.sleep(0.5)
-        if command.words[:2] == ("launchctl", "bootout"):
-            self._wait_until(lambda: not self.seen().loaded)
+    def give(self, commands: Iterable[Command]) -> str | None:
+        """Runs commands. Returns why one was refused that has an `instead`. Raises AssumedError where another fails."""
+        for command in commands:
+            settle = time.monotonic() + SETTLE_SECONDS
+            passing = command.words[:2] == ("launchctl", "bootstrap")
+            while (done := self.run(command.words)).returncode != 0:
+                if not passing or _NO_SESSION in done.stderr or time.monotonic() > settle:
+                    break
+                time.sleep(0.5)
+            if done.returncode != 0 and command.instead:
+                return _first_line(done, f"exit status {done.returncode}")
+            if done.returncode != 0 and not command.optional:
+                hint = "; log in at the screen once, then install again" if _NO_SESSION in done.stderr else ""
+                raise AssumedError(f"`{command}` failed: {_first_line(done, f'exit status {done.returncode}')}{hint}")
+            if command.words[:2] == ("launchctl", "bootout"):
+                self._wait_until(lambda: not self.seen().loaded)
         return None
 
     def run(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """One command; one that is not installed, or hangs, fails in words of its own."""
+        """One command. A missing program is exit status 127, a hanging one 124."""
         try:
             return subprocess.run(
                 words,
@@ -148,64 +165,148 @@ class Manager:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=SECONDS,
+                timeout=COMMAND_SECONDS,
                 check=False,
             )
         except FileNotFoundError:
             return subprocess.CompletedProcess(words, 127, "", f"{words[0]} is not installed")
         except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(words, 124, "", f"no end of it within {SECONDS:.0f} s")
+            return subprocess.CompletedProcess(words, 124, "", f"no answer within {COMMAND_SECONDS:.0f} s")
 
     def _wait_until(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + SETTLE_SECONDS
         while not holds() and time.monotonic() < deadline:
             time.sleep(0.1)
 
-    def _seen_by_systemd(self) -> Seen:
-        done = self.run([*self.site.systemctl, "show", self.site.unit, f"--property={','.join(SHOWN)}"])
-        said = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
-        if done.returncode != 0 or said.get("LoadState") != "loaded":
-            return Seen()
-        state, result = said.get("ActiveState", ""), said.get("Result", "success")
-        # Between two tries a unit is "activating", too: systemd.service(5), RestartSec=.
-        loops = said.get("SubState", "").startswith("auto-restart")
-        running = state in {"active", "reloading", "activating"} and not loops
-        how = said.get("StatusText", "") if running else state if result == "success" else f"{state}: {result}"
-        if loops:
-            how = f"ends again and again ({_ended(said)})"
-        return Seen(
-            loaded=True,
-            enabled=said.get("UnitFileState") == "enabled",
-            running=running,
-            pid=int(said.get("MainPID") or 0),
-            said=how,
-            restarts=int(said.get("NRestarts") or 0),
-            loops=loops,
+    def _show(self, properties: Sequence[str]) -> dict[str, list[str]]:
+        """Property → its values, as `systemctl show` prints them; empty where the manager does not answer."""
+        shown: dict[str, list[str]] = {}
+        done = self.run([*self.site.systemctl, "show", self.site.unit, f"--property={','.join(properties)}"])
+        for name, _, value in (line.partition("=") for line in done.stdout.splitlines()):
+            shown.setdefault(name, []).append(value)
+        return shown
+
+    def _unit(self) -> Installed | None:
+        site = self.site
+        shown = self._show((*STATE, *SETTINGS))
+        if not shown:
+            raise AssumedError("the service manager does not answer")
+        one = {name: values[0] for name, values in shown.items()}
+        file = Path(one["FragmentPath"])
+        # systemd makes an instance of a template that nobody has asked for
+        if not one["FragmentPath"] or (file.name != site.unit and not (_seen(shown).enabled or _seen(shown).running)):
+            return None
+        program, command = _exec(one.get("ExecStart", ""))
+        variables = self._variables(one.get("Environment", ""), shown.get("EnvironmentFiles", []))
+        confined = site.system or one["PrivateUsers"] == "yes"
+        cat = self.run([*site.systemctl, "cat", site.unit]).stdout  # `show` calls LoadCredential= unprintable
+        return Installed(
+            site=site,
+            file=file,
+            program=program,
+            command=command,
+            variables=variables,
+            config=_config(site, command, variables),
+            writable=_paths(one["ReadWritePaths"]) if confined and one["ProtectSystem"] == "strict" else None,
+            hidden=_hidden(one) if confined else (),
+            may_compile=one["MemoryDenyWriteExecute"] != "yes",
+            passed_keys=re.search(r"(?m)^LoadCredential(Encrypted)?=aws-credentials", cat) is not None,
         )
 
-    def _seen_by_launchd(self) -> Seen:
-        done = self.run(["launchctl", "print", self.site.unit])
-        if done.returncode != 0:
-            return Seen()
-        return printed(done.stdout)
+    def _variables(self, environment: str, files: Sequence[str]) -> dict[str, str] | None:
+        """The environment of a unit; None where a file of it cannot be read."""
+        found: dict[str, str] = {}
+        if not self.site.system:
+            lines = self.run([*self.site.systemctl, "show-environment"]).stdout.splitlines()
+            found = dict(line.split("=", 1) for line in lines if "=" in line and "=$'" not in line)
+        try:
+            found |= assignments(environment)
+            for path in (Path(value.rpartition(" (ignore_errors=")[0]) for value in files):
+                found |= assignments(path.read_text("utf-8", "surrogateescape")) if path.exists() else {}
+        except (OSError, ValueError):
+            return None
+        return found
+
+    def _agent(self) -> Installed | None:
+        site = self.site
+        try:
+            agent = plistlib.loads(site.file.read_bytes())
+            command = agent["ProgramArguments"][-1].removeprefix("exec ").partition(" >>")[0]
+            variables = {str(name): str(value) for name, value in agent.get("EnvironmentVariables", {}).items()}
+            program = shlex.split(command)[0].replace("$HOME", str(site.account.home))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, plistlib.InvalidFileException):
+            return None
+        return Installed(site, site.file, program, command, variables, _config(site, command, variables))
 
 
-def _ended(said: Mapping[str, str]) -> str:
-    """How the main process has ended (waitid(2): CLD_EXITED is 1, all other codes come with a signal's number)."""
-    number = said.get("ExecMainStatus", "")
-    return f"exit status {number}" if said.get("ExecMainCode") == "1" else f"signal {number}"
+def _first_line(done: subprocess.CompletedProcess[str], otherwise: str) -> str:
+    return (done.stderr.strip().splitlines() or [otherwise])[0]
+
+
+def _seen(shown: Mapping[str, Sequence[str]]) -> Seen:
+    """The state in systemd's properties."""
+    one = {name: values[0] for name, values in shown.items()}
+    load = one.get("LoadState", "not-found")
+    if load != "loaded":  # masked, bad-setting
+        return Seen(said="" if load == "not-found" else f"not loaded: {load}")
+    state, result = one["ActiveState"], one.get("Result", "success")
+    # Between two tries a unit is "activating" too: systemd.service(5), RestartSec=.
+    loops = one["SubState"].startswith("auto-restart")
+    running = state in {"active", "reloading", "activating"} and not loops
+    said = one.get("StatusText", "") if running else state if result == "success" else f"{state}: {result}"
+    if loops:  # waitid(2): CLD_EXITED is 1, all other codes come with a signal's number
+        kind = "exit status" if one.get("ExecMainCode") == "1" else "signal"
+        said = f"ends again and again ({kind} {one.get('ExecMainStatus')})"
+    return Seen(
+        loaded=True,
+        enabled=one["UnitFileState"] == "enabled",
+        running=running,
+        pid=int(one.get("MainPID") or 0),
+        said=said,
+        restarts=int(one.get("NRestarts") or 0),
+        loops=loops,
+    )
 
 
 def printed(text: str) -> Seen:
-    """What `launchctl print` says of a service. Its form is no interface: only the plain lines at one tab are read."""
-    said = dict(re.findall(r"^\t([a-z ]+) = (.*)$", text, re.MULTILINE))
-    running = said.get("state") == "running"
-    ended = said.get("last exit code", "")
+    """The state in `launchctl print`, whose form is no interface: only the plain lines at one tab are read."""
+    shown = dict(re.findall(r"^\t([a-z ]+) = (.*)$", text, re.MULTILINE))
+    numbers = {name: int(value) for name, value in shown.items() if value.isdigit()}
+    state = shown.get("state", "not running")
     return Seen(
         loaded=True,
         enabled=True,
-        running=running,
-        pid=int(said["pid"]) if said.get("pid", "").isdigit() else 0,
-        said="" if running else f"{said.get('state', 'not running')}, last exit code {ended or 'unknown'}",
-        restarts=max(0, int(said["runs"]) - 1) if said.get("runs", "").isdigit() else 0,
+        running=state == "running",
+        pid=numbers.get("pid", 0),
+        said="" if state == "running" else f"{state}, last exit code {shown.get('last exit code', 'unknown')}",
+        restarts=max(0, numbers.get("runs", 1) - 1),
     )
+
+
+def _exec(shown: str) -> tuple[str, str]:
+    """Program and command of a shown `ExecStart`."""
+    found = re.match(r"\{ path=(.*?) ; argv\[\]=(.*?) ; ignore_errors=", shown)
+    return (found[1], found[2]) if found else ("", "")
+
+
+def _config(site: Site, command: str, variables: Mapping[str, str] | None) -> Path | None:
+    """The configuration that the service uses, by the rules of `assumed run`; None where that is unknown."""
+    named = re.search(r" --config[= ](.*?)(?= run$| -|$)", command)
+    if variables is None and not named:
+        return None
+    try:
+        return find(Path(named[1]) if named else None, {**(variables or {}), "HOME": str(site.account.home)})
+    except ConfigError:
+        return None
+
+
+def _paths(shown: str) -> tuple[Path, ...]:
+    """Shown paths, links resolved."""
+    return tuple(Path(os.path.realpath(word.lstrip("-+"))) for word in shell_words(shown))
+
+
+def _hidden(one: Mapping[str, str]) -> tuple[Path, ...]:
+    """What a unit cannot see."""
+    homes = HOMES if one["ProtectHome"] in {"yes", "tmpfs"} else ()
+    listed = (word.lstrip("-+") for word in shell_words(one["InaccessiblePaths"]))
+    return tuple(Path(path) for path in (*(TEMPORARY if one["PrivateTmp"] == "yes" else ()), *homes, *listed))

@@ -1,55 +1,79 @@
-"""Where a service is installed: which manager, whose account, which directories."""
+"""Where a service is installed, for whom, and the command that it starts."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import re
 import shlex
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from assumed.errors import AssumedError
 
-from .program import Account, typed
-from .texts import DROP_IN
-from .units import escaped_instance
-
-NEITHER = (
-    "this machine runs neither systemd nor launchd (a container?), so there is nothing to install a service into; "
-    "start `assumed run` by whatever starts your programs, or see container/"
+DROP_IN = "10-sandbox.conf"
+NO_MANAGER = (
+    "this machine runs neither systemd nor launchd (a container?); start `assumed run` with whatever starts your "
+    "programs, or see container/"
 )
+PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What systemd gives to a service that has no PATH of its own (systemd.exec(5), "Environment variables")."""
+TRIAL_SECONDS = 30.0
+_INSTALL = "install assumed where that account may read it (pipx, uv tool, a virtual environment), and run that one"
 
 
 class NoAccount(AssumedError):
-    """This machine knows no account of that name."""
+    """This machine has no account of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose roles are kept."""
+
+    name: str
+    uid: int
+    gid: int
+    home: Path
+
+    @property
+    def groups(self) -> list[int]:
+        """All of its groups: systemd gives them to what it starts as this account."""
+        return os.getgrouplist(self.name, self.gid)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process runs as the account."""
+        return self.uid == os.getuid()
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One place for one service."""
+    """One place for one service: `manager` is `systemd` or `launchd`.
+
+    `system`: the machine's systemd, which starts the service as the account. `units`: the directory of unit files or of
+    launchd's agents. `own`: the directory of the environment file and the record.
+    """
 
     manager: str
-    """`systemd` or `launchd`."""
     account: Account
     system: bool
-    """Whether it is the machine's systemd, which starts it as the account."""
     units: Path
-    """The directory of unit files, or of launchd's agents."""
     own: Path
-    """The directory of our own files beside: environment and record."""
 
     @property
     def unit(self) -> str:
         """The name that the manager knows it by."""
         if self.manager == "launchd":
             return f"gui/{self.account.uid}/assumed"
-        return f"assumed@{escaped_instance(self.account.name)}.service" if self.system else "assumed.service"
+        return f"assumed@{instance(self.account.name)}.service" if self.system else "assumed.service"
 
     @property
     def title(self) -> str:
-        """What a person calls it."""
+        """The name in messages."""
         return "the launchd agent" if self.manager == "launchd" else self.unit
 
     @property
@@ -58,103 +82,183 @@ class Site:
         return self.units / ("assumed.plist" if self.manager == "launchd" else self.unit)
 
     @property
+    def drop_in(self) -> Path:
+        """The sandbox of a user unit."""
+        return self.units / f"{self.unit}.d" / DROP_IN
+
+    @property
     def record(self) -> Path:
         """What install has made, for uninstall."""
         return self.own / (f"service-{self.account.name}.json" if self.system else "service.json")
 
     @property
     def environment(self) -> Path:
-        """The file with the variables that it takes along: the agent itself, or the EnvironmentFile."""
+        """The file with the captured variables: the agent itself, or the EnvironmentFile."""
         if self.manager == "launchd":
             return self.file
         return self.own / (f"service-{self.account.name}.env" if self.system else "service.env")
 
     @property
+    def log(self) -> Path:
+        """The file that the launchd agent writes."""
+        return self.account.home / "Library" / "Logs" / "assumed.log"
+
+    @property
     def systemctl(self) -> tuple[str, ...]:
-        """The command that asks this manager."""
+        """The command that talks to this manager."""
         return ("systemctl",) if self.system else ("systemctl", "--user")
 
     @property
-    def again(self) -> str:
-        """The command that a person types to install it anew."""
-        return self.command("install")
+    def restart(self) -> str:
+        """The command that restarts the service, for a person to type."""
+        if self.manager == "launchd":
+            return f"launchctl kickstart -k {self.unit}"
+        return shlex.join([*(["sudo"] if self.system else []), *self.systemctl, "restart", self.unit])
 
     def command(self, *words: str, setting: str = "") -> str:
-        """One of `assumed service`, as a person types it for this site; `setting`: `NAME=` before it."""
-        if not self.system:
-            return shlex.join([*([setting] if setting else []), "assumed", "service", *words])
-        return typed(["service", *words, "--system", "--user", self.account.name], as_root=True, setting=setting)
+        """A command of `assumed service` for this site, for a person to type; `setting`: `NAME=` before it."""
+        if self.system:
+            return typed(["service", *words, "--system", "--user", self.account.name], as_root=True, setting=setting)
+        return shlex.join([*([setting] if setting else []), "assumed", "service", *words])
 
-    def is_own_file(self, path: Path) -> bool:
-        """Whether install may have written it here: a record that says otherwise is no reason to remove a file."""
-        if path in (self.file, self.environment):
-            return True
-        if self.system or self.manager == "launchd" or os.path.normpath(path) != str(path):
-            return False
-        # The manager may have read another directory of units in its user's home then.
-        places = (("systemd", "user", self.unit), ("systemd", "user", f"{self.unit}.d", DROP_IN))
-        return path.is_relative_to(self.account.home) and any(path.parts[-len(tail) :] == tail for tail in places)
+    def may_hold(self, path: Path) -> bool:
+        """Whether install may have written this file: a record that names another is no reason to remove it.
 
-    def is_own_directory(self, path: Path) -> bool:
-        """Whether it is a directory of this site's; all others are the account's own."""
-        return any(path == place or path in place.parents for place in (self.units, self.own))
+        In a home the directory of units may have been another one then (XDG_CONFIG_HOME of the user manager).
+        """
+        if self.system or self.manager == "launchd" or ".." in path.parts:
+            return path in (self.file, self.environment)
+        is_unit = path.parts[-3:] in (("systemd", "user", self.unit), ("user", *self.drop_in.parts[-2:]))
+        return path == self.environment or (is_unit and path.is_relative_to(self.account.home))
 
 
 def account_of(name: str | None, environ: Mapping[str, str]) -> Account:
-    """The account of that name, or who we are (with `$HOME` as this shell has it).
+    """The account of that name, or our own (with `$HOME` as this shell has it).
 
-    Raises NoAccount, and AssumedError where `$HOME` is somebody else's (`sudo -E`, `su -m`): what lies there leads
-    wherever its owner wants, also past what only root may write.
+    Raises NoAccount, and AssumedError where `$HOME` belongs to another user (`sudo -E`, `su -m`): that user controls
+    where its links lead, also to files that root alone may write.
     """
     try:
         found = pwd.getpwnam(name) if name is not None else pwd.getpwuid(os.getuid())
     except KeyError:
-        who = name if name is not None else f"uid {os.getuid()}"
-        raise NoAccount(f"this machine has no account {who}; `getent passwd` lists them") from None
+        missing = name if name is not None else f"uid {os.getuid()}"
+        raise NoAccount(f"this machine has no account {missing}; `getent passwd` lists them") from None
     home = Path(found.pw_dir if name is not None else environ.get("HOME") or found.pw_dir)
     if name is None:
-        refuse_anothers(home, "$HOME")
+        refuse_foreign(home, "$HOME")
     return Account(found.pw_name, found.pw_uid, found.pw_gid, home)
 
 
-def refuse_anothers(path: Path, what: str) -> None:
-    """Raises AssumedError where the path, or what there is of it, is neither ours nor root's."""
-    place = path
-    while not os.path.exists(place) and place != place.parent:  # noqa: PTH110 (Path.exists raises where we may not look)
-        place = place.parent
-    owner = place.stat().st_uid
+def refuse_foreign(path: Path, what: str) -> None:
+    """Raises AssumedError where the path, or the nearest directory above it that exists, is neither ours nor root's."""
+    while not os.path.exists(path) and path != path.parent:  # noqa: PTH110 (Path.exists raises where we may not look)
+        path = path.parent
+    owner = path.stat().st_uid
     if owner in (0, os.getuid()):
         return
     try:
-        whose = pwd.getpwuid(owner).pw_name
+        name = pwd.getpwuid(owner).pw_name
     except KeyError:
-        whose = f"uid {owner}"
+        name = f"uid {owner}"
     raise AssumedError(
-        f"{what} is {path}, which is {whose}'s: for a service of that account use --system --user {whose}, "
-        "for one of your own your own home (sudo -H)"
+        f"{what} is {path}, owned by {name}; for a service of that account use --system --user {name}, for your own "
+        "use your own home (sudo -H)"
     )
 
 
-def site_of(
-    account: Account,
-    *,
-    system: bool = False,
-    platform: str = sys.platform,
-    root: Path = Path("/"),
-) -> Site:
-    """The place for this account on such a platform (`sys.platform`). `root`: where the machine's own files begin.
+def site_of(account: Account, *, system: bool = False, platform: str = sys.platform, root: Path = Path("/")) -> Site:
+    """The place for this account on a platform (`sys.platform`). `root`: where the machine's own files begin.
 
     Raises AssumedError where there is none.
     """
-    # Not by $XDG_CONFIG_HOME, which the service manager and the next shell may have otherwise.
-    base = account.home / ".config"
+    base = account.home / ".config"  # not $XDG_CONFIG_HOME, which may differ in the manager and in the next shell
     own = base / "assumed"
     if platform == "darwin":
         if system:
-            raise AssumedError("--system is for systemd; on macOS the agent of each user is installed by that user")
+            raise AssumedError("--system is for systemd; on macOS each user installs their own agent")
         return Site("launchd", account, False, account.home / "Library" / "LaunchAgents", own)
     if not platform.startswith("linux"):
-        raise AssumedError(NEITHER)
+        raise AssumedError(NO_MANAGER)
     if system:
         return Site("systemd", account, True, root / "etc" / "systemd" / "system", root / "etc" / "assumed")
     return Site("systemd", account, False, base / "systemd" / "user", own)
+
+
+def instance(name: str) -> str:
+    """An account's name between `assumed@` and `.service` (systemd.unit(5)). systemd-escape escapes hyphens too."""
+    return re.sub(r"^\.|[^A-Za-z0-9:_.-]", lambda one: "".join(f"\\x{byte:02x}" for byte in one[0].encode()), name)
+
+
+def program(argv0: str | None = None, executable: str | None = None, path: str | None = None) -> tuple[str, ...]:
+    """The words that start this very tool. Raises AssumedError where it lies in a cache.
+
+    Links are kept: the link that pipx and uv leave in ~/.local/bin survives an upgrade, its target does not; the same
+    holds for a virtual environment's `bin/python`. A program that was started by its target is replaced by the link.
+    """
+    argv0 = argv0 or sys.argv[0]
+    if os.path.basename(argv0) == "__main__.py":  # noqa: PTH119
+        return (os.path.abspath(executable or sys.executable), "-m", "assumed")  # noqa: PTH100 (Path.absolute keeps `..`)
+    started = os.path.abspath(argv0)  # noqa: PTH100
+    if "/.cache/" in started or "/.cache/" in os.path.realpath(started):
+        raise AssumedError(
+            f"{started} lies in a cache (uvx, pipx run) that may be emptied; install it first: "
+            "uv tool install assumed, or pipx install assumed"
+        )
+    directories = (os.environ.get("PATH", "") if path is None else path).split(os.pathsep)
+    for link in [started, *(os.path.join(directory, os.path.basename(started)) for directory in directories)]:  # noqa: PTH119
+        # Not Path.is_symlink, which raises where PATH names a directory that we may not enter (`sudo -u`).
+        if link.startswith("/") and os.path.islink(link) and os.path.realpath(link) == os.path.realpath(started):  # noqa: PTH114
+            return (link,)
+    return (started,)
+
+
+def trial(words: Sequence[str], account: Account) -> None:
+    """Starts the program as a service would: from /, as the account, without this shell's environment.
+
+    Does nothing where we may not act as the account. Raises AssumedError where the program fails.
+    """
+    if not account.is_ours and os.geteuid() != 0:
+        return  # a dry run for another account
+    done = run_as(account, [*words, "--version"], {})
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise AssumedError(f"`{shlex.join(words)} --version` fails outside of this shell: {last}; {_INSTALL}")
+
+
+def run_as(account: Account, words: Sequence[str], more: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """A program of ours as that account, to its end. Raises AssumedError where it cannot be started.
+
+    It gets nothing of root's: no environment but `more` (processes with the same uid read it in /proc), no terminal
+    (into which they can type, TIOCSTI), no directory, no group.
+    """
+    environ = {"HOME": str(account.home), "PATH": PLAIN_PATH, "USER": account.name, "LOGNAME": account.name}
+    if not account.is_ours and list(words[1:3]) == ["-m", "assumed"]:
+        words = [words[0], "-I", *words[1:]]  # no module from the account's own directories
+    try:
+        return subprocess.run(
+            words,
+            cwd="/",
+            env={**environ, **more},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TRIAL_SECONDS,
+            check=False,
+            start_new_session=True,
+            user=None if account.is_ours else account.uid,
+            group=None if account.is_ours else account.gid,
+            extra_groups=None if account.is_ours else account.groups,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise AssumedError(f"{account.name} cannot start {Path(words[0])}: {error}; {_INSTALL}") from None
+
+
+def typed(arguments: Sequence[str], *, as_root: bool, setting: str = "") -> str:
+    """One of our commands as a person types it. `as_root`: with its path where sudo's PATH does not lead to it."""
+    words: tuple[str, ...] = ("assumed",)
+    with contextlib.suppress(AssumedError):  # in a cache: tomorrow that path may be gone
+        if as_root and os.path.dirname(program()[0]) not in PLAIN_PATH.split(os.pathsep):
+            words = program()
+    sudo = ["sudo"] if as_root and os.geteuid() != 0 else []
+    return shlex.join([*sudo, *([setting] if setting else []), *words, *arguments])

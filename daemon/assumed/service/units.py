@@ -1,164 +1,185 @@
 """The files of a service: the shipped ones with single keys set, by the rules of their readers.
 
-Never a second copy of a unit's text: what is not set here says what `systemd/` and `launchd/` say. The rules are those
-of systemd.syntax(7), systemd.service(5) and systemd.exec(5), and of property lists in XML.
+The text of a unit is kept in `systemd/` and `launchd/` alone. The rules are those of systemd.syntax(7),
+systemd.service(5), systemd.exec(5) and launchd.plist(5).
 """
 
 from __future__ import annotations
 
+import plistlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-_BARE = re.compile(r"[A-Za-z0-9_./:@=+,-]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_AFTER = "ExecStart"
-SHELL_PROGRAM = '"$HOME/.local/bin/assumed"'
-"""The program in the shipped launchd agent, which a shell starts."""
-_VARIABLES = re.compile(r"(<key>EnvironmentVariables</key>\s*<dict>)(.*?)(\s*</dict>)", re.DOTALL)
-_VARIABLE = re.compile(r"<key>([^<]*)</key>\s*<string>([^<]*)</string>")
-TMP = "/tmp"  # noqa: S108 - as runtime.control has it, whatever $TMPDIR says
-WRITTEN = """\
-# Written by `assumed service install`, which writes it anew; what you want otherwise belongs into a drop-in:
+import assumed
+from assumed.errors import AssumedError
+
+from .site import Site
+
+UNIT, TEMPLATE, SANDBOX, AGENT, EXAMPLE = (
+    "systemd/assumed.service",
+    "systemd/assumed@.service",
+    "systemd/assumed.service.d/10-sandbox.conf",
+    "launchd/assumed.plist",
+    "config.example.toml",
+)
+SCHEMA = "config/schema.json"
+TMP = "/tmp"  # noqa: S108 - where the daemon puts its socket, whatever $TMPDIR is
+_FIRST = """\
+#
+# Written by `assumed service install`. Fill in a [[roles]] entry below (remove the `# ` from that line, from profile
+# and from role_arn), then run it again.
+"""
+_ACTIVE = ("[defaults]", 'source_profile = "default"')
+_HEADER = """\
+# Captured by `assumed service install` from the environment of the shell that ran it; the next install replaces it.
+# Mode 0600: a proxy's URL may hold a password.
+"""
+_WRITTEN = """\
+# Written by `assumed service install`, which replaces it. Put local overrides in a drop-in:
 #   {edit}
 """
 
 
-class Unspeakable(ValueError):
-    """A path or a value that the file cannot hold. `str()` is a sentence for a person."""
-
-
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a service is to be, beyond what the shipped files say."""
+class Spec:
+    """What a service is, beyond what the shipped files say.
+
+    `program`: the words that start `assumed`; the first is absolute. `writable`: the real directories whose files are
+    replaced. `directories`: those of the account that must exist, as a sandbox cannot make them. `variables`: what the
+    service gets of the shell's environment; `kept` names those that only the last install's shell had.
+    `starts_programs`: whether it runs hooks or helpers, which may compile at run time (node, Java, .NET) and need what
+    the sandbox hides.
+    `shares_tmp`: whether its control socket lies in /tmp.
+    """
 
     program: tuple[str, ...]
-    """The words that start `assumed`; the first is absolute."""
     writable: tuple[str, ...] = ()
-    """Real directories whose files are replaced."""
-    environment_file: str | None = None
-    compiles: bool = False
-    """Whether it starts programs of others, hooks and helpers: they may write code and run it (node, Java, .NET), and
-    need what the sandbox hides."""
-    user: str | None = None
-    """The account of a system unit."""
-    home: str | None = None
-    """Its home directory."""
+    directories: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    kept: tuple[str, ...] = ()
+    starts_programs: bool = False
     shares_tmp: bool = False
-    """Whether its control socket lies in /tmp, where the commands of its user look for it."""
+    sandboxed: bool = True
+
+
+def shipped(name: str) -> str:
+    """The text of a file that comes with the package: in a wheel beside the code, in a checkout at its top."""
+    package = Path(assumed.__file__).parent
+    installed = package / "shipped" / name
+    return (installed if installed.exists() else package.parents[1] / name).read_text(encoding="utf-8")
+
+
+def commented_configuration() -> str:
+    """The example configuration with every role commented out."""
+    lines, active = [], list(_ACTIVE)
+    for line in shipped(EXAMPLE).splitlines():
+        if line.startswith("#:schema "):
+            lines.append(f"#:schema {Path(assumed.__file__).parent / SCHEMA}")
+        elif active and line == active[0]:
+            lines.append(active.pop(0))
+        else:
+            lines.append(line if not line or line.startswith("#") else f"# {line}")
+    head, _, rest = "\n".join(lines).partition("\n\n")
+    return f"{head}\n{_FIRST}\n{rest}\n"
+
+
+def environment_file(variables: Mapping[str, str]) -> str:
+    """The text of an `EnvironmentFile=`, which takes a shell's quotes (systemd.exec(5))."""
+    return _HEADER + "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def assignments(text: str) -> dict[str, str]:
+    """The variables of an `EnvironmentFile=`, or of `systemctl show -p Environment`. Raises ValueError."""
+    return dict(word.split("=", 1) for word in shell_words(text) if "=" in word)
+
+
+def shell_words(text: str) -> list[str]:
+    """The words of a text that systemd has quoted for a shell. Raises ValueError for an open quote."""
+    # In double quotes systemd writes \\$ and \\`, whose backslash shlex keeps.
+    text = re.sub(r'"(?:[^"\\]|\\.)*"', lambda quoted: re.sub(r"\\([$`])", r"\1", quoted[0]), text)
+    return shlex.split(text, comments=True)
 
 
 def quoted(word: str) -> str:
-    """One word of a list as systemd takes it apart again, specifiers (`%h`) taken literally."""
-    word = _speakable(word).replace("%", "%%")
-    if _BARE.fullmatch(word):
+    """One word of a list in a unit; specifiers (`%h`) are taken literally. Raises AssumedError."""
+    word = _printable(word).replace("%", "%%")
+    if re.fullmatch(r"[A-Za-z0-9_./:@=+,%-]+", word):
         return word
     return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def exec_line(words: Sequence[str]) -> str:
-    """The value of `ExecStart=`. Raises Unspeakable for a program that systemd refuses to start."""
+    """The value of `ExecStart=`. Raises AssumedError for a program that systemd refuses to start."""
     if re.search(r"[\"'\\]", words[0]):
-        raise Unspeakable(f"systemd starts no program with quotes or a backslash in its path: {words[0]}")
-    # `:` keeps systemd from putting variables in; `$$` would stay as it is in the program's own path.
+        raise AssumedError(f"systemd starts no program with quotes or a backslash in its path: {words[0]}")
+    # `:` keeps systemd from expanding variables; `$$` would not work in the program's own path.
     literal = ":" if any("$" in word for word in words) else ""
     return literal + " ".join(map(quoted, words))
 
 
 def path_pattern(path: str) -> str:
     """A path as the whole value of `EnvironmentFile=`, which knows wildcards and no quotes."""
-    return re.sub(r"([*?\[\\])", r"\\\1", _speakable(path)).replace("%", "%%")
+    return re.sub(r"([*?\[\\])", r"\\\1", _printable(path)).replace("%", "%%")
 
 
-def with_setting(text: str, key: str, value: str) -> str:
-    """The unit with `key` set: where it stands, else after ExecStart. Raises ValueError where it stands twice."""
-    pattern = re.compile(rf"^{key}=.*$", re.MULTILINE)
-    found = len(pattern.findall(text))
-    if found > 1:
-        raise ValueError(f"{key} stands there {found} times; which one is meant?")
-    if found == 0:
-        pattern = re.compile(rf"^{_AFTER}=.*$", re.MULTILINE)
-        return pattern.sub(lambda line: f"{line[0]}\n{key}={value}", text, count=1)
-    return pattern.sub(lambda _: f"{key}={value}", text)
+def with_settings(text: str, settings: Mapping[str, str]) -> str:
+    """The unit with these keys set: in their own line, else after ExecStart."""
+    for key, value in settings.items():
+        line = f"{key}={value}".replace("\\", r"\\")
+        text, found = re.subn(rf"(?m)^{key}=.*$", line, text, count=1)
+        if not found:
+            text = re.sub(r"(?m)^(ExecStart=.*)$", rf"\1\n{line}", text, count=1)
+    return text
 
 
-def unit(text: str, wanted: Wanted, edit: str) -> str:
-    """A shipped unit as it is wanted. `edit`: the command that makes a drop-in. Raises Unspeakable."""
-    text = with_setting(text, "ExecStart", exec_line([*wanted.program, "run"]))
-    if wanted.environment_file is not None:
-        text = with_setting(text, "EnvironmentFile", path_pattern(wanted.environment_file))
-    if wanted.compiles:
-        text = with_setting(text, "MemoryDenyWriteExecute", "no")
-    if wanted.user is not None:
-        text = with_setting(text, "User", wanted.user.replace("%", "%%"))
-        text = _places(text, wanted)
-    return WRITTEN.format(edit=edit) + text
+def unit(site: Site, spec: Spec) -> str:
+    """The unit of this service. Raises AssumedError."""
+    text = shipped(TEMPLATE if site.system else UNIT)
+    settings = {"ExecStart": exec_line([*spec.program, "run"])}
+    if spec.variables:
+        settings["EnvironmentFile"] = path_pattern(str(site.environment))
+    if spec.starts_programs:
+        settings["MemoryDenyWriteExecute"] = "no"
+    if site.system:
+        settings |= {"User": site.account.name.replace("%", "%%"), **_places(text, spec, site.account.home)}
+    edit = shlex.join([*site.systemctl, "edit", site.unit.removesuffix(".service")])
+    return _WRITTEN.format(edit=edit) + with_settings(text, settings)
 
 
-def sandbox(text: str, wanted: Wanted) -> str:
-    """The shipped drop-in with the real directories. Raises Unspeakable."""
-    return _places(text, wanted)
+def sandbox(spec: Spec) -> str:
+    """The drop-in with the real directories. Raises AssumedError."""
+    text = shipped(SANDBOX)
+    return with_settings(text, _places(text, spec))
 
 
-def _places(text: str, wanted: Wanted) -> str:
-    """The unit with what it may write and what it cannot see, and with everybody's /tmp where its socket lies there."""
-    text = with_setting(text, "InaccessiblePaths", _hidden(text, wanted))
-    if not wanted.shares_tmp:
-        return with_setting(text, "ReadWritePaths", writable_list(wanted.writable))
-    # A path of more than 100 bytes holds no socket, so the daemon listens in /tmp/assumed-UID-…: in a /tmp of its own
-    # nobody could reach it. Without PrivateTmp= it is ProtectSystem=strict that makes /tmp read-only.
-    text = with_setting(text, "PrivateTmp", "no")
-    return with_setting(text, "ReadWritePaths", writable_list([*wanted.writable, TMP]))
+def _places(text: str, spec: Spec, home: Path | None = None) -> dict[str, str]:
+    """What the service may write and what it cannot see, and everyone's /tmp where its socket lies there."""
+    hidden = []
+    for word in re.findall(r"(?m)^InaccessiblePaths=(.*)$", text)[0].split():
+        place = word.replace("/home/%i", str(home)) if home else word
+        if not any(f"{one}/".startswith(f"{place[1:]}/") for one in spec.writable):
+            hidden.append(word if word == place else quoted(place))
+    # The `-` lets the daemon start without a directory and report what is missing.
+    writable = " ".join(quoted(f"-{path}") for path in [*spec.writable, *([TMP] if spec.shares_tmp else [])])
+    places = {"InaccessiblePaths": "" if spec.starts_programs else " ".join(hidden), "ReadWritePaths": writable}
+    # Beside a path of more than 100 bytes there is no socket: the daemon listens in /tmp/assumed-UID-…, where commands
+    # reach it unless /tmp is private. Without PrivateTmp= it is ProtectSystem=strict that makes /tmp read-only.
+    return {**places, "PrivateTmp": "no"} if spec.shares_tmp else places
 
 
-def _hidden(text: str, wanted: Wanted) -> str:
-    """The value of `InaccessiblePaths=`: the shipped one, for the real home, without what holds a file to write."""
-    found = re.search(r"^InaccessiblePaths=(.*)$", text, re.MULTILINE)
-    if wanted.compiles or found is None:
-        return ""
-    kept = []
-    for word in found[1].split():
-        place = word.removeprefix("-").replace("/home/%i", wanted.home or "/home/%i")
-        if not any(f"{directory}/".startswith(f"{place}/") for directory in wanted.writable):
-            kept.append(word if wanted.home is None or "/home/%i" not in word else quoted(f"-{place}"))
-    return " ".join(kept)
+def agent(spec: Spec, variables: Mapping[str, str]) -> str:
+    """The launchd agent of this service, with the variables beside its own. Raises AssumedError."""
+    keys = plistlib.loads(shipped(AGENT).encode())
+    keys["EnvironmentVariables"] |= {_printable(name): _printable(value) for name, value in variables.items()}
+    command = _printable(shlex.join(spec.program))
+    keys["ProgramArguments"][2] = re.sub(r"^exec \S+", lambda _: f"exec {command}", keys["ProgramArguments"][2])
+    return plistlib.dumps(keys, sort_keys=False).decode()
 
 
-def writable_list(directories: Iterable[str]) -> str:
-    """The value of `ReadWritePaths=`; the `-` lets the daemon start without one, and say itself what is missing."""
-    return " ".join(quoted(f"-{directory}") for directory in directories)
-
-
-def agent(text: str, wanted: Wanted, variables: Mapping[str, str]) -> str:
-    """The shipped launchd agent as it is wanted, with the variables beside its own. Raises Unspeakable."""
-    if SHELL_PROGRAM not in text:
-        raise ValueError(f"{SHELL_PROGRAM} does not stand in the agent")
-    found = _VARIABLES.search(text)
-    if found is None:
-        raise ValueError("EnvironmentVariables does not stand in the agent")
-    own = dict(_VARIABLE.findall(found[2]))  # XML both: it goes back as it came
-    entries = {**own, **{_xml(name): _xml(value) for name, value in variables.items()}}
-    lines = "".join(f"\n    <key>{name}</key>\n    <string>{value}</string>" for name, value in entries.items())
-    text = text[: found.end(1)] + lines + text[found.end(2) :]
-    return text.replace(SHELL_PROGRAM, _xml(" ".join(map(_shell_quoted, wanted.program))))
-
-
-def escaped_instance(name: str) -> str:
-    """An account's name between `assumed@` and `.service`, as systemd-escape(1) writes it."""
-    plain = re.compile(r"[A-Za-z0-9:_.-]")
-    escaped = "".join(chr(byte) if plain.fullmatch(chr(byte)) else f"\\x{byte:02x}" for byte in name.encode())
-    return re.sub(r"^\.", r"\\x2e", escaped)
-
-
-def _shell_quoted(word: str) -> str:
-    return word if _BARE.fullmatch(word) else "'" + word.replace("'", "'\\''") + "'"
-
-
-def _xml(text: str) -> str:
-    return _speakable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _speakable(text: str) -> str:
-    if _CONTROL.search(text):
-        raise Unspeakable(f"a service's file cannot hold control characters, nor what is not UTF-8: {text!a}")
+def _printable(text: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text):
+        raise AssumedError(f"a service's file cannot hold control characters or text that is not UTF-8: {text!a}")
     return text
