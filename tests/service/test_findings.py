@@ -292,7 +292,7 @@ def test_where_no_manager_answers_the_service_is_unknown_and_said_to_be(
     monkeypatch.setattr(Manager, "_show", lambda *_: {})
     assert services(None) == ([], [])
     site = mine.installed.site
-    site.units.mkdir(parents=True)
+    site.file.parent.mkdir(parents=True)
     site.file.write_text("[Service]\nExecStart=/bin/true\n")
     found, (finding,) = services(None)
     assert (found, finding.severity) == ([], "warning")

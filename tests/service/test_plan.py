@@ -123,7 +123,7 @@ def test_a_file_is_in_the_record_before_it_is_written(home: Path) -> None:
     """Uninstall removes what an install that failed half-way has left."""
     mine = site_of(Account("me", os.getuid(), os.getgid(), home), platform="linux")
     planned = plan(mine, spec(home=home, sandboxed=False))
-    too_long_for_a_temporary_one = mine.units / ("x" * 250)
+    too_long_for_a_temporary_one = mine.file.parent / ("x" * 250)
     record = Record()
     with pytest.raises(FileRefused):
         execute.write(replace(planned, files=(replace(planned.files[0], path=too_long_for_a_temporary_one),)), record)

@@ -108,10 +108,10 @@ def planned_for(choice: Any, config: Any, *, sandboxed: bool) -> Any:
     return plan(choice.site, spec(choice, config, sandboxed=sandboxed))
 
 
-def show_files(planned: Any, mark: Callable[[Any], str] = lambda _: "") -> None:
+def show_files(planned: Any) -> None:
     """Prints every file, whole, under its name and mode."""
     for file in planned.files:
-        click.echo(f"# ---- {file.path} (mode {file.mode:04o}{mark(file)})\n{file.shown}")
+        click.echo(f"# ---- {file.path} (mode {file.mode:04o})\n{file.shown}")
     if any(file.shown != file.text for file in planned.files):
         say("passwords are masked ([hidden]); install writes them")
     tell_kept(planned)

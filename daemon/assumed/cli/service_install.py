@@ -13,15 +13,15 @@ from assumed import __version__
 from assumed.config import Config, find
 from assumed.config.report import listed
 from assumed.doctor.inspect import inspect
-from assumed.errors import AlreadyRunning, AssumedError, ConfigError, FileRefused
+from assumed.errors import AlreadyRunning, AssumedError, ConfigError
 from assumed.redact import printable
 from assumed.service import execute, units
 from assumed.service.choice import Choice
 from assumed.service.environment import started_programs
 from assumed.service.execute import Record
-from assumed.service.findings import about, too_wide
+from assumed.service.findings import about
 from assumed.service.manager import TEMPORARY, Seen
-from assumed.service.plan import File, Plan, commands
+from assumed.service.plan import Plan, commands
 from assumed.service.site import program, trial
 
 from .app import FAILING, OK, USAGE, say
@@ -156,9 +156,9 @@ def _warn(choice: Choice, config: Config) -> None:
         findings += about([(choice, service)] if service else [], config, None)
     else:
         findings = choice.check(config)
-    wide = list(too_wide(choice, service, config)) if service else []
-    for finding in dict.fromkeys([*(finding for finding in findings if finding.severity == "error"), *wide]):
-        tell(finding.severity, finding.subject, finding.message, finding.advice)
+    for finding in findings:
+        if finding.severity == "error" or (finding.severity, finding.subject) == ("warning", choice.site.title):
+            tell(finding.severity, finding.subject, finding.message, finding.advice)
     with execute.acting_as(choice.account):
         programs = started_programs(config, choice.environ)
     if programs and service is not None and service.writable is not None:
@@ -200,10 +200,9 @@ def _why_no_sandbox(choice: Choice, planned: Plan, config: Config) -> str:
 
 def _show_plan(planned: Plan, unconfined: str, *, lingers: bool) -> int:
     """`--dry-run`: every directory, file and command, in their order."""
-    for directory in planned.directories:
-        if not directory.path.exists():
-            click.echo(f"# ---- {directory.path} (directory, mode {directory.mode:04o})")
-    show_files(planned, _mark)
+    for directory in (one for one in planned.directories if not one.path.exists()):
+        click.echo(f"# ---- {directory.path} (directory, mode {directory.mode:04o})")
+    show_files(planned)
     for phase in ("register", *(() if lingers else ("linger",)), "start"):
         for command in commands(planned.site, phase):
             click.echo(f"$ {command!s:<58}  # {command.why}")
@@ -211,13 +210,6 @@ def _show_plan(planned: Plan, unconfined: str, *, lingers: bool) -> int:
         say(f"without the sandbox: {unconfined}")
     say("no change made (--dry-run)")
     return OK
-
-
-def _mark(file: File) -> str:
-    try:
-        return "" if execute.differs(file) else ", unchanged"
-    except FileRefused:
-        return ""  # root's own: a dry run for the machine's unit by another user
 
 
 def _first_look(choice: Choice, config: Config) -> int:

@@ -22,7 +22,7 @@ from assumed.paths import named_credentials_file
 from assumed.redact import printable
 from assumed.service.choice import Choice
 from assumed.service.execute import acting_as
-from assumed.service.findings import about, others
+from assumed.service.findings import about
 from assumed.service.site import Site
 
 from .app import FAILING, NOT_RUNNING, OK, say
@@ -74,7 +74,7 @@ def logs_command(config_path: Path | None, system: bool, user: str | None, follo
 def log_command(site: Site, *, follow: bool, lines: int) -> list[str]:
     """The command that shows the log. `--user-unit` finds a user's unit in any journal."""
     if site.manager == "launchd":
-        return ["tail", f"-n{lines}", *(["-F"] if follow else []), str(site.log)]
+        return ["tail", f"-n{lines}", *(["-F"] if follow else []), str(site.account.home / "Library/Logs/assumed.log")]
     unit = f"--unit={site.unit}" if site.system else f"--user-unit={site.unit}"
     form = [] if sys.stdout.isatty() else ["--output=cat", "--quiet"]
     return ["journalctl", "--no-pager", "--all", f"--lines={lines}", unit, *form, *(["--follow"] if follow else [])]
@@ -110,7 +110,7 @@ def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
         config = choice.configuration()
     except ConfigError as error:
         advice = "see assumed check; a running service continues with the last good one"
-        if found and choice.may_judge:
+        if found and os.geteuid() in (0, choice.account.uid):  # others may not read it
             findings.append(Finding("error", "the configuration", error.problems[0].splitlines()[0], advice))
     place = _credentials_file(choice, config)
     status = choice.status(*place) if place is not None else None
@@ -152,8 +152,7 @@ def _credentials_file(choice: Choice, config: Config | None) -> tuple[Path, Path
 def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> None:
     terminal = terminal_of(sys.stdout, elsewhere=LONG_LINE)
     if document["file"] is None:
-        absent = Finding("error", document["unit"], "is not installed", choice.site.command("install"))
-        findings = [absent, *others(choice)]
+        findings = [Finding("error", document["unit"], "is not installed", choice.site.command("install"))]
     else:
         here = document["installed_version"]
         old = f"{here} is installed; the running one does not answer" if document["running"] else here

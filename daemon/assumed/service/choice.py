@@ -64,8 +64,7 @@ class Choice:
     @cached_property
     def site(self) -> Site:
         """Where the service is, or would be."""
-        site = site_of(self.account, system=self.user is not None, platform=self.platform)
-        return site if self.units is None else replace(site, units=self.units)
+        return site_of(self.account, system=self.user is not None, platform=self.platform, units=self.units)
 
     @cached_property
     def manager(self) -> Manager:
@@ -74,7 +73,7 @@ class Choice:
 
     def settled(self) -> Choice:
         """The same, with a directory that the manager reads. Raises AssumedError where no manager answers."""
-        return replace(self, units=self.manager.settled().units)
+        return replace(self, units=self.manager.units())
 
     def configuration(self) -> Config:
         """The configuration, valid. Raises ConfigError."""
@@ -87,11 +86,6 @@ class Choice:
         with acting_as(self.account):
             path = find(self.config_path, self.environ)
             return path, read(path)
-
-    @property
-    def may_judge(self) -> bool:
-        """Whether we see what the account sees: we are the account or root, who may act as it."""
-        return os.geteuid() in (0, self.account.uid)
 
     @property
     def names_configuration(self) -> bool:

@@ -148,7 +148,7 @@ def remove_directories(names: list[str], site: Site) -> list[Path]:
     """
     gone = []
     for path in map(Path, reversed(names)):
-        is_of_site = any(path == place or path in place.parents for place in (site.units, site.own))
+        is_of_site = any(path == place or path in place.parents for place in (site.file.parent, site.record.parent))
         with contextlib.nullcontext() if is_of_site else acting_as(site.account), contextlib.suppress(OSError):
             path.rmdir()
             gone.append(path)

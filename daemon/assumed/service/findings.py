@@ -53,15 +53,6 @@ def _unknown(choice: Choice) -> Iterator[Finding]:
         yield Finding("warning", choice.site.title, message, "run `assumed check` in a login session of this user")
 
 
-def others(choice: Choice) -> list[Finding]:
-    """The services of the same person beside this choice, and how to look at them."""
-    return [
-        Finding("ok", installed.site.title, "is installed", installed.site.command("status"))
-        for _, installed in services(choice.config_path)[0]
-        if installed.site.unit != choice.site.unit
-    ]
-
-
 def about(services: Services, config: Config, status: dict[str, Any] | None) -> list[Finding]:
     """Findings about these services, and about a daemon that belongs to none of them."""
     found = [finding for choice, installed in services for finding in _service(choice, installed, config)]
@@ -102,7 +93,6 @@ def _service(choice: Choice, installed: Installed, config: Config) -> Iterator[F
         return
     yield from _environment(choice, installed, config)
     yield from _places(installed, config)
-    yield from too_wide(choice, installed, config)
     yield from _started(choice, installed, config)
 
 
@@ -142,7 +132,7 @@ def _places(installed: Installed, config: Config) -> Iterator[Finding]:
     for path in filter(is_hidden, [config.path, Path(installed.program)]):
         advice = f"move it into your home directory, then: {again}"
         yield Finding("error", title, f"cannot see {path}: its unit hides that directory", advice)
-    real = Path(os.path.realpath(config.credentials_file))
+    real, home = (Path(os.path.realpath(path)) for path in (config.credentials_file, installed.site.account.home))
     socket = socket_path(state_dir(config.credentials_file))
     elsewhere, here = "name a directory that is not temporary", f"{again} (or name it in ReadWritePaths=)"
     written = [("the credentials file", real.parent, elsewhere, here)]
@@ -156,15 +146,11 @@ def _places(installed: Installed, config: Config) -> Iterator[Finding]:
             yield Finding("error", title, f"writes {what} into a private {directory}", if_hidden)
         elif installed.writable is not None and not any(map(directory.is_relative_to, installed.writable)):
             yield Finding("error", title, f"may not write in {directory}, the directory of {what}", if_closed)
-
-
-def too_wide(choice: Choice, installed: Installed, config: Config) -> Iterator[Finding]:
-    """A file is replaced by writing in its directory: one directly in / or in the home opens all of that."""
-    directory, home = os.path.dirname(os.path.realpath(config.credentials_file)), str(choice.account.home)
-    if directory in ("/", os.path.realpath(home)) and Path(directory) in (installed.writable or ()):
-        message = f"may write in all of {directory}, as the credentials file lies directly in it"
+    # A file is replaced by writing in its directory: one directly in / or in the home opens all of that.
+    if real.parent in (Path("/"), home) and real.parent in (installed.writable or ()):
+        message = f"may write in all of {real.parent}, as the credentials file lies directly in it"
         advice = f"name a credentials_file in a directory of its own, such as {home}/.aws/credentials"
-        yield Finding("warning", installed.site.title, message, advice)
+        yield Finding("warning", title, message, advice)
 
 
 def _started(choice: Choice, installed: Installed, config: Config) -> Iterator[Finding]:

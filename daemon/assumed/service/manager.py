@@ -9,14 +9,14 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from assumed.config import find
 from assumed.errors import AssumedError, ConfigError
 
 from .plan import Command
-from .site import NO_MANAGER, Site
+from .site import NO_MANAGER, Site, typed
 from .units import assignments, shell_words
 
 COMMAND_SECONDS = 120.0
@@ -87,27 +87,24 @@ class Manager:
         if not site.system and not environ.get("XDG_RUNTIME_DIR") and os.path.isdir(runtime):  # noqa: PTH112
             self._environ["XDG_RUNTIME_DIR"] = runtime  # su and some cron jobs leave it out; systemctl needs it
 
-    def settled(self) -> Site:
-        """The site, its directory one that the manager reads. Raises AssumedError where no manager answers."""
+    def units(self) -> Path:
+        """The directory of units that the manager reads. Raises AssumedError where no manager answers."""
         site = self.site
         if site.manager == "launchd":
-            return site
+            return site.file.parent
         if not BOOTED.is_dir():
             raise AssumedError(NO_MANAGER)
         done = self.run([*site.systemctl, "show", "--property=UnitPath"])
         if done.returncode != 0:
-            why, machine = _first_line(done, "no message"), replace(site, system=True).command("install")
-            raise AssumedError(
-                f"systemd does not answer: {why}"
-                if site.system
-                else f"no systemd user manager answers for {site.account.name} ({why}); log in as that user (not with "
-                f"su or sudo), or use the machine's: {machine}"
+            machine = typed(["service", "install", "--system", "--user", site.account.name], as_root=True)
+            hint = (
+                "" if site.system else f"; log in as that user (not with su or sudo), or use the machine's: {machine}"
             )
+            raise AssumedError(f"{' '.join(site.systemctl)} does not answer: {_first_line(done, 'no message')}{hint}")
         read = done.stdout.partition("=")[2].split()
         theirs = [path for path in read if path.endswith("/systemd/user") and path.startswith(f"{site.account.home}/")]
-        if site.system or str(site.units) in read or not theirs:
-            return site
-        return replace(site, units=Path(theirs[0]))
+        usual = str(site.file.parent)
+        return Path(usual if site.system or usual in read or not theirs else theirs[0])
 
     def seen(self) -> Seen:
         """The state of the service; `Seen()` where the manager does not know it or does not answer."""

@@ -82,7 +82,7 @@ def _unit(site: Site, spec: Spec) -> tuple[list[File], list[Directory]]:
         return Directory(path, of_account=not site.system, mode=0o755 if site.system else 0o700)
 
     text = units.unit(site, spec)
-    files, directories = [File(site.file, text, text, 0o644 if site.system else 0o600)], [of_site(site.units)]
+    files, directories = [File(site.file, text, text, 0o644 if site.system else 0o600)], [of_site(site.file.parent)]
     if spec.sandboxed and not site.system:
         drop_in = units.sandbox(spec)
         files.append(File(site.drop_in, drop_in, drop_in))
@@ -90,13 +90,16 @@ def _unit(site: Site, spec: Spec) -> tuple[list[File], list[Directory]]:
     if spec.variables:
         masked = units.environment_file(_masked(spec))
         files.append(File(site.environment, units.environment_file(spec.variables), masked))
-        directories.append(of_site(site.own))
+        directories.append(of_site(site.environment.parent))
     return files, directories
 
 
 def _agent(site: Site, spec: Spec) -> tuple[list[File], list[Directory]]:
     text, masked = (units.agent(spec, variables) for variables in (spec.variables, _masked(spec)))
-    return [File(site.file, text, masked)], [Directory(site.units), Directory(site.log.parent)]
+    return [File(site.file, text, masked)], [
+        Directory(site.file.parent),
+        Directory(site.account.home / "Library" / "Logs"),
+    ]
 
 
 def _masked(spec: Spec) -> dict[str, str]:

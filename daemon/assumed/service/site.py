@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assumed.errors import AssumedError
+from assumed.files.owners import shown_account
 
 DROP_IN = "10-sandbox.conf"
 NO_MANAGER = (
@@ -54,54 +55,24 @@ class Account:
 class Site:
     """One place for one service: `manager` is `systemd` or `launchd`.
 
-    `system`: the machine's systemd, which starts the service as the account. `units`: the directory of unit files or of
-    launchd's agents. `own`: the directory of the environment file and the record.
+    `system`: the machine's systemd, which starts the service as the account. `unit`: the manager's name of it; `title`:
+    the name in messages. `file`: the unit file, or the agent's property list. `environment`: the file with the captured
+    variables, for launchd the agent itself. `record`: what install has made, for uninstall.
     """
 
     manager: str
     account: Account
     system: bool
-    units: Path
-    own: Path
-
-    @property
-    def unit(self) -> str:
-        """The name that the manager knows it by."""
-        if self.manager == "launchd":
-            return f"gui/{self.account.uid}/assumed"
-        return f"assumed@{instance(self.account.name)}.service" if self.system else "assumed.service"
-
-    @property
-    def title(self) -> str:
-        """The name in messages."""
-        return "the launchd agent" if self.manager == "launchd" else self.unit
-
-    @property
-    def file(self) -> Path:
-        """The unit file, or the agent's property list."""
-        return self.units / ("assumed.plist" if self.manager == "launchd" else self.unit)
+    unit: str
+    title: str
+    file: Path
+    environment: Path
+    record: Path
 
     @property
     def drop_in(self) -> Path:
         """The sandbox of a user unit."""
-        return self.units / f"{self.unit}.d" / DROP_IN
-
-    @property
-    def record(self) -> Path:
-        """What install has made, for uninstall."""
-        return self.own / (f"service-{self.account.name}.json" if self.system else "service.json")
-
-    @property
-    def environment(self) -> Path:
-        """The file with the captured variables: the agent itself, or the EnvironmentFile."""
-        if self.manager == "launchd":
-            return self.file
-        return self.own / (f"service-{self.account.name}.env" if self.system else "service.env")
-
-    @property
-    def log(self) -> Path:
-        """The file that the launchd agent writes."""
-        return self.account.home / "Library" / "Logs" / "assumed.log"
+        return self.file.parent / f"{self.unit}.d" / DROP_IN
 
     @property
     def systemctl(self) -> tuple[str, ...]:
@@ -156,32 +127,41 @@ def refuse_foreign(path: Path, what: str) -> None:
     owner = path.stat().st_uid
     if owner in (0, os.getuid()):
         return
-    try:
-        name = pwd.getpwuid(owner).pw_name
-    except KeyError:
-        name = f"uid {owner}"
+    name = shown_account(owner)
     raise AssumedError(
         f"{what} is {path}, owned by {name}; for a service of that account use --system --user {name}, for your own "
         "use your own home (sudo -H)"
     )
 
 
-def site_of(account: Account, *, system: bool = False, platform: str = sys.platform, root: Path = Path("/")) -> Site:
-    """The place for this account on a platform (`sys.platform`). `root`: where the machine's own files begin.
+def site_of(
+    account: Account,
+    *,
+    system: bool = False,
+    platform: str = sys.platform,
+    root: Path = Path("/"),
+    units: Path | None = None,
+) -> Site:
+    """The place for this account on a platform (`sys.platform`). `root`: where the machine's own files begin; `units`:
+    the directory of units that the manager reads, where it is not the usual one.
 
     Raises AssumedError where there is none.
     """
-    base = account.home / ".config"  # not $XDG_CONFIG_HOME, which may differ in the manager and in the next shell
+    base, name = account.home / ".config", account.name  # not $XDG_CONFIG_HOME: the next shell may have another
     own = base / "assumed"
-    if platform == "darwin":
-        if system:
-            raise AssumedError("--system is for systemd; on macOS each user installs their own agent")
-        return Site("launchd", account, False, account.home / "Library" / "LaunchAgents", own)
+    if platform == "darwin" and not system:
+        file = account.home / "Library" / "LaunchAgents" / "assumed.plist"
+        unit, title = f"gui/{account.uid}/assumed", "the launchd agent"
+        return Site("launchd", account, False, unit, title, file, file, own / "service.json")
     if not platform.startswith("linux"):
-        raise AssumedError(NO_MANAGER)
-    if system:
-        return Site("systemd", account, True, root / "etc" / "systemd" / "system", root / "etc" / "assumed")
-    return Site("systemd", account, False, base / "systemd" / "user", own)
+        raise AssumedError("--system is for systemd alone" if platform == "darwin" else NO_MANAGER)
+    unit = f"assumed@{instance(name)}.service" if system else "assumed.service"
+    own = root / "etc" / "assumed" if system else own
+    file = (units or (root / "etc" / "systemd" / "system" if system else base / "systemd" / "user")) / unit
+    suffix = f"-{name}" if system else ""
+    return Site(
+        "systemd", account, system, unit, unit, file, own / f"service{suffix}.env", own / f"service{suffix}.json"
+    )
 
 
 def instance(name: str) -> str:
