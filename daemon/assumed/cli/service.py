@@ -1,4 +1,4 @@
-"""`assumed service …`: the group, what its commands share, and `print`."""
+"""`assumed service …`: the group, and what its commands share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 import click
 
-from .app import OK, LazyGroup, config_option, say
+from .app import LazyGroup, config_option
 
 SUBCOMMANDS = {
     "install": ("service_install:install_command", "Install the service and start it; or bring it up to date."),
     "uninstall": ("service_uninstall:uninstall_command", "Stop the service and remove it."),
     "status": ("service_status:status_command", "Show how the service is installed and whether it runs."),
     "logs": ("service_status:logs_command", "Show the service's log."),
-    "print": ("service:print_command", "Print the files that install would write."),
+    "print": ("service_install:print_command", "Print the files that install would write."),
 }
 
 
@@ -80,48 +80,6 @@ def chosen(
         if user is None or not may_be_gone or not choice.site.record.exists():
             raise click.UsageError(str(error)) from None
     return choice
-
-
-@click.command(name="print")
-@options
-def print_command(config_path: Path | None, system: bool, user: str | None) -> int:
-    """Print the files that install would write, for configuration management.
-
-    Passwords in the URLs of proxies are masked. The service manager is not asked, so the sandbox is always among
-    the files.
-
-    \b
-    Examples:
-      assumed service print
-      assumed service print --system --user alice
-    """
-    choice = chosen(config_path, system, user, needs_root=False)
-    show_files(planned_for(choice, choice.configuration(), sandboxed=True))
-    return OK
-
-
-def planned_for(choice: Any, config: Any, *, sandboxed: bool) -> Any:
-    """The plan of that service, for this shell and this very program. Raises AssumedError."""
-    from assumed.service.choice import spec
-    from assumed.service.plan import plan
-
-    return plan(choice.site, spec(choice, config, sandboxed=sandboxed))
-
-
-def show_files(planned: Any) -> None:
-    """Prints every file, whole, under its name and mode."""
-    for file in planned.files:
-        click.echo(f"# ---- {file.path} (mode {file.mode:04o})\n{file.shown}")
-    if any(file.shown != file.text for file in planned.files):
-        say("passwords are masked ([hidden]); install writes them")
-    tell_kept(planned)
-
-
-def tell_kept(planned: Any) -> None:
-    """What the service keeps of the environment that an earlier install captured, and how to drop it."""
-    if planned.kept:
-        drop = planned.site.command("install", setting=f"{planned.kept[0]}=")
-        tell("ok", "kept from the last install", f"{', '.join(planned.kept)} (to drop one: {drop})")
 
 
 def tell(severity: Any, subject: str, message: str, advice: str = "") -> None:

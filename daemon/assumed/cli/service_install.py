@@ -1,4 +1,4 @@
-"""`assumed service install`."""
+"""`assumed service install` and `print`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from assumed.doctor.inspect import inspect
 from assumed.errors import AlreadyRunning, AssumedError, ConfigError
 from assumed.redact import printable
 from assumed.service import execute, units
-from assumed.service.choice import Choice
+from assumed.service.choice import Choice, spec
 from assumed.service.environment import started_programs
 from assumed.service.execute import Record
 from assumed.service.findings import about
 from assumed.service.manager import TEMPORARY, Seen
-from assumed.service.plan import Plan, commands
+from assumed.service.plan import Plan, commands, plan
 from assumed.service.site import program, trial
 
 from .app import FAILING, OK, USAGE, say
 from .health import is_enabled, is_healthy, is_served
 from .render import render
-from .service import chosen, counted, options, planned_for, progress, show_files, tell, tell_kept
+from .service import chosen, counted, options, progress, tell
 from .terminal import terminal_of, write
 
 FIRST_SESSIONS_SECONDS = 15.0
@@ -57,6 +57,45 @@ def install_command(config_path: Path | None, system: bool, user: str | None, dr
     return install(chosen(config_path, system, user, needs_root=not dry_run), dry_run=dry_run)
 
 
+@click.command(name="print")
+@options
+def print_command(config_path: Path | None, system: bool, user: str | None) -> int:
+    """Print the files that install would write, for configuration management.
+
+    Passwords in the URLs of proxies are masked. The service manager is not asked, so the sandbox is always among
+    the files.
+
+    \b
+    Examples:
+      assumed service print
+      assumed service print --system --user alice
+    """
+    choice = chosen(config_path, system, user, needs_root=False)
+    _show_files(_planned(choice, choice.configuration(), sandboxed=True))
+    return OK
+
+
+def _planned(choice: Choice, config: Config, *, sandboxed: bool) -> Plan:
+    """The plan of that service, for this shell and this very program. Raises AssumedError."""
+    return plan(choice.site, spec(choice, config, sandboxed=sandboxed))
+
+
+def _show_files(planned: Plan) -> None:
+    """Prints every file, whole, under its name and mode."""
+    for file in planned.files:
+        click.echo(f"# ---- {file.path} (mode {file.mode:04o})\n{file.shown}")
+    if any(file.shown != file.text for file in planned.files):
+        say("passwords are masked ([hidden]); install writes them")
+    _tell_kept(planned)
+
+
+def _tell_kept(planned: Plan) -> None:
+    """What the service keeps of the environment that an earlier install captured, and how to drop it."""
+    if planned.kept:
+        drop = planned.site.command("install", setting=f"{planned.kept[0]}=")
+        tell("ok", "kept from the last install", f"{', '.join(planned.kept)} (to drop one: {drop})")
+
+
 def install(choice: Choice, *, dry_run: bool = False) -> int:
     """Installs that service. Returns the exit status. Raises AssumedError."""
     choice = choice.settled()
@@ -64,10 +103,10 @@ def install(choice: Choice, *, dry_run: bool = False) -> int:
         return USAGE
     config = choice.configuration()
     trial(program(), choice.account)
-    planned = planned_for(choice, config, sandboxed=True)
+    planned = _planned(choice, config, sandboxed=True)
     unconfined = _why_no_sandbox(choice, planned, config)
     if unconfined:
-        planned = planned_for(choice, config, sandboxed=False)
+        planned = _planned(choice, config, sandboxed=False)
     lingers = not commands(choice.site, "linger") or choice.manager.lingers()
     if dry_run:
         return _show_plan(planned, unconfined, lingers=lingers)
@@ -94,44 +133,33 @@ def _carry_out(choice: Choice, planned: Plan, config: Config, seen: Seen, *, lin
         tell("warning", str(config.path), f"replaces {record.config} as the service's configuration", advice)
     record.version, record.config, record.credentials_file = __version__, str(config.path), str(config.credentials_file)
     try:
-        changed = _write(planned, record)
+        changes = list(execute.write(planned, record))
     finally:
-        execute.write_record(site.record, record, choice.account)  # uninstall removes what was made before a failure
+        execute.write_record(site, record)  # uninstall removes what was made before a failure
+    for change in changes:
+        tell(change.severity, change.subject, change.message)
+    _tell_kept(planned)
     if choice.account.is_ours:
         _warn(choice, config)
-    if changed or not seen.enabled:
+    if changes or not seen.enabled:
         manager.give(commands(site, "register"))
     if not lingers:
         refused = manager.give(commands(site, "linger"))
         record.lingering = refused is None
-        execute.write_record(site.record, record, choice.account)
+        execute.write_record(site, record)
         message = f"ends with your last session, as lingering could not be enabled ({refused})"
         if refused is None:
             tell("ok", choice.account.name, "services run while logged out (lingering enabled)")
         else:
             tell("warning", site.title, message, commands(site, "linger")[0].instead)
     try:
-        if seen.running and not changed and not is_upgrade:
+        if seen.running and not changes and not is_upgrade:
             tell("ok", site.title, "installed and running, no change needed")
         else:
-            _start(choice, seen, changed=changed)
+            _start(choice, seen, changed=bool(changes))
     finally:
         if not choice.account.is_ours:  # `check` as the account looks at the service's state too
             _warn(choice, config)
-
-
-def _write(planned: Plan, record: Record) -> bool:
-    changes = execute.write(planned, record)
-    for path in changes.written:
-        tell("ok", "", f"wrote {path}")
-    if planned.captured and planned.site.environment in changes.written:
-        tell("ok", "captured from this shell's environment", ", ".join(planned.captured))
-    tell_kept(planned)
-    for path in changes.removed:
-        tell("ok", "", f"removed {path} (obsolete)")
-    for path, backup in changes.backups.items():
-        tell("warning", str(path), f"existing file backed up to {backup}")
-    return bool(changes.written or changes.removed)
 
 
 def _start(choice: Choice, seen: Seen, *, changed: bool) -> None:
@@ -202,7 +230,7 @@ def _show_plan(planned: Plan, unconfined: str, *, lingers: bool) -> int:
     """`--dry-run`: every directory, file and command, in their order."""
     for directory in (one for one in planned.directories if not one.path.exists()):
         click.echo(f"# ---- {directory.path} (directory, mode {directory.mode:04o})")
-    show_files(planned)
+    _show_files(planned)
     for phase in ("register", *(() if lingers else ("linger",)), "start"):
         for command in commands(planned.site, phase):
             click.echo(f"$ {command!s:<58}  # {command.why}")

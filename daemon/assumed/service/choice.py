@@ -15,9 +15,9 @@ from typing import Any
 
 from assumed.aws.variables import CONFIG, PATHS, TRUST, carried, is_carried
 from assumed.config import Config, find, host_facts, load, read
-from assumed.errors import AssumedError, ConfigError, NotAnswering, NotRunning
+from assumed.errors import AssumedError, NotAnswering, NotRunning
 from assumed.model import Finding
-from assumed.paths import socket_path, state_dir
+from assumed.paths import socket_path, state_dir, usual_configurations
 from assumed.runtime.control import ask
 
 from .environment import started_programs
@@ -95,11 +95,10 @@ class Choice:
     @property
     def usual_configuration(self) -> Path:
         """Where the account's configuration belongs. Raises AssumedError for a directory of another user."""
-        named = self.environ.get("XDG_CONFIG_HOME", "")
-        if not named.startswith("/"):
-            return self.account.home / ".config" / "assumed" / "config.toml"
-        refuse_foreign(Path(named), "$XDG_CONFIG_HOME")
-        return Path(named) / "assumed" / "config.toml"
+        path = usual_configurations(self.environ)[0]
+        if self.user is None:
+            refuse_foreign(path, "$XDG_CONFIG_HOME")
+        return path
 
     def status(self, config: Path, credentials_file: Path) -> dict[str, Any] | None:
         """The status document of the daemon that keeps this credentials file; None where none answers."""
@@ -192,8 +191,5 @@ def _variables(choice: Choice, config: Config, *, with_path: bool) -> dict[str, 
     if with_path and choice.environ.get("PATH"):
         parts = [part for part in choice.environ["PATH"].split(os.pathsep) if part.startswith("/")]
         variables["PATH"] = os.pathsep.join(dict.fromkeys(parts))
-    try:
-        usual = find(None, {"HOME": str(choice.account.home)})
-    except ConfigError:
-        usual = None
+    usual = next(filter(os.path.lexists, usual_configurations({"HOME": str(choice.account.home)})), None)
     return variables if usual == config.path else {**variables, CONFIG: str(config.path)}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from assumed.errors import FileRefused
 from assumed.files import explained, write_atomic
+from assumed.model import Finding
 
 from .plan import File, Plan
 from .site import Account, Site
@@ -31,19 +32,6 @@ class Record:
     files: dict[str, str] = field(default_factory=dict)
     directories: list[str] = field(default_factory=list)
     lingering: bool = False
-
-    def text(self) -> str:
-        """As JSON."""
-        return json.dumps(asdict(self), indent=2) + "\n"
-
-
-@dataclass(slots=True)
-class Changes:
-    """What writing has changed. `backups`: where existing files of others are now."""
-
-    written: list[Path] = field(default_factory=list)
-    backups: dict[Path, Path] = field(default_factory=dict)
-    removed: list[Path] = field(default_factory=list)
 
 
 def read_record(path: Path) -> Record | None:
@@ -74,36 +62,36 @@ def text_at(path: Path) -> str | None:
             return None
 
 
-def write(plan: Plan, record: Record) -> Changes:
-    """Makes the directories and the files, and notes in `record` what was made. Raises FileRefused."""
-    changes = Changes()
+def write(plan: Plan, record: Record) -> Iterator[Finding]:
+    """Makes the directories and the files, and notes in `record` what was made: each change. Raises FileRefused."""
     for directory in plan.directories:
         with acting_as(plan.site.account) if directory.of_account else contextlib.nullcontext():
             _make(directory.path, directory.mode, record)
     obsolete = {*record.files} - {str(file.path) for file in plan.files}
     for name in filter(lambda name: plan.site.may_hold(Path(name)), sorted(obsolete)):
-        changes.removed += remove_files([name])
+        yield from (Finding("ok", "", f"removed {path} (obsolete)") for path in remove_files([name]))
         del record.files[name]
     for file in filter(differs, plan.files):
-        existing, name = text_at(file.path), str(file.path)
-        if existing not in (None, file.text) and digest(existing or "") != record.files.get(name):
-            changes.backups[file.path] = _free(file.path)
-            with explained("rename", file.path):
-                file.path.rename(changes.backups[file.path])
-        _make(file.path.parent, 0o755 if file.mode & 0o044 else 0o700, record)
-        record.files.setdefault(name, digest(file.text))  # also where the next line fails
-        write_atomic(file.path, file.text.encode("utf-8", "surrogateescape"))
-        with explained("set the mode of", file.path):
-            file.path.chmod(file.mode)
-        changes.written.append(file.path)
+        path, existing = file.path, text_at(file.path)
+        if existing not in (None, file.text) and digest(existing or "") != record.files.get(str(path)):
+            names = (path.with_name(f"{path.name}.saved{number or ''}") for number in range(1000))
+            backup = next(name for name in names if not os.path.lexists(name))
+            with explained("rename", path):
+                path.rename(backup)
+            yield Finding("warning", str(path), f"existing file backed up to {backup}")
+        _make(path.parent, 0o755 if file.mode & 0o044 else 0o700, record)
+        record.files.setdefault(str(path), digest(file.text))  # also where the next line fails
+        write_atomic(path, file.text.encode("utf-8", "surrogateescape"))
+        with explained("set the mode of", path):
+            path.chmod(file.mode)
+        yield Finding("ok", "", f"wrote {path}{file.note}")
     record.files |= {str(file.path): digest(file.text) for file in plan.files}
-    return changes
 
 
-def write_record(path: Path, record: Record, account: Account) -> None:
+def write_record(site: Site, record: Record) -> None:
     """Writes the record. Raises FileRefused."""
-    _make(path.parent, 0o700 if account.is_ours else 0o755, record)
-    write_atomic(path, record.text().encode())
+    _make(site.record.parent, 0o755 if site.system else 0o700, record)
+    write_atomic(site.record, (json.dumps(asdict(record), indent=2) + "\n").encode())
 
 
 def write_for(account: Account, path: Path, text: str) -> None:
@@ -172,9 +160,3 @@ def _make(path: Path, mode: int, record: Record) -> None:
         record.directories.append(str(one))
     if not path.is_dir():
         raise FileRefused(f"{path} is not a directory", "move it away")
-
-
-def _free(path: Path) -> Path:
-    """An unused name beside the file."""
-    candidates = (path.with_name(f"{path.name}.saved{number or ''}") for number in range(1000))
-    return next(candidate for candidate in candidates if not os.path.lexists(candidate))

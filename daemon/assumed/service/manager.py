@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,7 +111,7 @@ class Manager:
         if self.site.manager == "launchd":
             done = self.run(["launchctl", "print", self.site.unit])
             return printed(done.stdout) if done.returncode == 0 else Seen()
-        return _seen(self._show(STATE))
+        return _seen(self._show(*STATE))
 
     def installed(self) -> Installed | None:
         """The service; None where it is not installed. Raises AssumedError where its manager does not answer."""
@@ -148,8 +148,8 @@ class Manager:
             if done.returncode != 0 and not command.optional:
                 hint = "; log in at the screen once, then install again" if _NO_SESSION in done.stderr else ""
                 raise AssumedError(f"`{command}` failed: {_first_line(done, f'exit status {done.returncode}')}{hint}")
-            if command.words[:2] == ("launchctl", "bootout"):
-                self._wait_until(lambda: not self.seen().loaded)
+            while command.words[:2] == ("launchctl", "bootout") and self.seen().loaded and time.monotonic() < settle:
+                time.sleep(0.1)
         return None
 
     def run(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -170,32 +170,26 @@ class Manager:
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(words, 124, "", f"no answer within {COMMAND_SECONDS:.0f} s")
 
-    def _wait_until(self, holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while not holds() and time.monotonic() < deadline:
-            time.sleep(0.1)
-
-    def _show(self, properties: Sequence[str]) -> dict[str, list[str]]:
-        """Property → its values, as `systemctl show` prints them; empty where the manager does not answer."""
-        shown: dict[str, list[str]] = {}
+    def _show(self, *properties: str) -> dict[str, str]:
+        """Properties as `systemctl show` prints them, each value on a line; empty where the manager does not answer."""
+        shown: dict[str, str] = {}
         done = self.run([*self.site.systemctl, "show", self.site.unit, f"--property={','.join(properties)}"])
         for name, _, value in (line.partition("=") for line in done.stdout.splitlines()):
-            shown.setdefault(name, []).append(value)
+            shown[name] = f"{shown[name]}\n{value}" if name in shown else value
         return shown
 
     def _unit(self) -> Installed | None:
-        site = self.site
-        shown = self._show((*STATE, *SETTINGS))
+        site, shown = self.site, self._show(*STATE, *SETTINGS)
         if not shown:
             raise AssumedError("the service manager does not answer")
-        one = {name: values[0] for name, values in shown.items()}
-        file = Path(one["FragmentPath"])
+        seen, file = _seen(shown), Path(shown["FragmentPath"])
         # systemd makes an instance of a template that nobody has asked for
-        if not one["FragmentPath"] or (file.name != site.unit and not (_seen(shown).enabled or _seen(shown).running)):
+        if not shown["FragmentPath"] or (file.name != site.unit and not (seen.enabled or seen.running)):
             return None
-        program, command = _exec(one.get("ExecStart", ""))
-        variables = self._variables(one.get("Environment", ""), shown.get("EnvironmentFiles", []))
-        confined = site.system or one["PrivateUsers"] == "yes"
+        started = re.match(r"\{ path=(.*?) ; argv\[\]=(.*?) ; ignore_errors=", shown.get("ExecStart", ""))
+        program, command = started.groups() if started else ("", "")
+        variables = self._variables(shown.get("Environment", ""), shown.get("EnvironmentFiles", "").splitlines())
+        confined = site.system or shown["PrivateUsers"] == "yes"
         cat = self.run([*site.systemctl, "cat", site.unit]).stdout  # `show` calls LoadCredential= unprintable
         return Installed(
             site=site,
@@ -204,9 +198,9 @@ class Manager:
             command=command,
             variables=variables,
             config=_config(site, command, variables),
-            writable=_paths(one["ReadWritePaths"]) if confined and one["ProtectSystem"] == "strict" else None,
-            hidden=_hidden(one) if confined else (),
-            may_compile=one["MemoryDenyWriteExecute"] != "yes",
+            writable=_paths(shown["ReadWritePaths"]) if confined and shown["ProtectSystem"] == "strict" else None,
+            hidden=_hidden(shown) if confined else (),
+            may_compile=shown["MemoryDenyWriteExecute"] != "yes",
             passed_keys=re.search(r"(?m)^LoadCredential(Encrypted)?=aws-credentials", cat) is not None,
         )
 
@@ -240,9 +234,8 @@ def _first_line(done: subprocess.CompletedProcess[str], otherwise: str) -> str:
     return (done.stderr.strip().splitlines() or [otherwise])[0]
 
 
-def _seen(shown: Mapping[str, Sequence[str]]) -> Seen:
+def _seen(one: Mapping[str, str]) -> Seen:
     """The state in systemd's properties."""
-    one = {name: values[0] for name, values in shown.items()}
     load = one.get("LoadState", "not-found")
     if load != "loaded":  # masked, bad-setting
         return Seen(said="" if load == "not-found" else f"not loaded: {load}")
@@ -278,12 +271,6 @@ def printed(text: str) -> Seen:
         said="" if state == "running" else f"{state}, last exit code {shown.get('last exit code', 'unknown')}",
         restarts=max(0, numbers.get("runs", 1) - 1),
     )
-
-
-def _exec(shown: str) -> tuple[str, str]:
-    """Program and command of a shown `ExecStart`."""
-    found = re.match(r"\{ path=(.*?) ; argv\[\]=(.*?) ; ignore_errors=", shown)
-    return (found[1], found[2]) if found else ("", "")
 
 
 def _config(site: Site, command: str, variables: Mapping[str, str] | None) -> Path | None:

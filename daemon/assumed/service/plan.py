@@ -24,12 +24,13 @@ without a login."""
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to write. `shown` is its text without passwords."""
+    """A file to write. `shown` is its text without passwords; `note` follows its name when it is written."""
 
     path: Path
     text: str = field(repr=False)
     shown: str
     mode: int = 0o600
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole service. `captured`: names of the variables from this shell; `kept`: from the last install's shell."""
+    """A whole service. `kept`: names of the variables from the last install's shell."""
 
     site: Site
     directories: tuple[Directory, ...]
     files: tuple[File, ...]
-    captured: tuple[str, ...]
     kept: tuple[str, ...]
 
 
@@ -73,8 +73,7 @@ def plan(site: Site, spec: Spec) -> Plan:
     """The service at this site. Raises AssumedError for what its files cannot hold."""
     files, directories = _agent(site, spec) if site.manager == "launchd" else _unit(site, spec)
     directories = [*(Directory(Path(path)) for path in spec.directories), *directories]
-    captured = tuple(name for name in spec.variables if name not in spec.kept)
-    return Plan(site, tuple(directories), tuple(files), captured, spec.kept)
+    return Plan(site, tuple(directories), tuple(files), spec.kept)
 
 
 def _unit(site: Site, spec: Spec) -> tuple[list[File], list[Directory]]:
@@ -89,17 +88,22 @@ def _unit(site: Site, spec: Spec) -> tuple[list[File], list[Directory]]:
         directories.append(Directory(site.drop_in.parent))
     if spec.variables:
         masked = units.environment_file(_masked(spec))
-        files.append(File(site.environment, units.environment_file(spec.variables), masked))
+        files.append(File(site.environment, units.environment_file(spec.variables), masked, note=_note(spec)))
         directories.append(of_site(site.environment.parent))
     return files, directories
 
 
 def _agent(site: Site, spec: Spec) -> tuple[list[File], list[Directory]]:
     text, masked = (units.agent(spec, variables) for variables in (spec.variables, _masked(spec)))
-    return [File(site.file, text, masked)], [
+    return [File(site.file, text, masked, note=_note(spec))], [
         Directory(site.file.parent),
         Directory(site.account.home / "Library" / "Logs"),
     ]
+
+
+def _note(spec: Spec) -> str:
+    captured = ", ".join(name for name in spec.variables if name not in spec.kept)
+    return f" (from this shell's environment: {captured})" if captured else ""
 
 
 def _masked(spec: Spec) -> dict[str, str]:

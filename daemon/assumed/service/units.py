@@ -74,16 +74,11 @@ def shipped(name: str) -> str:
 
 def commented_configuration() -> str:
     """The example configuration with every role commented out."""
-    lines, active = [], list(_ACTIVE)
-    for line in shipped(EXAMPLE).splitlines():
-        if line.startswith("#:schema "):
-            lines.append(f"#:schema {Path(assumed.__file__).parent / SCHEMA}")
-        elif active and line == active[0]:
-            lines.append(active.pop(0))
-        else:
-            lines.append(line if not line or line.startswith("#") else f"# {line}")
-    head, _, rest = "\n".join(lines).partition("\n\n")
-    return f"{head}\n{_FIRST}\n{rest}\n"
+    text = re.sub(r"(?m)^(?=[^#\n])", "# ", shipped(EXAMPLE))
+    for line in _ACTIVE:
+        text = text.replace(f"\n# {line}\n", f"\n{line}\n", 1)
+    text = re.sub(r"(?m)^#:schema .*", lambda _: f"#:schema {Path(assumed.__file__).parent / SCHEMA}", text)
+    return text.replace("\n\n", f"\n{_FIRST}\n", 1)
 
 
 def environment_file(variables: Mapping[str, str]) -> str:
