@@ -290,12 +290,14 @@ def test_where_no_manager_answers_the_service_is_unknown_and_said_to_be(
 ) -> None:
     """A container that shares the home, su, cron: only the file is known."""
     monkeypatch.setattr(Manager, "_show", lambda *_: {})
-    assert services(None) == ([], [])
+    assert services(None) == []
     site = mine.installed.site
     site.file.parent.mkdir(parents=True)
     site.file.write_text("[Service]\nExecStart=/bin/true\n")
-    found, (finding,) = services(None)
-    assert (found, finding.severity) == ([], "warning")
+    found = services(None)
+    assert asleep(found) == []
+    (finding,) = about(found, mine.config, None)
+    assert finding.severity == "warning"
     assert str(site.file) in finding.message
     assert "unknown" in finding.message
 

@@ -35,8 +35,9 @@ def test_a_user_unit_has_the_sandbox_and_the_environment_beside_it() -> None:
         (USER_UNITS / "assumed.service.d" / "10-sandbox.conf", 0o600),
         (HOME / ".config" / "assumed" / "service.env", 0o600),
     ]
-    assert HOME / ".aws" in [directory.path for directory in planned.directories]
-    assert (planned.captured, planned.kept) == (("https_proxy",), ("AWS_REGION",))
+    assert HOME / ".aws" in planned.directories
+    assert planned.kept == ("AWS_REGION",)
+    assert planned.files[-1].note.endswith(": https_proxy)")
     assert [file.path.name for file in plan(site(), spec(sandboxed=False)).files] == ["assumed.service"]
 
 
@@ -46,14 +47,14 @@ def test_the_machines_systemd_runs_an_instance_for_the_account() -> None:
         ("/etc/systemd/system/assumed@alice.service", 0o644),
         ("/etc/assumed/service-alice.env", 0o600),
     ]
-    of_account = {str(directory.path): directory.of_account for directory in planned.directories}
-    assert of_account == {"/home/alice/.aws": True, "/etc/systemd/system": False, "/etc/assumed": False}
+    of_machine = {str(directory): planned.site.is_of_machine(directory) for directory in planned.directories}
+    assert of_machine == {"/home/alice/.aws": False, "/etc/systemd/system": True, "/etc/assumed": True}
 
 
 def test_a_launchd_agent_is_one_file_with_its_environment_inside() -> None:
     planned = plan(MAC, spec(variables={"AWS_REGION": "x"}))
     assert [(str(file.path), file.mode) for file in planned.files] == [(AGENT, 0o600)]
-    assert Path("/Users/alice/Library/Logs") in [directory.path for directory in planned.directories]
+    assert Path("/Users/alice/Library/Logs") in planned.directories
     assert "<key>AWS_REGION</key>" in planned.files[0].text
 
 
@@ -124,9 +125,14 @@ def test_a_file_is_in_the_record_before_it_is_written(home: Path) -> None:
     mine = site_of(Account("me", os.getuid(), os.getgid(), home), platform="linux")
     planned = plan(mine, spec(home=home, sandboxed=False))
     too_long_for_a_temporary_one = mine.file.parent / ("x" * 250)
+    planned = replace(planned, files=(replace(planned.files[0], path=too_long_for_a_temporary_one),))
     record = Record()
     with pytest.raises(FileRefused):
-        execute.write(replace(planned, files=(replace(planned.files[0], path=too_long_for_a_temporary_one),)), record)
+        list(
+            execute.write(
+                replace(planned, files=(replace(planned.files[0], path=too_long_for_a_temporary_one),)), record
+            )
+        )
     assert list(record.files) == [str(too_long_for_a_temporary_one)]
 
 

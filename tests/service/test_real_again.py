@@ -24,7 +24,7 @@ def test_a_second_install_from_a_poorer_shell_keeps_what_the_first_took_along(sh
     said = " ".join(shell.assumed("service", "install").split())
     assert f"kept from the last install: {names}" in said
     assert "(to drop one: AWS_EC2_METADATA_DISABLED= assumed service install)" in said
-    assert "captured" not in said
+    assert "from this shell" not in said
     assert (environment.read_text(), shell.show("MainPID")) == (before, pid)
     assert f"kept from the last install: {names}" in " ".join(shell.assumed("service", "print").split())
     shell.assumed("service", "install", NO_PROXY="")
@@ -37,7 +37,7 @@ def test_what_is_taken_along_is_said_when_it_is_written(shell: Shell) -> None:
     (shell.home.path / ".config/systemd/user/assumed.service.d/10-sandbox.conf").unlink()
     said = shell.assumed("service", "install")
     assert "10-sandbox.conf" in " ".join(said.split())
-    assert "captured" not in said
+    assert "from this shell" not in said
 
 
 def test_another_configuration_than_that_of_the_last_install_is_said(shell: Shell) -> None:

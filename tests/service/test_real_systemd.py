@@ -37,9 +37,7 @@ def test_an_empty_home_has_a_fresh_profile_and_then_the_tree_is_as_it_was(
     assert len(sts.calls) == 1
     record("service.first_profile_seconds", seconds)
     assert re.search(r"^my-role +fresh ", said, re.MULTILINE)
-    assert "captured from this shell's environment: AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL_STS" in " ".join(
-        said.split()
-    )
+    assert "from this shell's environment: AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL_STS" in " ".join(said.split())
     assert (shell.show("ActiveState"), shell.show("UnitFileState")) == ("active", "enabled")
 
     between, pid = shell.tree(), shell.show("MainPID")
@@ -221,7 +219,7 @@ def test_a_configuration_elsewhere_is_found_by_the_service_and_by_uninstall(shel
     shell.machine.hand_over()
     before = shell.tree()
     said = shell.assumed("service", "install", "--config", "my teams/100%/roles.toml")
-    assert "ASSUMED_CONFIG ✓ assumed.service: started in" in " ".join(said.split())
+    assert "ASSUMED_CONFIG) ✓ assumed.service: started in" in " ".join(said.split())
     assert re.search(r"^my-role +fresh ", said, re.MULTILINE)
     named = {"ASSUMED_CONFIG": f"/home/{USER}/my teams/100%/roles.toml"}
     assert "no change needed" in shell.assumed("service", "install", **named)

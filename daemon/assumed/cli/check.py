@@ -62,12 +62,12 @@ def check(config_path: Path | None, as_json: bool) -> int:
     from assumed.doctor.inspect import inspect
     from assumed.service.findings import about, asleep, services
 
-    (status, unanswered), (installed, unknown) = _status(config), services(config.path)
+    (status, unanswered), installed = _status(config), services(config.path)
     passed = any(service.passed_keys for _, service in installed)
     findings = [*inspect(config, os.environ, passed_keys=passed), *config_lines(config, os.environ)]
     findings += [*_endpoints(config), *_clock(status)]
     findings += unanswered
-    findings += [*unknown, *asleep(installed), *about(installed, config, status)]
+    findings += [*asleep(installed), *about(installed, config, status)]
     if as_json:
         shown = [asdict(finding) for finding in findings]
         click.echo(json.dumps({"config": str(config.path), "problems": [], "findings": shown}, indent=2))

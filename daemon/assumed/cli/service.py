@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,18 +89,6 @@ def tell(severity: Any, subject: str, message: str, advice: str = "") -> None:
     from .terminal import terminal_of, write
 
     write(finding_lines(Finding(severity, subject, message, advice), terminal_of(sys.stderr)), sys.stderr)
-
-
-@contextlib.contextmanager
-def progress(label: str) -> Iterator[None]:
-    """A line on a terminal while the block runs."""
-    from .terminal import show_line
-
-    shown = show_line(f"{label} …", 0)
-    try:
-        yield
-    finally:
-        show_line("", shown)
 
 
 def counted(number: int, noun: str) -> str:

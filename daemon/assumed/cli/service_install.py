@@ -12,14 +12,12 @@ import click
 from assumed import __version__
 from assumed.config import Config, find
 from assumed.config.report import listed
-from assumed.doctor.inspect import inspect
 from assumed.errors import AlreadyRunning, AssumedError, ConfigError
 from assumed.redact import printable
 from assumed.service import execute, units
 from assumed.service.choice import Choice, spec
 from assumed.service.environment import started_programs
 from assumed.service.execute import Record
-from assumed.service.findings import about
 from assumed.service.manager import TEMPORARY, Seen
 from assumed.service.plan import Plan, commands, plan
 from assumed.service.site import program, trial
@@ -27,8 +25,8 @@ from assumed.service.site import program, trial
 from .app import FAILING, OK, USAGE, say
 from .health import is_enabled, is_healthy, is_served
 from .render import render
-from .service import chosen, counted, options, progress, tell
-from .terminal import terminal_of, write
+from .service import chosen, counted, options, tell
+from .terminal import show_line, terminal_of, write
 
 FIRST_SESSIONS_SECONDS = 15.0
 """The daemon reports READY within 10 s whatever the network does."""
@@ -133,14 +131,12 @@ def _carry_out(choice: Choice, planned: Plan, config: Config, seen: Seen, *, lin
         tell("warning", str(config.path), f"replaces {record.config} as the service's configuration", advice)
     record.version, record.config, record.credentials_file = __version__, str(config.path), str(config.credentials_file)
     try:
-        changes = list(execute.write(planned, record))
+        changes = execute.write(planned, record)
     finally:
         execute.write_record(site, record)  # uninstall removes what was made before a failure
     for change in changes:
         tell(change.severity, change.subject, change.message)
     _tell_kept(planned)
-    if choice.account.is_ours:
-        _warn(choice, config)
     if changes or not seen.enabled:
         manager.give(commands(site, "register"))
     if not lingers:
@@ -158,8 +154,7 @@ def _carry_out(choice: Choice, planned: Plan, config: Config, seen: Seen, *, lin
         else:
             _start(choice, seen, changed=bool(changes))
     finally:
-        if not choice.account.is_ours:  # `check` as the account looks at the service's state too
-            _warn(choice, config)
+        _warn(choice, config)
 
 
 def _start(choice: Choice, seen: Seen, *, changed: bool) -> None:
@@ -169,8 +164,7 @@ def _start(choice: Choice, seen: Seen, *, changed: bool) -> None:
     known = seen.loaded if site.manager == "launchd" else seen.running or seen.loops
     began = time.monotonic()
     try:
-        with progress(f"starting {site.title}"):
-            choice.manager.give(commands(site, "start" if not known else "replace" if changed else "restart"))
+        choice.manager.give(commands(site, "start" if not known else "replace" if changed else "restart"))
     except AssumedError as error:
         raise AssumedError(f"{error}\n  see its log: {site.command('logs', '-n', '20')}") from None
     tell("ok", site.title, f"{'restarted' if seen.running else 'started'} in {time.monotonic() - began:.1f} s")
@@ -179,12 +173,7 @@ def _start(choice: Choice, seen: Seen, *, changed: bool) -> None:
 def _warn(choice: Choice, config: Config) -> None:
     """What will keep roles from working; the service is installed all the same, and retries."""
     service = choice.manager.installed()
-    if choice.account.is_ours:
-        findings = inspect(config, choice.environ, passed_keys=bool(service and service.passed_keys))
-        findings += about([(choice, service)] if service else [], config, None)
-    else:
-        findings = choice.check(config)
-    for finding in findings:
+    for finding in choice.check(config):
         if finding.severity == "error" or (finding.severity, finding.subject) == ("warning", choice.site.title):
             tell(finding.severity, finding.subject, finding.message, finding.advice)
     with execute.acting_as(choice.account):
@@ -228,8 +217,10 @@ def _why_no_sandbox(choice: Choice, planned: Plan, config: Config) -> str:
 
 def _show_plan(planned: Plan, unconfined: str, *, lingers: bool) -> int:
     """`--dry-run`: every directory, file and command, in their order."""
-    for directory in (one for one in planned.directories if not one.path.exists()):
-        click.echo(f"# ---- {directory.path} (directory, mode {directory.mode:04o})")
+    for directory in (one for one in planned.directories if not one.exists()):
+        click.echo(
+            f"# ---- {directory} (directory, mode {'0755' if planned.site.is_of_machine(directory) else '0700'})"
+        )
     _show_files(planned)
     for phase in ("register", *(() if lingers else ("linger",)), "start"):
         for command in commands(planned.site, phase):
@@ -248,19 +239,21 @@ def _first_look(choice: Choice, config: Config) -> int:
         write([printable(line) for line in done.stderr.splitlines()], sys.stderr)
         return done.returncode
     deadline = time.monotonic() + FIRST_SESSIONS_SECONDS
-    with progress("waiting for the first sessions"):
-        while True:
-            document = choice.status(config.path, config.credentials_file)
-            roles = [role for role in document["roles"] if is_enabled(role)] if document else []
-            if (document and all(map(_is_tried, roles))) or time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
+    shown = show_line("waiting for the first sessions …", 0)
+    while not _is_tried(document := choice.status(config.path, config.credentials_file)):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    show_line("", shown)
     if document is None:
         raise AssumedError(f"the service does not answer\n  see its log: {choice.site.command('logs', '-n', '20')}")
     write(["", *render(document, time.time(), terminal_of(sys.stdout))])
     return OK if is_healthy(document) else FAILING
 
 
-def _is_tried(role: dict[str, Any]) -> bool:
-    """Whether the role has a session, a failure, or waits for a role that has failed."""
-    return is_served(role) or bool(role["last_error"]) or str(role.get("waits")).startswith("waits for ")
+def _is_tried(document: dict[str, Any] | None) -> bool:
+    """Whether each role has a session, a failure, or waits for a role that has failed."""
+    return document is not None and all(
+        is_served(role) or role["last_error"] or str(role.get("waits")).startswith("waits for ")
+        for role in filter(is_enabled, document["roles"])
+    )

@@ -18,10 +18,9 @@ from assumed.aws.variables import CONFIG
 from assumed.config import Config
 from assumed.errors import AssumedError, ConfigError
 from assumed.model import Finding
-from assumed.paths import named_credentials_file
 from assumed.redact import printable
 from assumed.service.choice import Choice
-from assumed.service.execute import acting_as
+from assumed.service.execute import acting_as, read_record
 from assumed.service.findings import about
 from assumed.service.site import Site
 
@@ -112,8 +111,15 @@ def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
         advice = "see assumed check; a running service continues with the last good one"
         if found and os.geteuid() in (0, choice.account.uid):  # others may not read it
             findings.append(Finding("error", "the configuration", error.problems[0].splitlines()[0], advice))
-    place = _credentials_file(choice, config)
-    status = choice.status(*place) if place is not None else None
+    record = read_record(choice.site.record)  # also where the configuration cannot be used
+    known = (
+        (config.path, config.credentials_file)
+        if config
+        else (record.config, record.credentials_file)
+        if record
+        else None
+    )
+    status = choice.status(*map(Path, known)) if known else None
     daemon = status["daemon"] if status and status["daemon"]["pid"] == seen.pid else {}
     lingers = choice.manager.lingers() if choice.site.manager == "systemd" and not choice.site.system else None
     if found and config:
@@ -133,20 +139,9 @@ def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
         "says": seen.said or None,
         "version": daemon.get("version"),
         "installed_version": __version__,
-        "config": daemon.get("config") or (str(place[0]) if place else None),
+        "config": daemon.get("config") or (str(known[0]) if known else None),
     }
     return document, findings
-
-
-def _credentials_file(choice: Choice, config: Config | None) -> tuple[Path, Path] | None:
-    """Configuration and credentials file, also where the configuration cannot be used; None where unknown."""
-    if config is not None:
-        return config.path, config.credentials_file
-    try:
-        path, text = choice.text()
-        return path, named_credentials_file(text, path, choice.environ)
-    except ConfigError:
-        return None
 
 
 def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -11,11 +12,12 @@ from assumed.service import execute
 from assumed.service.choice import Choice
 from assumed.service.execute import Record
 from assumed.service.plan import commands
+from assumed.service.purge import Purged
 from assumed.service.purge import purge as purge_state
 from assumed.service.units import commented_configuration
 
 from .app import OK, say
-from .service import chosen, counted, options, progress, tell
+from .service import chosen, counted, options, tell
 
 
 @click.command(name="uninstall")
@@ -48,13 +50,15 @@ def uninstall(choice: Choice, *, purge: bool) -> int:
     if record is None and not purge:
         say("no service is installed; nothing to remove")
         return OK
-    places = _places(choice, record) if purge else None  # before its configuration can no longer be found
+    places = (Path(record.config), Path(record.credentials_file)) if record is not None else None
+    if purge and (record is None or choice.names_configuration):
+        with contextlib.nullcontext() if choice.names_configuration else contextlib.suppress(ConfigError):
+            config = choice.configuration()  # now: with the service goes its environment file
+            places = config.path, config.credentials_file
     if record is not None:
         _remove(choice, record)
-    if places is not None:
-        _purge(choice, *places)
     if purge:
-        _remove_example(choice)
+        _purge(choice, places)
     for path in execute.remove_directories(record.directories, choice.site) if record is not None else []:
         tell("ok", "", f"removed {path} (empty)")
     if choice.gone:
@@ -67,8 +71,7 @@ def uninstall(choice: Choice, *, purge: bool) -> int:
 def _remove(choice: Choice, record: Record) -> None:
     """Stops it, and removes the files and settings in the record."""
     site, manager = choice.site, choice.manager
-    with progress(f"stopping {site.title}"):
-        manager.give(commands(site, "stop"))
+    manager.give(commands(site, "stop"))
     if manager.seen().running:
         raise AssumedError(f"{site.title} does not stop; nothing was removed; see its log: {site.command('logs')}")
     for name in record.files:
@@ -86,44 +89,27 @@ def _remove(choice: Choice, record: Record) -> None:
     tell("ok", site.title, "stopped and uninstalled")
 
 
-def _places(choice: Choice, record: Record | None) -> tuple[Path, Path] | None:
-    """The configuration and the credentials file whose profiles are to be removed; None where they are unknown.
-
-    Raises ConfigError for a configuration that was named and cannot be used, unless it is the service's own.
-    """
-    try:
-        config = choice.configuration()
-    except ConfigError as error:
-        named = choice.config_path or choice.environ.get("ASSUMED_CONFIG")
-        if record is not None and (not named or str(Path(named).resolve()) == record.config):
-            return Path(record.config), Path(record.credentials_file)
-        if named:
-            raise
-        say(f"no profiles removed, as the configuration is unknown: {error.problems[0].splitlines()[0]}")
-        return None
-    return config.path, config.credentials_file
-
-
-def _purge(choice: Choice, config: Path, credentials_file: Path) -> None:
+def _purge(choice: Choice, places: tuple[Path, Path] | None) -> None:
+    """Removes the profiles and the state, and the configuration that install wrote while it is unchanged."""
+    usual = choice.usual_configuration
     with execute.acting_as(choice.account):
-        purged = purge_state(config, credentials_file)
-    if purged.profiles:
+        purged = purge_state(*places) if places is not None else Purged((), None)
+        if is_example := execute.text_at(usual) == commented_configuration():
+            execute.remove_files([str(usual)])
+            execute.remove_directories([str(usual.parent)], choice.site)
+    if places is None:
+        say("no profiles removed: there is no usable configuration")
+    if purged.profiles and places is not None:
         names = counted(len(purged.profiles), "profile")
-        tell("ok", str(credentials_file), f"removed {names}: {', '.join(purged.profiles)}")
+        tell("ok", str(places[1]), f"removed {names}: {', '.join(purged.profiles)}")
     if purged.left:
         kept = ", ".join(purged.left[:3])
         tell("warning", str(purged.state), f"kept (it contains {kept}, which assumed did not write)")
     elif purged.state is not None:
         tell("ok", "", f"removed {purged.state}")
-
-
-def _remove_example(choice: Choice) -> None:
-    """Removes the configuration that install wrote, while it is unchanged."""
-    usual = choice.usual_configuration
-    with execute.acting_as(choice.account):
-        if execute.text_at(usual) == commented_configuration():
-            execute.remove_files([str(usual)])
-            execute.remove_directories([str(usual.parent)], choice.site)
-            tell("ok", "", f"removed {usual} (unchanged since install wrote it)")
-        elif usual.exists():
-            tell("ok", str(usual), "kept (it contains your roles)")
+    if is_example or usual.exists():
+        tell(
+            "ok",
+            str(usual),
+            "removed (unchanged since install wrote it)" if is_example else "kept (it contains your roles)",
+        )

@@ -23,13 +23,13 @@ from assumed.runtime.control import ask
 from .environment import started_programs
 from .execute import acting_as
 from .manager import Manager
-from .site import Account, Site, account_of, program, refuse_foreign, run_as, site_of
+from .site import PLAIN_PATH, Account, Site, account_of, program, refuse_foreign, run_as, site_of
 from .units import Spec, assignments
 
+# Root's own session and files, which mean nothing for another account.
 OF_ROOT = ("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", *PATHS, CONFIG)
-"""Root's own session and files, which mean nothing for another account."""
+# May do nothing: a deleted account's uid may belong to another one by now.
 NOBODY = 65534
-"""May do nothing: a deleted account's uid may belong to another one by now."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,12 @@ class Choice:
         return replace(self, units=self.manager.units())
 
     def configuration(self) -> Config:
-        """The configuration, valid. Raises ConfigError."""
-        path, text = self.text()
-        host = host_facts() if self.user is None else replace(host_facts(), user=self.user)
-        return load(text, path, self.environ, host=host)
-
-    def text(self) -> tuple[Path, str]:
-        """The configuration's path and text, as the account may read it. Raises ConfigError."""
+        """The configuration, valid, as the account may read it. Raises ConfigError."""
         with acting_as(self.account):
             path = find(self.config_path, self.environ)
-            return path, read(path)
+            text = read(path)
+        host = host_facts() if self.user is None else replace(host_facts(), user=self.user)
+        return load(text, path, self.environ, host=host)
 
     @property
     def names_configuration(self) -> bool:
@@ -109,32 +105,31 @@ class Choice:
                 return None
         if os.geteuid() != 0:
             return None  # the daemon answers its user and root alone
-        document = _object(self.as_account(["status", "--json"], config, credentials_file).stdout)
+        document = self._answer("status", config, credentials_file)
         return document if document.get("daemon") else None
 
     def check(self, config: Config) -> list[Finding]:
         """The findings of `assumed check` as the account. Raises AssumedError."""
-        done = self.as_account(["check", "--json"], config.path, config.credentials_file)
-        document = _object(done.stdout)
-        if "findings" not in document:
+        found = self._answer("check", config.path, config.credentials_file).get("findings", ())
+        return [Finding(**finding) for finding in found]
+
+    def _answer(self, command: str, config: Path, credentials_file: Path) -> dict[str, Any]:
+        """The JSON of one of our commands as the account. Raises AssumedError."""
+        done = self.as_account([command, "--json"], config, credentials_file)
+        try:
+            return dict(json.loads(done.stdout))
+        except (ValueError, TypeError):
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise AssumedError(f"`assumed check` as {self.account.name} failed: {last}")
-        return [Finding(**finding) for finding in document["findings"]]
+            raise AssumedError(f"`assumed {command}` as {self.account.name} failed: {last}") from None
 
     def as_account(
         self, arguments: list[str], config: Path, credentials_file: Path
     ) -> subprocess.CompletedProcess[str]:
         """One of our commands as the account: root sees more than the service will."""
         more = {**carried(self.environ), "AWS_SHARED_CREDENTIALS_FILE": str(credentials_file)}
+        if self.account.is_ours:
+            more["PATH"] = self.environ.get("PATH", PLAIN_PATH)
         return run_as(self.account, [*program(), *arguments, "--config", str(config)], more)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def spec(choice: Choice, config: Config, *, sandboxed: bool) -> Spec:

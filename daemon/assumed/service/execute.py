@@ -62,14 +62,16 @@ def text_at(path: Path) -> str | None:
             return None
 
 
-def write(plan: Plan, record: Record) -> Iterator[Finding]:
-    """Makes the directories and the files, and notes in `record` what was made: each change. Raises FileRefused."""
+def write(plan: Plan, record: Record) -> list[Finding]:
+    """Makes the directories and the files, and notes in `record` what was made; returns each change. Raises FileRefused."""
+    changes = []
     for directory in plan.directories:
-        with acting_as(plan.site.account) if directory.of_account else contextlib.nullcontext():
-            _make(directory.path, directory.mode, record)
+        is_of_machine = plan.site.is_of_machine(directory)
+        with contextlib.nullcontext() if is_of_machine else acting_as(plan.site.account):
+            _make(directory, 0o755 if is_of_machine else 0o700, record)
     obsolete = {*record.files} - {str(file.path) for file in plan.files}
     for name in filter(lambda name: plan.site.may_hold(Path(name)), sorted(obsolete)):
-        yield from (Finding("ok", "", f"removed {path} (obsolete)") for path in remove_files([name]))
+        changes += [Finding("ok", "", f"removed {path} (obsolete)") for path in remove_files([name])]
         del record.files[name]
     for file in filter(differs, plan.files):
         path, existing = file.path, text_at(file.path)
@@ -78,14 +80,15 @@ def write(plan: Plan, record: Record) -> Iterator[Finding]:
             backup = next(name for name in names if not os.path.lexists(name))
             with explained("rename", path):
                 path.rename(backup)
-            yield Finding("warning", str(path), f"existing file backed up to {backup}")
+            changes.append(Finding("warning", str(path), f"existing file backed up to {backup}"))
         _make(path.parent, 0o755 if file.mode & 0o044 else 0o700, record)
         record.files.setdefault(str(path), digest(file.text))  # also where the next line fails
         write_atomic(path, file.text.encode("utf-8", "surrogateescape"))
         with explained("set the mode of", path):
             path.chmod(file.mode)
-        yield Finding("ok", "", f"wrote {path}{file.note}")
+        changes.append(Finding("ok", "", f"wrote {path}{file.note}"))
     record.files |= {str(file.path): digest(file.text) for file in plan.files}
+    return changes
 
 
 def write_record(site: Site, record: Record) -> None:
@@ -136,8 +139,10 @@ def remove_directories(names: list[str], site: Site) -> list[Path]:
     """
     gone = []
     for path in map(Path, reversed(names)):
-        is_of_site = any(path == place or path in place.parents for place in (site.file.parent, site.record.parent))
-        with contextlib.nullcontext() if is_of_site else acting_as(site.account), contextlib.suppress(OSError):
+        with (
+            contextlib.nullcontext() if site.is_of_machine(path) else acting_as(site.account),
+            contextlib.suppress(OSError),
+        ):
             path.rmdir()
             gone.append(path)
     return gone

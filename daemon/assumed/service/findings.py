@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -23,34 +24,19 @@ from .manager import TEMPORARY, Installed, Seen
 from .site import PLAIN_PATH
 
 Services = list[tuple[Choice, Installed]]
+# A service that a person has stopped or not started.
 _STOPPED = re.compile(r"|inactive|deactivating|not running, last exit code (?:0|\(never exited\)|unknown)")
-"""A service that a person has stopped or not started."""
 
 
-def services(config_path: Path | None) -> tuple[Services, list[Finding]]:
-    """Our own service and the machine's for our account, and those whose manager does not answer."""
+def services(config_path: Path | None) -> Services:
+    """Our own service and the machine's for our account, as far as they are installed."""
     found: Services = []
-    unknown: list[Finding] = []
-    try:
-        own = Choice(config_path)
-        choices = [own, Choice(config_path, user=own.account.name)] if own.site.manager == "systemd" else [own]
-    except AssumedError:
-        return [], []  # neither systemd nor launchd
-    for choice in choices:
-        try:
+    with contextlib.suppress(AssumedError):  # this system has no (such) service manager
+        for user in (None, Choice(config_path).account.name):
+            choice = Choice(config_path, user)
             service = choice.manager.installed()
-        except AssumedError:
-            unknown += _unknown(choice)
-            continue
-        found += [(choice, service)] if service else []
-    return found, unknown
-
-
-def _unknown(choice: Choice) -> Iterator[Finding]:
-    """A service of which only the file is known."""
-    if choice.site.file.exists():
-        message = f"{choice.site.file} exists, but no service manager answers here: its state and settings are unknown"
-        yield Finding("warning", choice.site.title, message, "run `assumed check` in a login session of this user")
+            found += [(choice, service)] if service else []
+    return found
 
 
 def about(services: Services, config: Config, status: dict[str, Any] | None) -> list[Finding]:
@@ -68,7 +54,8 @@ def about(services: Services, config: Config, status: dict[str, Any] | None) -> 
 
 def asleep(services: Services) -> list[Finding]:
     """Those of these services that do not run, in their manager's words."""
-    return [finding for choice, installed in services for finding in not_running(installed, choice.manager.seen())]
+    known = ((choice, installed) for choice, installed in services if installed.program is not None)
+    return [finding for choice, installed in known for finding in not_running(installed, choice.manager.seen())]
 
 
 def not_running(installed: Installed, seen: Seen) -> Iterator[Finding]:
@@ -85,6 +72,10 @@ def not_running(installed: Installed, seen: Seen) -> Iterator[Finding]:
 
 def _service(choice: Choice, installed: Installed, config: Config) -> Iterator[Finding]:
     title, again = installed.site.title, installed.site.command("install")
+    if installed.program is None:
+        message = f"{installed.file} exists, but no service manager answers here: its state and settings are unknown"
+        yield Finding("warning", title, message, "run `assumed check` in a login session of this user")
+        return
     if not os.access(installed.program, os.X_OK):
         yield Finding("error", title, f"starts {installed.program or 'nothing'}, which does not exist", again)
     if installed.config not in (None, config.path):
@@ -129,7 +120,7 @@ def _places(installed: Installed, config: Config) -> Iterator[Finding]:
     def is_hidden(path: Path) -> bool:
         return any(map(path.is_relative_to, installed.hidden))
 
-    for path in filter(is_hidden, [config.path, Path(installed.program)]):
+    for path in filter(is_hidden, [config.path, Path(installed.program or "/")]):
         advice = f"move it into your home directory, then: {again}"
         yield Finding("error", title, f"cannot see {path}: its unit hides that directory", advice)
     real, home = (Path(os.path.realpath(path)) for path in (config.credentials_file, installed.site.account.home))

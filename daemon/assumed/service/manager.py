@@ -19,10 +19,10 @@ from .plan import Command
 from .site import NO_MANAGER, Site, typed
 from .units import assignments, shell_words
 
+# A start may wait for READY, a stop for the daemon's end.
 COMMAND_SECONDS = 120.0
-"""A start may wait for READY, a stop for the daemon's end."""
+# launchd keeps the label for some seconds after a bootout, and answers 5 (EIO) or 37 (in progress) until then.
 SETTLE_SECONDS = 15.0
-"""launchd keeps the label for some seconds after a bootout, and answers 5 (EIO) or 37 (in progress) until then."""
 STATE = (
     *("LoadState", "UnitFileState", "ActiveState", "SubState", "MainPID", "StatusText", "Result", "NRestarts"),
     *("ExecMainCode", "ExecMainStatus", "FragmentPath"),
@@ -31,8 +31,8 @@ SETTINGS = (
     *("ExecStart", "Environment", "EnvironmentFiles", "ReadWritePaths", "InaccessiblePaths", "ProtectSystem"),
     *("ProtectHome", "PrivateTmp", "PrivateUsers", "MemoryDenyWriteExecute"),
 )
+# Exists where systemd runs (sd_booted(3)).
 BOOTED = Path("/run/systemd/system")
-"""Exists where systemd runs (sd_booted(3))."""
 TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - to compare with
 HOMES = ("/home", "/root", "/run/user")
 _NO_SESSION = "failed: 125:"
@@ -59,15 +59,16 @@ class Seen:
 class Installed:
     """The service with its effective settings, drop-ins included, whoever wrote them.
 
-    `command`: as the manager shows it. `variables`: its environment; None where we may not read it. `config`: the
-    configuration that it uses; None where that is unknown. `writable`: where it may write, links resolved; None:
-    wherever its user may. `hidden`: what it cannot see. `may_compile`: whether what it starts may write code and run
-    it. `passed_keys`: whether systemd passes it an AWS credentials file.
+    `program`: None where no manager answers, and only the file is known. `command`: as the manager shows it.
+    `variables`: its environment; None where we may not read it. `config`: the configuration that it uses; None where
+    that is unknown. `writable`: where it may write, links resolved; None: wherever its user may. `hidden`: what it
+    cannot see. `may_compile`: whether what it starts may write code and run it. `passed_keys`: whether systemd passes
+    it an AWS credentials file.
     """
 
     site: Site
     file: Path
-    program: str
+    program: str | None
     command: str
     variables: Mapping[str, str] | None = field(repr=False)
     config: Path | None
@@ -114,7 +115,7 @@ class Manager:
         return _seen(self._show(*STATE))
 
     def installed(self) -> Installed | None:
-        """The service; None where it is not installed. Raises AssumedError where its manager does not answer."""
+        """The service; None where it is not installed."""
         return self._agent() if self.site.manager == "launchd" else self._unit()
 
     def lingers(self) -> bool:
@@ -181,10 +182,10 @@ class Manager:
     def _unit(self) -> Installed | None:
         site, shown = self.site, self._show(*STATE, *SETTINGS)
         if not shown:
-            raise AssumedError("the service manager does not answer")
-        seen, file = _seen(shown), Path(shown["FragmentPath"])
-        # systemd makes an instance of a template that nobody has asked for
-        if not shown["FragmentPath"] or (file.name != site.unit and not (seen.enabled or seen.running)):
+            return Installed(site, site.file, None, "", None, None) if site.file.exists() else None
+        seen, file = _seen(shown), Path(shown.get("FragmentPath", ""))
+        # systemd loads any instance of a template, installed or not
+        if not file.name or (file.name != site.unit and not (seen.enabled or seen.running)):
             return None
         started = re.match(r"\{ path=(.*?) ; argv\[\]=(.*?) ; ignore_errors=", shown.get("ExecStart", ""))
         program, command = started.groups() if started else ("", "")

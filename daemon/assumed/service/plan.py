@@ -34,15 +34,6 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
-    """A directory that must exist before the service starts. `of_account`: made in the name of the account."""
-
-    path: Path
-    of_account: bool = True
-    mode: int = 0o700
-
-
-@dataclass(frozen=True, slots=True)
 class Command:
     """A command of the service manager, and why it is run.
 
@@ -61,53 +52,34 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole service. `kept`: names of the variables from the last install's shell."""
+    """A whole service. `directories`: those that must exist first. `kept`: variables from the last install's shell."""
 
     site: Site
-    directories: tuple[Directory, ...]
+    directories: tuple[Path, ...]
     files: tuple[File, ...]
     kept: tuple[str, ...]
 
 
 def plan(site: Site, spec: Spec) -> Plan:
     """The service at this site. Raises AssumedError for what its files cannot hold."""
-    files, directories = _agent(site, spec) if site.manager == "launchd" else _unit(site, spec)
-    directories = [*(Directory(Path(path)) for path in spec.directories), *directories]
-    return Plan(site, tuple(directories), tuple(files), spec.kept)
-
-
-def _unit(site: Site, spec: Spec) -> tuple[list[File], list[Directory]]:
-    def of_site(path: Path) -> Directory:
-        return Directory(path, of_account=not site.system, mode=0o755 if site.system else 0o700)
-
+    masked = {name: shown(name, value) for name, value in spec.variables.items()}
+    captured = ", ".join(name for name in spec.variables if name not in spec.kept)
+    note = f" (from this shell's environment: {captured})" if captured else ""
+    directories = [*map(Path, spec.directories), site.file.parent]
+    if site.manager == "launchd":
+        files = [File(site.file, units.agent(spec, spec.variables), units.agent(spec, masked), note=note)]
+        return Plan(site, (*directories, site.account.home / "Library" / "Logs"), tuple(files), spec.kept)
     text = units.unit(site, spec)
-    files, directories = [File(site.file, text, text, 0o644 if site.system else 0o600)], [of_site(site.file.parent)]
+    files = [File(site.file, text, text, 0o644 if site.system else 0o600)]
     if spec.sandboxed and not site.system:
         drop_in = units.sandbox(spec)
         files.append(File(site.drop_in, drop_in, drop_in))
-        directories.append(Directory(site.drop_in.parent))
+        directories.append(site.drop_in.parent)
     if spec.variables:
-        masked = units.environment_file(_masked(spec))
-        files.append(File(site.environment, units.environment_file(spec.variables), masked, note=_note(spec)))
-        directories.append(of_site(site.environment.parent))
-    return files, directories
-
-
-def _agent(site: Site, spec: Spec) -> tuple[list[File], list[Directory]]:
-    text, masked = (units.agent(spec, variables) for variables in (spec.variables, _masked(spec)))
-    return [File(site.file, text, masked, note=_note(spec))], [
-        Directory(site.file.parent),
-        Directory(site.account.home / "Library" / "Logs"),
-    ]
-
-
-def _note(spec: Spec) -> str:
-    captured = ", ".join(name for name in spec.variables if name not in spec.kept)
-    return f" (from this shell's environment: {captured})" if captured else ""
-
-
-def _masked(spec: Spec) -> dict[str, str]:
-    return {name: shown(name, value) for name, value in spec.variables.items()}
+        texts = [units.environment_file(variables) for variables in (spec.variables, masked)]
+        files.append(File(site.environment, texts[0], texts[1], note=note))
+        directories.append(site.environment.parent)
+    return Plan(site, tuple(directories), tuple(files), spec.kept)
 
 
 def commands(site: Site, phase: Phase) -> tuple[Command, ...]:

@@ -74,6 +74,10 @@ class Site:
         """The sandbox of a user unit."""
         return self.file.parent / f"{self.unit}.d" / DROP_IN
 
+    def is_of_machine(self, directory: Path) -> bool:
+        """Whether the directory is root's; those of the account are made and removed in its name."""
+        return self.system and directory in (self.file.parent, self.record.parent)
+
     @property
     def systemctl(self) -> tuple[str, ...]:
         """The command that talks to this manager."""
