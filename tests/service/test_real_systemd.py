@@ -39,6 +39,8 @@ def test_an_empty_home_has_a_fresh_profile_and_then_the_tree_is_as_it_was(
     assert re.search(r"^my-role +fresh ", said, re.MULTILINE)
     assert "from this shell's environment: AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL_STS" in " ".join(said.split())
     assert (shell.show("ActiveState"), shell.show("UnitFileState")) == ("active", "enabled")
+    may_confine = shell.machine.alice("unshare", "--user", "true").returncode == 0
+    assert shell.show("PrivateUsers") == ("yes" if may_confine else "no")
 
     between, pid = shell.tree(), shell.show("MainPID")
     assert "no change needed" in shell.assumed("service", "install")

@@ -21,7 +21,7 @@ from assumed.model import Finding
 from assumed.redact import printable
 from assumed.service.choice import Choice
 from assumed.service.execute import acting_as, read_record
-from assumed.service.findings import about
+from assumed.service.findings import about, services
 from assumed.service.site import Site
 
 from .app import FAILING, NOT_RUNNING, OK, say
@@ -147,7 +147,9 @@ def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
 def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> None:
     terminal = terminal_of(sys.stdout, elsewhere=LONG_LINE)
     if document["file"] is None:
+        others = [one.site for _, one in services(choice.config_path) if one.site.unit != document["unit"]]
         findings = [Finding("error", document["unit"], "is not installed", choice.site.command("install"))]
+        findings += [Finding("ok", site.title, "is installed", site.command("status")) for site in others]
     else:
         here = document["installed_version"]
         old = f"{here} is installed; the running one does not answer" if document["running"] else here

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from assumed.config import find
 from assumed.errors import AssumedError, ConfigError
 from assumed.service import execute
 from assumed.service.choice import Choice
@@ -50,11 +51,7 @@ def uninstall(choice: Choice, *, purge: bool) -> int:
     if record is None and not purge:
         say("no service is installed; nothing to remove")
         return OK
-    places = (Path(record.config), Path(record.credentials_file)) if record is not None else None
-    if purge and (record is None or choice.names_configuration):
-        with contextlib.nullcontext() if choice.names_configuration else contextlib.suppress(ConfigError):
-            config = choice.configuration()  # now: with the service goes its environment file
-            places = config.path, config.credentials_file
+    places = _places(choice, record) if purge else None  # before the service's configuration is forgotten
     if record is not None:
         _remove(choice, record)
     if purge:
@@ -66,6 +63,22 @@ def uninstall(choice: Choice, *, purge: bool) -> int:
     elif not purge:
         say("configuration and managed profiles kept; --purge removes them too")
     return OK
+
+
+def _places(choice: Choice, record: Record | None) -> tuple[Path, Path] | None:
+    """The configuration and the credentials file whose profiles are removed; None where they are unknown.
+
+    Raises ConfigError for a configuration that was named and cannot be used, unless it is the service's own.
+    """
+    named = choice.names_configuration
+    try:
+        own = choice if named or record is None else replace(choice, config_path=Path(record.config))
+        config = own.configuration()
+        return config.path, config.credentials_file
+    except ConfigError:
+        if named and (record is None or str(find(choice.config_path, choice.environ)) != record.config):
+            raise
+        return (Path(record.config), Path(record.credentials_file)) if record is not None else None
 
 
 def _remove(choice: Choice, record: Record) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -103,10 +104,11 @@ class Choice:
                 return ask(socket_path(state_dir(credentials_file)), {"command": "status"})
             except (NotRunning, NotAnswering):
                 return None
-        if os.geteuid() != 0:
-            return None  # the daemon answers its user and root alone
-        document = self._answer("status", config, credentials_file)
-        return document if document.get("daemon") else None
+        if os.geteuid() == 0:  # the daemon answers its user and root alone
+            with contextlib.suppress(AssumedError):
+                document = self._answer("status", config, credentials_file)
+                return document if document.get("daemon") else None
+        return None
 
     def check(self, config: Config) -> list[Finding]:
         """The findings of `assumed check` as the account. Raises AssumedError."""

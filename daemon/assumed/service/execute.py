@@ -63,7 +63,7 @@ def text_at(path: Path) -> str | None:
 
 
 def write(plan: Plan, record: Record) -> list[Finding]:
-    """Makes the directories and the files, and notes in `record` what was made; returns each change. Raises FileRefused."""
+    """Makes directories and files and notes them in `record`. Returns each change. Raises FileRefused."""
     changes = []
     for directory in plan.directories:
         is_of_machine = plan.site.is_of_machine(directory)
