@@ -250,7 +250,7 @@ def test_keys_of_an_environment_that_the_service_does_not_have_are_an_error(mine
         (Seen(said="inactive"), "warning", "(inactive)"),
         (Seen(said="failed: exit-code"), "error", "(failed: exit-code)"),
         (Seen(said="not loaded: masked"), "error", "(not loaded: masked)"),
-        (Seen(said="ends again and again (exit status 3)", loops=True), "error", "(exit status 3)"),
+        (Seen(said="ends again and again (exit status 3)"), "error", "(exit status 3)"),
         (printed("x = {\n\tstate = not running\n\tlast exit code = 0\n}\n"), "warning", "not running"),
         (printed("x = {\n\tstate = spawn scheduled\n\tlast exit code = 2\n}\n"), "error", "last exit code 2"),
     ],

@@ -89,7 +89,7 @@ def test_check_says_that_the_service_does_not_run(shell: Shell) -> None:
     drop_in(shell, "ExecStart=", "ExecStart=/bin/sh -c 'exit 7'", "RestartSec=60")
     eventually(lambda: shell.show("SubState") == "auto-restart", within=30, saying="the wait for the next try")
     said = " ".join(shell.assumed("check", status=1).split())
-    assert "✗ assumed.service: ends again and again (exit status 7)" in said
+    assert "✗ assumed.service: is installed but not running (ends again and again (exit status 7))" in said
     assert "see its log: assumed service logs -n 20" in said
     drop_in(shell, "ExecStart=", "ExecStart=/bin/sh -c 'exit 2'")
     eventually(lambda: shell.show("ActiveState") == "failed", within=30, saying="the end for good")

@@ -125,7 +125,8 @@ def test_a_socket_in_tmp_is_left_where_every_command_reaches_it(system: bool) ->
 
 def test_wildcards_in_the_path_of_an_environment_file_are_literal() -> None:
     """systemd.exec(5): its value is a pattern."""
-    assert units.path_pattern("/home/[a]*b?/x%h") == "/home/\\[a]\\*b\\?/x%%h"
+    text = units.unit(site(home=Path("/home/[a]*b?/x%h")), spec("/usr/bin/assumed", variables={"A": "b"}))
+    assert "EnvironmentFile=/home/\\[a]\\*b\\?/x%%h/.config/assumed/service.env" in lines(text)
 
 
 @given(st.dictionaries(st.sampled_from(["AWS_REGION", "HTTPS_PROXY"]), TEXT))

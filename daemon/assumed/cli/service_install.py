@@ -19,7 +19,7 @@ from assumed.service.choice import Choice, spec
 from assumed.service.environment import started_programs
 from assumed.service.execute import Record
 from assumed.service.manager import TEMPORARY, Seen
-from assumed.service.plan import Plan, commands, plan
+from assumed.service.plan import Phase, Plan, commands, plan
 from assumed.service.site import program, trial
 
 from .app import FAILING, OK, USAGE, say
@@ -159,12 +159,11 @@ def _carry_out(choice: Choice, planned: Plan, config: Config, seen: Seen, *, lin
 
 def _start(choice: Choice, seen: Seen, *, changed: bool) -> None:
     site = choice.site
-    # launchd starts a loaded agent by kickstart alone, also one that has just ended. A systemd unit that ends again and
-    # again would make `start` wait for its next try: systemd.service(5), RestartSec=.
-    known = seen.loaded if site.manager == "launchd" else seen.running or seen.loops
+    # `restart` starts a unit that has ended, and one that waits for its next try: systemd.service(5), RestartSec=.
+    phase: Phase = "start" if not seen.loaded else "replace" if changed else "restart"
     began = time.monotonic()
     try:
-        choice.manager.give(commands(site, "start" if not known else "replace" if changed else "restart"))
+        choice.manager.give(commands(site, phase))
     except AssumedError as error:
         raise AssumedError(f"{error}\n  see its log: {site.command('logs', '-n', '20')}") from None
     tell("ok", site.title, f"{'restarted' if seen.running else 'started'} in {time.monotonic() - began:.1f} s")

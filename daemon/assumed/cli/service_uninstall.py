@@ -71,14 +71,14 @@ def _places(choice: Choice, record: Record | None) -> tuple[Path, Path] | None:
     Raises ConfigError for a configuration that was named and cannot be used, unless it is the service's own.
     """
     named = choice.names_configuration
+    own = choice if named or record is None else replace(choice, config_path=Path(record.config))
     try:
-        own = choice if named or record is None else replace(choice, config_path=Path(record.config))
         config = own.configuration()
-        return config.path, config.credentials_file
     except ConfigError:
         if named and (record is None or str(find(choice.config_path, choice.environ)) != record.config):
             raise
         return (Path(record.config), Path(record.credentials_file)) if record is not None else None
+    return config.path, config.credentials_file
 
 
 def _remove(choice: Choice, record: Record) -> None:

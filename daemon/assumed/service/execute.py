@@ -14,7 +14,7 @@ from assumed.errors import FileRefused
 from assumed.files import explained, write_atomic
 from assumed.model import Finding
 
-from .plan import File, Plan
+from .plan import Plan
 from .site import Account, Site
 
 
@@ -48,11 +48,6 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def differs(file: File) -> bool:
-    """Whether the file on the disk has another text or mode. Raises FileRefused."""
-    return text_at(file.path) != file.text or file.path.stat().st_mode & 0o777 != file.mode
-
-
 def text_at(path: Path) -> str | None:
     """The file's text; None where there is no file. Raises FileRefused."""
     with explained("read", path):
@@ -73,8 +68,10 @@ def write(plan: Plan, record: Record) -> list[Finding]:
     for name in filter(lambda name: plan.site.may_hold(Path(name)), sorted(obsolete)):
         changes += [Finding("ok", "", f"removed {path} (obsolete)") for path in remove_files([name])]
         del record.files[name]
-    for file in filter(differs, plan.files):
+    for file in plan.files:
         path, existing = file.path, text_at(file.path)
+        if existing == file.text and path.stat().st_mode & 0o777 == file.mode:
+            continue
         if existing not in (None, file.text) and digest(existing or "") != record.files.get(str(path)):
             names = (path.with_name(f"{path.name}.saved{number or ''}") for number in range(1000))
             backup = next(name for name in names if not os.path.lexists(name))
@@ -111,7 +108,7 @@ def acting_as(account: Account) -> Iterator[None]:
     if account.uid == uid or uid != 0:  # without root's rights there is nothing to protect
         yield
         return
-    os.setgroups(account.groups)
+    os.setgroups(os.getgrouplist(account.name, account.gid))  # all of them, as systemd does
     os.setegid(account.gid)
     os.seteuid(account.uid)
     try:

@@ -59,9 +59,9 @@ def asleep(services: Services) -> list[Finding]:
 
 
 def not_running(installed: Installed, seen: Seen) -> Iterator[Finding]:
-    """A service that does not run, or ends again and again."""
+    """A service that does not run."""
     site, said = installed.site, seen.said
-    message = said if seen.loops else "is installed but not running" + f" ({said})" * bool(said)
+    message = "is installed but not running" + f" ({said})" * bool(said)
     if seen.running:
         return
     if _STOPPED.fullmatch(said):  # launchd forgets an agent after bootout, and reports nothing

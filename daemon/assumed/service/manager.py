@@ -42,8 +42,7 @@ _NO_SESSION = "failed: 125:"
 class Seen:
     """The state of the service as its manager reports it.
 
-    `said`: the service's own status while it runs, else how it ended. `loops`: it ends again and again, and the manager
-    waits for the next start.
+    `said`: the service's own status while it runs, else how it ended.
     """
 
     loaded: bool = False
@@ -52,7 +51,6 @@ class Seen:
     pid: int = 0
     said: str = ""
     restarts: int = 0
-    loops: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +253,6 @@ def _seen(one: Mapping[str, str]) -> Seen:
         pid=int(one.get("MainPID") or 0),
         said=said,
         restarts=int(one.get("NRestarts") or 0),
-        loops=loops,
     )
 
 

@@ -41,11 +41,6 @@ class Account:
     home: Path
 
     @property
-    def groups(self) -> list[int]:
-        """All of its groups: systemd gives them to what it starts as this account."""
-        return os.getgrouplist(self.name, self.gid)
-
-    @property
     def is_ours(self) -> bool:
         """Whether this process runs as the account."""
         return self.uid == os.getuid()
@@ -232,7 +227,7 @@ def run_as(account: Account, words: Sequence[str], more: Mapping[str, str]) -> s
             start_new_session=True,
             user=None if account.is_ours else account.uid,
             group=None if account.is_ours else account.gid,
-            extra_groups=None if account.is_ours else account.groups,
+            extra_groups=None if account.is_ours else os.getgrouplist(account.name, account.gid),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise AssumedError(f"{account.name} cannot start {Path(words[0])}: {error}; {_INSTALL}") from None

@@ -115,11 +115,6 @@ def exec_line(words: Sequence[str]) -> str:
     return literal + " ".join(map(quoted, words))
 
 
-def path_pattern(path: str) -> str:
-    """A path as the whole value of `EnvironmentFile=`, which knows wildcards and no quotes."""
-    return re.sub(r"([*?\[\\])", r"\\\1", _printable(path)).replace("%", "%%")
-
-
 def with_settings(text: str, settings: Mapping[str, str]) -> str:
     """The unit with these keys set: in their own line, else after ExecStart."""
     for key, value in settings.items():
@@ -135,7 +130,8 @@ def unit(site: Site, spec: Spec) -> str:
     text = shipped(TEMPLATE if site.system else UNIT)
     settings = {"ExecStart": exec_line([*spec.program, "run"])}
     if spec.variables:
-        settings["EnvironmentFile"] = path_pattern(str(site.environment))
+        pattern = re.sub(r"([*?\[\\])", r"\\\1", _printable(str(site.environment)))  # it knows wildcards and no quotes
+        settings["EnvironmentFile"] = pattern.replace("%", "%%")
     if spec.starts_programs:
         settings["MemoryDenyWriteExecute"] = "no"
     if site.system:
