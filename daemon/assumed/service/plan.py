@@ -106,7 +106,7 @@ def _of_systemd(site: Site) -> dict[Phase, tuple[Command, ...]]:
     of_machine: dict[Phase, tuple[Command, ...]] = {
         "register": (
             Command((*systemctl, "daemon-reload"), "read the unit"),
-            Command((*systemctl, "enable", unit), "start it at boot" if site.system else "start it with your user manager"),
+            Command((*systemctl, "enable", unit), "start it by itself from now on"),
         ),
         "start": (Command((*systemctl, "start", unit), "returns when it is ready"),),
         "restart": restart,
