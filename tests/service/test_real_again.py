@@ -51,6 +51,17 @@ def test_another_configuration_than_that_of_the_last_install_is_said(shell: Shel
     assert "assumed service install --config /home/alice/.config/assumed/team.toml" in said
 
 
+def test_a_purge_removes_the_profiles_of_the_configuration_that_the_service_uses(shell: Shell) -> None:
+    """Not those of the usual one, whose owner mark they do not carry."""
+    team = shell.home.config.with_name("team.toml")
+    team.write_text(shell.home.config.read_text())
+    shell.machine.hand_over()
+    shell.assumed("service", "install", "--config", f"/home/alice/.config/assumed/{team.name}")
+    assert shell.home.profile("my-role") is not None
+    shell.assumed("service", "uninstall", "--purge")
+    assert shell.home.profile("my-role") is None
+
+
 def test_a_service_that_ends_again_and_again_does_not_count_as_running(shell: Shell) -> None:
     shell.assumed("service", "install")
     drop_in = shell.home.path / ".config/systemd/user/assumed.service.d/mine.conf"

@@ -103,3 +103,14 @@ def test_a_developer_with_localstack_and_direnv_sees_no_alarm_of_a_healthy_servi
     said = shell.assumed("check", **more, **regions)
     assert "!" not in said
     assert "✗" not in said
+
+
+def test_a_source_that_systemd_passes_to_the_service_is_no_error(shell: Shell) -> None:
+    """`LoadCredential=`: the key lies in neither AWS file."""
+    source = shell.home.config.with_name("source-credentials")
+    shell.home.credentials.rename(source)
+    shell.machine.hand_over()
+    assert "source_profile default" in shell.assumed("service", "install", status=1)
+    drop_in(shell, f"LoadCredential=aws-credentials:%h/.config/assumed/{source.name}")
+    eventually(lambda: shell.type(ASSUMED, "status").returncode == 0, within=30, saying="a session")
+    shell.assumed("check")

@@ -225,7 +225,7 @@ def test_a_configuration_elsewhere_is_found_by_the_service_and_by_uninstall(shel
     assert re.search(r"^my-role +fresh ", said, re.MULTILINE)
     named = {"ASSUMED_CONFIG": f"/home/{USER}/my teams/100%/roles.toml"}
     assert "no change needed" in shell.assumed("service", "install", **named)
-    shell.assumed("service", "uninstall", "--purge", **named)
+    shell.assumed("service", "uninstall", "--purge")
     assert shell.tree() == before
 
 
