@@ -36,7 +36,7 @@ class Mine:
         site = site_of(Account("alice", os.getuid(), os.getgid(), home), platform=platform)
         (home / ".aws").mkdir(mode=0o700)
         aws = (home / ".aws",)
-        self.installed = Installed(site, site.file, sys.executable, "assumed run", {}, self.home.config, aws)
+        self.installed = Installed(site, site.file, sys.executable, (sys.executable, "run"), {}, self.home.config, aws)
 
     def install(self, *, variables: dict[str, str] | None = None, **changes: Any) -> None:
         self.installed = replace(self.installed, variables=variables or {}, **changes)
@@ -279,7 +279,7 @@ def test_an_agent_is_read_and_found_where_launchd_has_forgotten_it(home: Path, m
     choice = Choice(None, platform="darwin")
     agent = choice.manager.installed()
     assert agent is not None
-    assert agent.program == "/usr/bin/a b"
+    assert agent.command == ("/usr/bin/a b", "run")
     assert (agent.variables or {})["AWS_REGION"] == "x"
     (finding,) = asleep([(choice, agent)])
     assert (finding.severity, finding.advice) == ("warning", "assumed service install")

@@ -128,7 +128,7 @@ def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
     document = {
         "unit": choice.site.unit,
         "file": str(found.file) if found else None,
-        "program": found.command.split() if found else None,
+        "program": list(found.command) if found else None,
         "confined": bool(found and found.writable is not None),
         "enabled": seen.enabled,
         "lingering": lingers,

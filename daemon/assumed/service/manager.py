@@ -57,7 +57,8 @@ class Seen:
 class Installed:
     """The service with its effective settings, drop-ins included, whoever wrote them.
 
-    `program`: None where no manager answers, and only the file is known. `command`: as the manager shows it.
+    `program`: None where no manager answers, and only the file is known. `command`: its words, as far as the manager
+    shows where each ends.
     `variables`: its environment; None where we may not read it. `config`: the configuration that it uses; None where
     that is unknown. `writable`: where it may write, links resolved; None: wherever its user may. `hidden`: what it
     cannot see. `may_compile`: whether what it starts may write code and run it. `passed_keys`: whether systemd passes
@@ -67,7 +68,7 @@ class Installed:
     site: Site
     file: Path
     program: str | None
-    command: str
+    command: tuple[str, ...]
     variables: Mapping[str, str] | None = field(repr=False)
     config: Path | None
     writable: tuple[Path, ...] | None = None
@@ -180,7 +181,7 @@ class Manager:
     def _unit(self) -> Installed | None:
         site, shown = self.site, self._show(*STATE, *SETTINGS)
         if not shown:
-            return Installed(site, site.file, None, "", None, None) if site.file.exists() else None
+            return Installed(site, site.file, None, (), None, None) if site.file.exists() else None
         seen, file = _seen(shown), Path(shown.get("FragmentPath", ""))
         # systemd loads any instance of a template, installed or not
         if not file.name or (file.name != site.unit and not (seen.enabled or seen.running)):
@@ -194,7 +195,7 @@ class Manager:
             site=site,
             file=file,
             program=program,
-            command=command,
+            command=(program, *command.removeprefix(program).split()),
             variables=variables,
             config=_config(site, command, variables),
             writable=_paths(shown["ReadWritePaths"]) if confined and shown["ProtectSystem"] == "strict" else None,
@@ -221,12 +222,13 @@ class Manager:
         site = self.site
         try:
             agent = plistlib.loads(site.file.read_bytes())
-            command = agent["ProgramArguments"][-1].removeprefix("exec ").partition(" >>")[0]
+            script = agent["ProgramArguments"][-1].replace("$HOME", str(site.account.home))
+            command = shlex.split(script.removeprefix("exec ").partition(" >>")[0])
             variables = {str(name): str(value) for name, value in agent.get("EnvironmentVariables", {}).items()}
-            program = shlex.split(command)[0].replace("$HOME", str(site.account.home))
+            config = _config(site, " ".join(command), variables)
+            return Installed(site, site.file, command[0], tuple(command), variables, config)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, plistlib.InvalidFileException):
             return None
-        return Installed(site, site.file, program, command, variables, _config(site, command, variables))
 
 
 def _first_line(done: subprocess.CompletedProcess[str], otherwise: str) -> str:
