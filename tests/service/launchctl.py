@@ -48,7 +48,7 @@ def end() -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether it runs: one whose parent has gone is reaped by somebody else, or a zombie for a while."""
+    """Whether it runs: one whose parent has gone is reaped by another process, or a zombie for a while."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -15,8 +15,8 @@ from assumed.aws.variables import is_carried
 from assumed.config import Config, HostFacts, load
 from assumed.model import Finding
 from assumed.service.choice import Choice
-from assumed.service.findings import about, asleep, not_running, services
-from assumed.service.manager import Installed, Manager, Seen, printed
+from assumed.service.findings import about, not_running, services, stopped
+from assumed.service.manager import Installed, Manager, State, printed
 from assumed.service.site import Account, site_of
 from service.kit import PROXY
 from world.daemon import DEFAULTS, Daemon, Home, role
@@ -244,20 +244,20 @@ def test_keys_of_an_environment_that_the_service_does_not_have_are_an_error(mine
 
 
 @pytest.mark.parametrize(
-    ("seen", "severity", "fact"),
+    ("state", "severity", "fact"),
     [
-        (Seen(running=True, said="keeps 1 role"), None, ""),
-        (Seen(said="inactive"), "warning", "(inactive)"),
-        (Seen(said="failed: exit-code"), "error", "(failed: exit-code)"),
-        (Seen(said="not loaded: masked"), "error", "(not loaded: masked)"),
-        (Seen(said="ends again and again (exit status 3)"), "error", "(exit status 3)"),
+        (State(running=True, detail="keeps 1 role"), None, ""),
+        (State(detail="inactive"), "warning", "(inactive)"),
+        (State(detail="failed: exit-code"), "error", "(failed: exit-code)"),
+        (State(detail="not loaded: masked"), "error", "(not loaded: masked)"),
+        (State(detail="ends again and again (exit status 3)"), "error", "(exit status 3)"),
         (printed("x = {\n\tstate = not running\n\tlast exit code = 0\n}\n"), "warning", "not running"),
         (printed("x = {\n\tstate = spawn scheduled\n\tlast exit code = 2\n}\n"), "error", "last exit code 2"),
     ],
 )
-def test_a_service_that_does_not_run_is_found(mine: Mine, seen: Seen, severity: str | None, fact: str) -> None:
+def test_a_service_that_does_not_run_is_found(mine: Mine, state: State, severity: str | None, fact: str) -> None:
     """Stopped by a person is a warning, ended by itself an error."""
-    found = list(not_running(mine.installed, seen))
+    found = list(not_running(mine.installed, state))
     assert [finding.severity for finding in found] == ([severity] if severity else [])
     assert all(fact in finding.message for finding in found)
 
@@ -281,11 +281,11 @@ def test_an_agent_is_read_and_found_where_launchd_has_forgotten_it(home: Path, m
     assert agent is not None
     assert agent.command == ("/usr/bin/a b", "run")
     assert (agent.variables or {})["AWS_REGION"] == "x"
-    (finding,) = asleep([(choice, agent)])
+    (finding,) = stopped([(choice, agent)])
     assert (finding.severity, finding.advice) == ("warning", "assumed service install")
 
 
-def test_where_no_manager_answers_the_service_is_unknown_and_said_to_be(
+def test_where_no_manager_answers_the_service_is_reported_as_unknown(
     mine: Mine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A container that shares the home, su, cron: only the file is known."""
@@ -295,7 +295,7 @@ def test_where_no_manager_answers_the_service_is_unknown_and_said_to_be(
     site.file.parent.mkdir(parents=True)
     site.file.write_text("[Service]\nExecStart=/bin/true\n")
     found = services(None)
-    assert asleep(found) == []
+    assert stopped(found) == []
     (finding,) = about(found, mine.config, None)
     assert finding.severity == "warning"
     assert str(site.file) in finding.message

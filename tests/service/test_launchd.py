@@ -140,7 +140,7 @@ def test_an_agent_is_installed_and_removed_without_a_trace(mac: Mac) -> None:
 @pytest.mark.slow
 @needs_proc
 def test_without_a_session_at_the_screen_it_fails_at_once(mac: Mac) -> None:
-    """Over SSH before anybody has logged in; and what was made before is still removed."""
+    """Over SSH before a login at the screen; what was made before is still removed."""
     before = mac.files()
     (mac.state / "no-session").touch()
     result = mac.service("install")

@@ -159,7 +159,7 @@ def test_the_log_is_shown_by_the_systems_own_tool() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "running", "pid", "said"),
+    ("text", "running", "pid", "detail"),
     [
         ("gui/501/assumed = {\n\tstate = running\n\n\tpid = 4711\n\truns = 1\n}\n", True, 4711, ""),
         (
@@ -171,6 +171,6 @@ def test_the_log_is_shown_by_the_systems_own_tool() -> None:
         ("gui/501/assumed = {\n\tstate = spawn scheduled\n}\n", False, 0, "spawn scheduled, last exit code unknown"),
     ],
 )
-def test_what_launchctl_prints_is_understood(text: str, running: bool, pid: int, said: str) -> None:
-    seen = printed(text)
-    assert (seen.running, seen.pid, seen.said) == (running, pid, said)
+def test_what_launchctl_prints_is_understood(text: str, running: bool, pid: int, detail: str) -> None:
+    state = printed(text)
+    assert (state.running, state.pid, state.detail) == (running, pid, detail)

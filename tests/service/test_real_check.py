@@ -36,7 +36,7 @@ def drop_in(shell: Shell, *settings: str) -> None:
 
 
 def test_a_service_whose_socket_lies_in_tmp_is_reached(shell: Shell) -> None:
-    """In a /tmp of its own it would answer nobody."""
+    """In a /tmp of its own it would be out of reach."""
     with_a_long_path(shell)
     said = shell.assumed("service", "install")
     assert re.search(r"^my-role +fresh ", said, re.MULTILINE)

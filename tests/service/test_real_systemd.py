@@ -310,7 +310,7 @@ esac
 
 @pytest.mark.slow
 def test_where_lingering_is_refused_the_one_command_is_said(shell: Shell) -> None:
-    """As polkit does where somebody who may is asked for a password."""
+    """As polkit does where it would ask for a password."""
     loginctl = shell.home.path / "bin" / "loginctl"
     loginctl.parent.mkdir()
     loginctl.write_text(REFUSES)

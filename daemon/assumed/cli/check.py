@@ -60,14 +60,14 @@ def check(config_path: Path | None, as_json: bool) -> int:
         click.echo(json.dumps({"config": None, "problems": error.problems, "findings": []}, indent=2))
         return USAGE
     from assumed.doctor.inspect import inspect
-    from assumed.service.findings import about, asleep, services
+    from assumed.service.findings import about, services, stopped
 
     (status, unanswered), installed = _status(config), services(config.path)
     passed = any(service.passed_keys for _, service in installed)
     findings = [*inspect(config, os.environ, passed_keys=passed), *config_lines(config, os.environ)]
     findings += [*_endpoints(config), *_clock(status)]
     findings += unanswered
-    findings += [*asleep(installed), *about(installed, config, status)]
+    findings += [*stopped(installed), *about(installed, config, status)]
     if as_json:
         shown = [asdict(finding) for finding in findings]
         click.echo(json.dumps({"config": str(config.path), "problems": [], "findings": shown}, indent=2))

@@ -81,7 +81,7 @@ def chosen(
     return choice
 
 
-def tell(severity: Any, subject: str, message: str, advice: str = "") -> None:
+def report(severity: Any, subject: str, message: str, advice: str = "") -> None:
     """A message with its mark on stderr, and the next step under it."""
     from assumed.model import Finding
 

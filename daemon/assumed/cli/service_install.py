@@ -18,14 +18,14 @@ from assumed.service import execute, units
 from assumed.service.choice import Choice, spec
 from assumed.service.environment import started_programs
 from assumed.service.execute import Record
-from assumed.service.manager import TEMPORARY, Seen
+from assumed.service.manager import TEMPORARY, State
 from assumed.service.plan import Phase, Plan, commands, plan
 from assumed.service.site import program, trial
 
 from .app import FAILING, OK, USAGE, say
 from .health import is_enabled, is_healthy, is_served
 from .render import render
-from .service import chosen, counted, options, tell
+from .service import chosen, counted, options, report
 from .terminal import show_line, terminal_of, write
 
 FIRST_SESSIONS_SECONDS = 15.0
@@ -84,89 +84,89 @@ def _show_files(planned: Plan) -> None:
         click.echo(f"# ---- {file.path} (mode {file.mode:04o})\n{file.shown}")
     if any(file.shown != file.text for file in planned.files):
         say("passwords are masked ([hidden]); install writes them")
-    _tell_kept(planned)
+    _report_kept(planned)
 
 
-def _tell_kept(planned: Plan) -> None:
+def _report_kept(planned: Plan) -> None:
     """What the service keeps of the environment that an earlier install captured, and how to drop it."""
     if planned.kept:
         drop = planned.site.command("install", setting=f"{planned.kept[0]}=")
-        tell("ok", "kept from the last install", f"{', '.join(planned.kept)} (to drop one: {drop})")
+        report("ok", "kept from the last install", f"{', '.join(planned.kept)} (to drop one: {drop})")
 
 
 def install(choice: Choice, *, dry_run: bool = False) -> int:
     """Installs that service. Returns the exit status. Raises AssumedError."""
-    choice = choice.settled()
+    choice = choice.resolved()
     if not choice.names_configuration and _writes_example(choice, dry_run=dry_run):
         return USAGE
     config = choice.configuration()
     trial(program(), choice.account)
     planned = _planned(choice, config, sandboxed=True)
-    unconfined = _why_no_sandbox(choice, planned, config)
+    unconfined = _sandbox_error(choice, planned, config)
     if unconfined:
         planned = _planned(choice, config, sandboxed=False)
     lingers = not commands(choice.site, "linger") or choice.manager.lingers()
     if dry_run:
         return _show_plan(planned, unconfined, lingers=lingers)
-    seen, document = choice.manager.seen(), choice.status(config.path, config.credentials_file)
-    if document is not None and document["daemon"]["pid"] != seen.pid:
+    state, document = choice.manager.state(), choice.status(config.path, config.credentials_file)
+    if document is not None and document["daemon"]["pid"] != state.pid:
         raise AlreadyRunning(
             f"another assumed (pid {document['daemon']['pid']}) keeps these profiles; stop it first (Ctrl-C, or "
             "`assumed service uninstall` of another service), then install again"
         )
-    tell("ok", str(config.path), f"{counted(len(config.enabled()), 'role')}, configuration OK")
+    report("ok", str(config.path), f"{counted(len(config.enabled()), 'role')}, configuration OK")
     if unconfined:
-        tell("warning", choice.site.title, f"runs without the sandbox: {unconfined}")
+        report("warning", choice.site.title, f"runs without the sandbox: {unconfined}")
     is_upgrade = document is not None and document["daemon"]["version"] != __version__
-    _carry_out(choice, planned, config, seen, lingers=lingers, is_upgrade=is_upgrade)
+    _carry_out(choice, planned, config, state, lingers=lingers, is_upgrade=is_upgrade)
     return _first_look(choice, config)
 
 
-def _carry_out(choice: Choice, planned: Plan, config: Config, seen: Seen, *, lingers: bool, is_upgrade: bool) -> None:
+def _carry_out(choice: Choice, planned: Plan, config: Config, state: State, *, lingers: bool, is_upgrade: bool) -> None:
     """Writes what differs and starts what is not as it should be; a record of it is written at every step."""
     site, manager = choice.site, choice.manager
     record = execute.read_record(site.record) or Record()
     if record.config and record.config != str(config.path):  # a shell without $ASSUMED_CONFIG, say
         advice = f"to return to it: {site.command('install', '--config', record.config)}"
-        tell("warning", str(config.path), f"replaces {record.config} as the service's configuration", advice)
+        report("warning", str(config.path), f"replaces {record.config} as the service's configuration", advice)
     record.version, record.config, record.credentials_file = __version__, str(config.path), str(config.credentials_file)
     try:
         changes = execute.write(planned, record)
     finally:
         execute.write_record(site, record)  # uninstall removes what was made before a failure
     for change in changes:
-        tell(change.severity, change.subject, change.message)
-    _tell_kept(planned)
-    if changes or not seen.enabled:
-        manager.give(commands(site, "register"))
+        report(change.severity, change.subject, change.message)
+    _report_kept(planned)
+    if changes or not state.enabled:
+        manager.run_all(commands(site, "register"))
     if not lingers:
-        refused = manager.give(commands(site, "linger"))
+        refused = manager.run_all(commands(site, "linger"))
         record.lingering = refused is None
         execute.write_record(site, record)
         message = f"ends with your last session, as lingering could not be enabled ({refused})"
         if refused is None:
-            tell("ok", choice.account.name, "services run while logged out (lingering enabled)")
+            report("ok", choice.account.name, "services run while logged out (lingering enabled)")
         else:
-            tell("warning", site.title, message, commands(site, "linger")[0].instead)
+            report("warning", site.title, message, commands(site, "linger")[0].instead)
     try:
-        if seen.running and not changes and not is_upgrade:
-            tell("ok", site.title, "installed and running, no change needed")
+        if state.running and not changes and not is_upgrade:
+            report("ok", site.title, "installed and running, no change needed")
         else:
-            _start(choice, seen, changed=bool(changes))
+            _start(choice, state, changed=bool(changes))
     finally:
         _warn(choice, config)
 
 
-def _start(choice: Choice, seen: Seen, *, changed: bool) -> None:
+def _start(choice: Choice, state: State, *, changed: bool) -> None:
     site = choice.site
     # `restart` starts a unit that has ended, and one that waits for its next try: systemd.service(5), RestartSec=.
-    phase: Phase = "start" if not seen.loaded else "replace" if changed else "restart"
+    phase: Phase = "start" if not state.loaded else "replace" if changed else "restart"
     began = time.monotonic()
     try:
-        choice.manager.give(commands(site, phase))
+        choice.manager.run_all(commands(site, phase))
     except AssumedError as error:
         raise AssumedError(f"{error}\n  see its log: {site.command('logs', '-n', '20')}") from None
-    tell("ok", site.title, f"{'restarted' if seen.running else 'started'} in {time.monotonic() - began:.1f} s")
+    report("ok", site.title, f"{'restarted' if state.running else 'started'} in {time.monotonic() - began:.1f} s")
 
 
 def _warn(choice: Choice, config: Config) -> None:
@@ -174,13 +174,13 @@ def _warn(choice: Choice, config: Config) -> None:
     service = choice.manager.installed()
     for finding in choice.check(config):
         if finding.severity == "error" or (finding.severity, finding.subject) == ("warning", choice.site.title):
-            tell(finding.severity, finding.subject, finding.message, finding.advice)
+            report(finding.severity, finding.subject, finding.message, finding.advice)
     with execute.acting_as(choice.account):
         programs = started_programs(config, choice.environ)
     if programs and service is not None and service.writable is not None:
         edit = " ".join([*choice.site.systemctl, "edit", choice.site.unit])
         message = f"may write only where the service may: {', '.join(map(str, service.writable))}"
-        tell(
+        report(
             "warning", listed(programs, "and"), message, f"for another directory: {edit}, ReadWritePaths= in [Service]"
         )
 
@@ -205,13 +205,13 @@ def _writes_example(choice: Choice, *, dry_run: bool) -> bool:
     return True
 
 
-def _why_no_sandbox(choice: Choice, planned: Plan, config: Config) -> str:
+def _sandbox_error(choice: Choice, planned: Plan, config: Config) -> str:
     """Why the service cannot run in the sandbox; "" where it can, and where the site has none."""
     drop_in = next((file for file in planned.files if file.path == choice.site.drop_in), None)
     if drop_in is None:
         return ""
     hidden = [path for path in (config.path, config.credentials_file) if any(map(path.is_relative_to, TEMPORARY))]
-    return f"it would hide {hidden[0]}" if hidden else choice.manager.can_confine(drop_in.text, program())
+    return f"it would hide {hidden[0]}" if hidden else choice.manager.sandbox_error(drop_in.text, program())
 
 
 def _show_plan(planned: Plan, unconfined: str, *, lingers: bool) -> int:

@@ -82,7 +82,7 @@ def log_command(site: Site, *, follow: bool, lines: int) -> list[str]:
 def show_status(choice: Choice, *, as_json: bool) -> int:
     """Shows the status of that service. Returns the exit status. Raises AssumedError."""
     try:
-        choice = choice.settled()
+        choice = choice.resolved()
     except AssumedError:
         if choice.site.file.exists():
             say(f"{choice.site.file} exists; its state and settings are unknown")
@@ -99,7 +99,7 @@ def show_status(choice: Choice, *, as_json: bool) -> int:
 
 def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
     """The service's state, and the findings about it."""
-    seen, found = choice.manager.seen(), choice.manager.installed()
+    state, found = choice.manager.state(), choice.manager.installed()
     used = ((found.variables if found else None) or {}).get(CONFIG)
     if used and not choice.names_configuration:
         choice = replace(choice, config_path=Path(used))
@@ -120,7 +120,7 @@ def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
         else None
     )
     status = choice.status(*map(Path, known)) if known else None
-    daemon = status["daemon"] if status and status["daemon"]["pid"] == seen.pid else {}
+    daemon = status["daemon"] if status and status["daemon"]["pid"] == state.pid else {}
     lingers = choice.manager.lingers() if choice.site.manager == "systemd" and not choice.site.system else None
     if found and config:
         with acting_as(choice.account):
@@ -130,13 +130,13 @@ def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
         "file": str(found.file) if found else None,
         "program": list(found.command) if found else None,
         "confined": bool(found and found.writable is not None),
-        "enabled": seen.enabled,
+        "enabled": state.enabled,
         "lingering": lingers,
-        "running": seen.running,
-        "pid": seen.pid or None,
+        "running": state.running,
+        "pid": state.pid or None,
         "started_at": daemon.get("started_at"),
-        "restarts": seen.restarts,
-        "says": seen.said or None,
+        "restarts": state.restarts,
+        "says": state.detail or None,
         "version": daemon.get("version"),
         "installed_version": __version__,
         "config": daemon.get("config") or (str(known[0]) if known else None),

@@ -18,7 +18,7 @@ from assumed.service.purge import purge as purge_state
 from assumed.service.units import commented_configuration
 
 from .app import OK, say
-from .service import chosen, counted, options, tell
+from .service import chosen, counted, options, report
 
 
 @click.command(name="uninstall")
@@ -43,7 +43,7 @@ def uninstall_command(config_path: Path | None, system: bool, user: str | None, 
 
 def uninstall(choice: Choice, *, purge: bool) -> int:
     """Removes that service. Returns the exit status. Raises AssumedError."""
-    choice = choice.settled()
+    choice = choice.resolved()
     record, found = execute.read_record(choice.site.record), choice.manager.installed()
     if record is None and found is not None:
         by_hand = " && ".join([*map(str, commands(choice.site, "stop")), f"rm {found.file}"])
@@ -57,7 +57,7 @@ def uninstall(choice: Choice, *, purge: bool) -> int:
     if purge:
         _purge(choice, places)
     for path in execute.remove_directories(record.directories, choice.site) if record is not None else []:
-        tell("ok", "", f"removed {path} (empty)")
+        report("ok", "", f"removed {path} (empty)")
     if choice.gone:
         say(f"this machine has no account {choice.account.name}: nothing in its home was changed")
     elif not purge:
@@ -84,22 +84,22 @@ def _places(choice: Choice, record: Record | None) -> tuple[Path, Path] | None:
 def _remove(choice: Choice, record: Record) -> None:
     """Stops it, and removes the files and settings in the record."""
     site, manager = choice.site, choice.manager
-    manager.give(commands(site, "stop"))
-    if manager.seen().running:
+    manager.run_all(commands(site, "stop"))
+    if manager.state().running:
         raise AssumedError(f"{site.title} does not stop; nothing was removed; see its log: {site.command('logs')}")
     for name in record.files:
         if not site.may_hold(Path(name)):
-            tell("warning", name, "listed in the record, but not a file that install writes; kept")
+            report("warning", name, "listed in the record, but not a file that install writes; kept")
     for path in execute.remove_files(name for name in record.files if site.may_hold(Path(name))):
-        tell("ok", "", f"removed {path}")
-    manager.give(commands(site, "forget"))
+        report("ok", "", f"removed {path}")
+    manager.run_all(commands(site, "forget"))
     if record.lingering:
-        refused = manager.give(commands(site, "unlinger"))
+        refused = manager.run_all(commands(site, "unlinger"))
         message = f"lingering could not be disabled ({refused})" if refused else "lingering disabled"
         advice = commands(site, "unlinger")[0].instead if refused else ""
-        tell("warning" if refused else "ok", choice.account.name, message, advice)
+        report("warning" if refused else "ok", choice.account.name, message, advice)
     execute.remove_files([str(site.record)])
-    tell("ok", site.title, "stopped and uninstalled")
+    report("ok", site.title, "stopped and uninstalled")
 
 
 def _purge(choice: Choice, places: tuple[Path, Path] | None) -> None:
@@ -114,14 +114,14 @@ def _purge(choice: Choice, places: tuple[Path, Path] | None) -> None:
         say("no profiles removed: there is no usable configuration")
     if purged.profiles and places is not None:
         names = counted(len(purged.profiles), "profile")
-        tell("ok", str(places[1]), f"removed {names}: {', '.join(purged.profiles)}")
+        report("ok", str(places[1]), f"removed {names}: {', '.join(purged.profiles)}")
     if purged.left:
         kept = ", ".join(purged.left[:3])
-        tell("warning", str(purged.state), f"kept (it contains {kept}, which assumed did not write)")
+        report("warning", str(purged.state), f"kept (it contains {kept}, which assumed did not write)")
     elif purged.state is not None:
-        tell("ok", "", f"removed {purged.state}")
+        report("ok", "", f"removed {purged.state}")
     if is_example or usual.exists():
-        tell(
+        report(
             "ok",
             str(usual),
             "removed (unchanged since install wrote it)" if is_example else "kept (it contains your roles)",

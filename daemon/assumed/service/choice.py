@@ -72,7 +72,7 @@ class Choice:
         """The manager of that site."""
         return Manager(self.site, os.environ)
 
-    def settled(self) -> Choice:
+    def resolved(self) -> Choice:
         """The same, with a directory that the manager reads. Raises AssumedError where no manager answers."""
         return replace(self, units=self.manager.units())
 

@@ -20,7 +20,7 @@ from assumed.paths import socket_path, state_dir
 
 from .choice import Choice
 from .environment import differences, started_programs
-from .manager import TEMPORARY, Installed, Seen
+from .manager import TEMPORARY, Installed, State
 from .site import PLAIN_PATH
 
 Services = list[tuple[Choice, Installed]]
@@ -52,20 +52,20 @@ def about(services: Services, config: Config, status: dict[str, Any] | None) -> 
     return [*found, Finding("warning", subject, f"{verb} assumed {running}; {__version__} is installed", advice)]
 
 
-def asleep(services: Services) -> list[Finding]:
+def stopped(services: Services) -> list[Finding]:
     """Those of these services that do not run, in their manager's words."""
     known = ((choice, installed) for choice, installed in services if installed.program is not None)
-    return [finding for choice, installed in known for finding in not_running(installed, choice.manager.seen())]
+    return [finding for choice, installed in known for finding in not_running(installed, choice.manager.state())]
 
 
-def not_running(installed: Installed, seen: Seen) -> Iterator[Finding]:
+def not_running(installed: Installed, state: State) -> Iterator[Finding]:
     """A service that does not run."""
-    site, said = installed.site, seen.said
-    message = "is installed but not running" + f" ({said})" * bool(said)
-    if seen.running:
+    site, detail = installed.site, state.detail
+    message = "is installed but not running" + f" ({detail})" * bool(detail)
+    if state.running:
         return
-    if _STOPPED.fullmatch(said):  # launchd forgets an agent after bootout, and reports nothing
-        yield Finding("warning", site.title, message, site.restart if said else site.command("install"))
+    if _STOPPED.fullmatch(detail):  # launchd forgets an agent after bootout, and reports nothing
+        yield Finding("warning", site.title, message, site.restart if detail else site.command("install"))
     else:
         yield Finding("error", site.title, message, f"see its log: {site.command('logs', '-n', '20')}")
 

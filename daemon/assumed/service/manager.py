@@ -23,11 +23,11 @@ from .units import assignments, shell_words
 COMMAND_SECONDS = 120.0
 # launchd keeps the label for some seconds after a bootout, and answers 5 (EIO) or 37 (in progress) until then.
 SETTLE_SECONDS = 15.0
-STATE = (
+STATE_PROPERTIES = (
     *("LoadState", "UnitFileState", "ActiveState", "SubState", "MainPID", "StatusText", "Result", "NRestarts"),
     *("ExecMainCode", "ExecMainStatus", "FragmentPath"),
 )
-SETTINGS = (
+SETTING_PROPERTIES = (
     *("ExecStart", "Environment", "EnvironmentFiles", "ReadWritePaths", "InaccessiblePaths", "ProtectSystem"),
     *("ProtectHome", "PrivateTmp", "PrivateUsers", "MemoryDenyWriteExecute"),
 )
@@ -39,23 +39,23 @@ _NO_SESSION = "failed: 125:"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class State:
     """The state of the service as its manager reports it.
 
-    `said`: the service's own status while it runs, else how it ended.
+    `detail`: the service's own status while it runs, else how it ended.
     """
 
     loaded: bool = False
     enabled: bool = False
     running: bool = False
     pid: int = 0
-    said: str = ""
+    detail: str = ""
     restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The service with its effective settings, drop-ins included, whoever wrote them.
+    """The service with its effective settings, drop-ins included.
 
     `program`: None where no manager answers, and only the file is known. `command`: its words, as far as the manager
     shows where each ends.
@@ -106,12 +106,12 @@ class Manager:
         usual = str(site.file.parent)
         return Path(usual if site.system or usual in read or not theirs else theirs[0])
 
-    def seen(self) -> Seen:
-        """The state of the service; `Seen()` where the manager does not know it or does not answer."""
+    def state(self) -> State:
+        """The state of the service; `State()` where the manager does not know it or does not answer."""
         if self.site.manager == "launchd":
             done = self.run(["launchctl", "print", self.site.unit])
-            return printed(done.stdout) if done.returncode == 0 else Seen()
-        return _seen(self._show(*STATE))
+            return printed(done.stdout) if done.returncode == 0 else State()
+        return _state(self._show(*STATE_PROPERTIES))
 
     def installed(self) -> Installed | None:
         """The service; None where it is not installed."""
@@ -122,7 +122,7 @@ class Manager:
         done = self.run(["loginctl", "show-user", self.site.account.name, "--property=Linger"])
         return done.stdout.strip() == "Linger=yes"
 
-    def can_confine(self, drop_in: str, program: Sequence[str]) -> str:
+    def sandbox_error(self, drop_in: str, program: Sequence[str]) -> str:
         """Starts the program once in the sandbox; returns why that fails, "" when it works.
 
         A user manager needs unprivileged user namespaces for a sandbox, which some systems forbid.
@@ -134,7 +134,7 @@ class Manager:
         done = self.run([*words, "--", *program, "--version"])
         return "" if done.returncode == 0 else _first_line(done, "the trial failed")
 
-    def give(self, commands: Iterable[Command]) -> str | None:
+    def run_all(self, commands: Iterable[Command]) -> str | None:
         """Runs commands. Returns why one was refused that has an `instead`. Raises AssumedError where another fails."""
         for command in commands:
             settle = time.monotonic() + SETTLE_SECONDS
@@ -148,7 +148,7 @@ class Manager:
             if done.returncode != 0 and not command.optional:
                 hint = "; log in at the screen once, then install again" if _NO_SESSION in done.stderr else ""
                 raise AssumedError(f"`{command}` failed: {_first_line(done, f'exit status {done.returncode}')}{hint}")
-            while command.words[:2] == ("launchctl", "bootout") and self.seen().loaded and time.monotonic() < settle:
+            while command.words[:2] == ("launchctl", "bootout") and self.state().loaded and time.monotonic() < settle:
                 time.sleep(0.1)
         return None
 
@@ -179,12 +179,12 @@ class Manager:
         return shown
 
     def _unit(self) -> Installed | None:
-        site, shown = self.site, self._show(*STATE, *SETTINGS)
+        site, shown = self.site, self._show(*STATE_PROPERTIES, *SETTING_PROPERTIES)
         if not shown:
             return Installed(site, site.file, None, (), None, None) if site.file.exists() else None
-        seen, file = _seen(shown), Path(shown.get("FragmentPath", ""))
+        state, file = _state(shown), Path(shown.get("FragmentPath", ""))
         # systemd loads any instance of a template, installed or not
-        if not file.name or (file.name != site.unit and not (seen.enabled or seen.running)):
+        if not file.name or (file.name != site.unit and not (state.enabled or state.running)):
             return None
         started = re.match(r"\{ path=(.*?) ; argv\[\]=(.*?) ; ignore_errors=", shown.get("ExecStart", ""))
         program, command = started.groups() if started else ("", "")
@@ -235,40 +235,40 @@ def _first_line(done: subprocess.CompletedProcess[str], otherwise: str) -> str:
     return (done.stderr.strip().splitlines() or [otherwise])[0]
 
 
-def _seen(one: Mapping[str, str]) -> Seen:
+def _state(one: Mapping[str, str]) -> State:
     """The state in systemd's properties."""
     load = one.get("LoadState", "not-found")
     if load != "loaded":  # masked, bad-setting
-        return Seen(said="" if load == "not-found" else f"not loaded: {load}")
+        return State(detail="" if load == "not-found" else f"not loaded: {load}")
     state, result = one["ActiveState"], one.get("Result", "success")
     # Between two tries a unit is "activating" too: systemd.service(5), RestartSec=.
     loops = one["SubState"].startswith("auto-restart")
     running = state in {"active", "reloading", "activating"} and not loops
-    said = one.get("StatusText", "") if running else state if result == "success" else f"{state}: {result}"
+    detail = one.get("StatusText", "") if running else state if result == "success" else f"{state}: {result}"
     if loops:  # waitid(2): CLD_EXITED is 1, all other codes come with a signal's number
         kind = "exit status" if one.get("ExecMainCode") == "1" else "signal"
-        said = f"ends again and again ({kind} {one.get('ExecMainStatus')})"
-    return Seen(
+        detail = f"ends again and again ({kind} {one.get('ExecMainStatus')})"
+    return State(
         loaded=True,
         enabled=one["UnitFileState"] == "enabled",
         running=running,
         pid=int(one.get("MainPID") or 0),
-        said=said,
+        detail=detail,
         restarts=int(one.get("NRestarts") or 0),
     )
 
 
-def printed(text: str) -> Seen:
+def printed(text: str) -> State:
     """The state in `launchctl print`, whose form is no interface: only the plain lines at one tab are read."""
     shown = dict(re.findall(r"^\t([a-z ]+) = (.*)$", text, re.MULTILINE))
     numbers = {name: int(value) for name, value in shown.items() if value.isdigit()}
     state = shown.get("state", "not running")
-    return Seen(
+    return State(
         loaded=True,
         enabled=True,
         running=state == "running",
         pid=numbers.get("pid", 0),
-        said="" if state == "running" else f"{state}, last exit code {shown.get('last exit code', 'unknown')}",
+        detail="" if state == "running" else f"{state}, last exit code {shown.get('last exit code', 'unknown')}",
         restarts=max(0, numbers.get("runs", 1) - 1),
     )
 

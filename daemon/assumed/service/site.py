@@ -205,7 +205,7 @@ def trial(words: Sequence[str], account: Account) -> None:
 
 
 def run_as(account: Account, words: Sequence[str], more: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """A program of ours as that account, to its end. Raises AssumedError where it cannot be started.
+    """One of our programs as that account, to its end. Raises AssumedError where it cannot be started.
 
     It gets nothing of root's: no environment but `more` (processes with the same uid read it in /proc), no terminal
     (into which they can type, TIOCSTI), no directory, no group.
