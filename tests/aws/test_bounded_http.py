@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import threading
-from collections.abc import Iterator
 
 import pytest
 
-from assumed.aws import hosts, http
+from assumed.aws import http
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind
 from aws.kit import Home, role
@@ -24,22 +21,6 @@ from .test_sources import STATIC
 def _quick(aws: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     aws.credentials.write_text(STATIC)
     monkeypatch.setattr(http, "DEADLINE", 0.5)
-    monkeypatch.setattr(http, "GRACE", 0.2)
-
-
-@pytest.fixture
-def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Name resolution that does not come back before the event is set."""
-    back, resolve = threading.Event(), socket.getaddrinfo
-
-    def late(*arguments: object, **options: object) -> object:
-        back.wait(30)
-        return resolve(*arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(socket, "getaddrinfo", late)
-    yield back
-    back.set()
-    eventually(lambda: not http._threads._abandoned, within=30)
 
 
 def failed(aws: Home, **facts: object) -> RenewalFailed:
@@ -54,66 +35,43 @@ def test_a_connection_is_used_again(sts: FakeSts, aws: Home) -> None:
         aws.assume(role())
 
     assert sts._server.connections == 1
-    assert sum(thread.name == "http" for thread in threading.enumerate()) <= http.MOST_IDLE
-
-
-def test_name_resolution_that_hangs_is_left_behind(sts: FakeSts, aws: Home, deaf: threading.Event) -> None:
-    """No socket can end it. When it comes back nothing is sent any more: the answer would be dropped."""
-    failure = failed(aws)
-
-    assert (failure.kind, failure.code) == (FailureKind.UNREACHABLE, "NoAnswerInTime")
-    deaf.set()
-    eventually(lambda: not http._threads._abandoned, within=30)
-    assert sts.calls == []
-
-
-def test_a_limited_number_of_calls_is_left_behind(
-    sts: FakeSts, aws: Home, deaf: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "MOST_ABANDONED", 2)
-
-    assert [failed(aws).code for _ in range(3)] == ["NoAnswerInTime", "NoAnswerInTime", "TooManyStuck"]
-
-    deaf.set()
-    eventually(lambda: not http._threads._abandoned, within=30)
-    aws.assume(role())
 
 
 def test_a_host_that_failed_slowly_is_called_once_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it answers, or fails at once."""
     clock = [0.0]
-    monkeypatch.setattr(hosts.time, "monotonic", lambda: clock[0])
-    known = hosts.Hosts()
+    monkeypatch.setattr(http.time, "monotonic", lambda: clock[0])
+    calling = http._probing
 
     def call(seconds: float, error: Exception | None = None) -> None:
-        with known.calling("a"):
+        with calling("host-a"):
             clock[0] += seconds
             if error:
                 raise error
 
-    with known.calling("a"):
+    with calling("host-a"):
         call(0.1)  # a host that answers takes any number at a time
     with pytest.raises(OSError, match="slow"):
         call(10, OSError("slow"))
-    with known.calling("a"), known.calling("b"), pytest.raises(hosts.HostHeld):
+    with calling("host-a"), calling("host-b"), pytest.raises(http.CallFailed, match="previous call"):
         call(0)
-    with known.calling("a"):
+    with calling("host-a"):
         call(0.1)
 
 
 def test_one_slow_failure_among_answers_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was that call's own bad luck."""
     clock = [0.0]
-    monkeypatch.setattr(hosts.time, "monotonic", lambda: clock[0])
-    known = hosts.Hosts()
-    with contextlib.suppress(OSError), known.calling("a"):
+    monkeypatch.setattr(http.time, "monotonic", lambda: clock[0])
+    calling = http._probing
+    with contextlib.suppress(OSError), calling("host-a"):
         clock[0] = 5
-        with known.calling("a"):
+        with calling("host-a"):
             pass
         clock[0] = 10
         raise OSError("slow")
 
-    with known.calling("a"), known.calling("a"):
+    with calling("host-a"), calling("host-a"):
         pass
 
 

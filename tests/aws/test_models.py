@@ -11,7 +11,7 @@ import pytest
 from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
-from assumed.aws.models import ENDPOINTS, SERVICES, _cut_endpoints, loader
+from assumed.aws.client import ENDPOINTS, SERVICES, cut, loader
 
 STOCK = Path(botocore.__file__).parent / "data"
 
@@ -57,15 +57,15 @@ def whole_endpoints() -> Any:
     return json.loads((STOCK / "endpoints.json").read_bytes())
 
 
-def cut(endpoints: Any) -> Any:
+def without_others(endpoints: Any) -> Any:
     for partition in endpoints["partitions"]:
         partition["services"] = {name: it for name, it in partition["services"].items() if name in ENDPOINTS}
     return endpoints
 
 
 def test_what_is_cut_out_of_botocores_endpoints_before_they_are_parsed_is_what_nobody_asks_for() -> None:
-    assert _cut_endpoints(STOCK / "endpoints.json") is not None, "they are indented otherwise now: parsed whole"
-    assert loader(None).load_data("endpoints") == cut(whole_endpoints())
+    assert len(cut((STOCK / "endpoints.json").read_text())) < 200_000, "its indentation has changed: parsed whole"
+    assert loader.__wrapped__(None).load_data("endpoints") == without_others(whole_endpoints())
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_is_cut_out_of_botocores_endpoints_before_they_are_parsed_is_what_n
 )
 def test_endpoints_written_in_any_other_form_come_to_the_same(tmp_path: Path, text: str) -> None:
     (tmp_path / "endpoints.json").write_text(text)
-    assert loader(str(tmp_path)).load_data("endpoints") == cut(json.loads(text))
+    assert without_others(loader(str(tmp_path)).load_data("endpoints")) == without_others(json.loads(text))
 
 
 def test_the_directories_of_aws_data_path_are_searched_first(tmp_path: Path) -> None:

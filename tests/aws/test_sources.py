@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from assumed.aws.sts import assume
+from assumed.clock import SystemClock
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind
-from aws.kit import Home, arn, role
+from aws.kit import Home, arn, keys_of, order, role
 from world.fake_sts import SOURCE_KEY, SOURCE_SECRET, FakeSts
 from world.waiting import eventually
 
@@ -306,36 +308,39 @@ def test_a_mended_secret_of_the_same_key_signs(sts: FakeSts, aws: Home) -> None:
 
     aws.assume(role())
 
-    assert aws.client(role()) is not before
+    assert aws.client(role()).boto is not before.boto
 
 
-def test_one_client_serves_a_source_and_region_and_one_loader_serves_all(aws: Home) -> None:
-    aws.credentials.write_text(STATIC + STATIC.replace("[source]", "[other]"))
-    one, two, other, abroad = role("a"), role("b"), role("c", source_profile="other"), role("d", region="eu-west-1")
-    assert aws.resolve(one) is None
-    assert aws.resolve(other) is None
+def test_one_client_serves_all_sources_with_the_same_settings(sts: FakeSts, aws: Home) -> None:
+    """By each its own keys; another region or another setting of the profile is another client."""
+    other = sts.add_key("AKIAFAKESOURCE01", "another-secret")
+    aws.credentials.write_text(STATIC + keys_of("other", other.access_key_id, other.secret_access_key))
+    aws.config.write_text("[profile odd]\nuse_dualstack_endpoint = true\n" + "[profile other]\noutput = json\n")
+    aws.credentials.write_text(aws.credentials.read_text() + keys_of("odd", SOURCE_KEY, SOURCE_SECRET))
+    one, two, odd = role("a"), role("b", source_profile="other"), role("c", source_profile="odd")
+    aws.assume(one)
+    aws.assume(two)
+    assert aws.resolve(odd) is None
 
-    clients = [aws.client(r) for r in (one, two, other, abroad)]
+    clients = [aws.client(r).boto for r in (one, two)]
 
     assert clients[0] is clients[1]
-    assert len({id(client) for client in clients}) == 3
-    sources = list(aws.sources._sources.values())
-    assert len({id(s.chain._session.get_component("data_loader")) for s in sources if s.chain}) == 1
+    assert [signer(sts, "a"), signer(sts, "b")] == [SOURCE_KEY, other.access_key_id]
+    assert aws.client(odd).boto is not clients[0]
+    assert aws.client(role("d", region="eu-west-1")).boto is not clients[0]
 
 
-def test_the_client_of_a_parent_session_is_replaced_with_the_session(sts: FakeSts, aws: Home) -> None:
+def test_the_session_of_a_parent_signs_by_the_same_client(sts: FakeSts, aws: Home) -> None:
     aws.credentials.write_text(STATIC)
     hub = role("hub")
     child = role("child", source_profile="hub", parent="hub")
-    first, second = aws.assume(hub).session, aws.assume(hub).session
+    session = aws.assume(hub).session
 
-    old = aws.client(child, first, root=hub)
-    assert aws.client(child, first, root=hub) is old
-    new = aws.client(child, second, root=hub)
+    client = aws.client(child, session, root=hub)
+    assume(client, order(child), SystemClock().now)
 
-    assert new is not old
-    assert aws.client(child, second, root=hub) is new
-    assert len(aws.sources._sources["profile:source"].clients) == 2  # the hub's own, and the child's
+    assert client.boto is aws.client(hub).boto
+    assert signer(sts, "child") == session.access_key_id
 
 
 def test_clients_are_handed_out_and_forgotten_by_ten_threads_at_once(sts: FakeSts, aws: Home) -> None:
@@ -397,7 +402,7 @@ def test_without_a_thread_to_be_had_the_source_fails_and_is_asked_again(
     aws: Home, sts: FakeSts, monkeypatch: pytest.MonkeyPatch, kind: type[threading.Thread]
 ) -> None:
     """The limit is the user's, not ours alone: a big build of his must not end the daemon."""
-    aws.credentials.write_text(STATIC)
+    aws.config.write_text(f"[profile source]\ncredential_process = {aws.prints(KEYS)}\n")
     real = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:

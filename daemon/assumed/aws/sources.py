@@ -1,8 +1,8 @@
-"""The credentials that sign AssumeRole: botocore's own chain for one profile, resolved in a thread of its own.
+"""The credentials that sign AssumeRole, each source's resolved apart, and clients that sign with them.
 
-A `credential_process` that hangs or asks for input must not hold a worker of the role pool, so each source is
-resolved apart, one at a time, with a deadline. One client per source and region, one shared loader: a botocore
-Session per role would cost 7.9 MB each.
+A `credential_process` that hangs or asks for input must not hold a worker of the role pool, so what needs botocore's
+chain is resolved in a thread of its own, one at a time, with a deadline. Keys that a profile holds itself need no such
+thing. Sources whose settings are alike share a client: 240 of their own would cost 100 MB.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from typing import Any
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Instant, Role, Session
 
-from .chain import Chain, Keys
-from .failures import helper_timeout, needs_session, source_timeout
+from .chain import Chain
+from .client import Keys, StsClient, new_client
+from .refusals import AGAIN, needs_session
 from .source import SourceProfile
+from .source_failures import source_timeout
 
 DEADLINE = 30.0
 """Seconds for a source without a helper to resolve: some calls over the network."""
 MOST_ABANDONED = 20
 """Threads still stuck in attempts that are over: with more, none is replaced."""
 SOURCE_CHANGED = "SourceChanged"
-"""Code of what is no failure of anybody's: the source was forgotten between a role's turn and its request."""
+"""Code of what is no failure: the source was forgotten between a role's turn and its request."""
 FRESH_FOR = 15.0
 """Seconds for which keys that botocore may refresh are used without asking it again."""
 
@@ -62,14 +64,16 @@ class _Attempt:
 
 @dataclass(slots=True)
 class _Source:
-    chain: Chain | None = None
+    resolved_at: float | None = None
+    """None: it cannot sign."""
     keys: Keys | None = None
-    resolved_at: float = 0.0
+    """None for web identity, which signs nothing."""
+    chain: Chain | None = None
+    settings: Any = None
+    """Sources with equal ones share their clients."""
     attempt: _Attempt | None = None
     """The last one; while it runs it may have helper processes."""
     generation: int = 0
-    clients: dict[tuple[str | None, str], tuple[Keys | None, Any]] = field(default_factory=dict)
-    """(region, who signs) → the keys that the client signs with, and the client."""
 
 
 class Sources:
@@ -96,6 +100,8 @@ class Sources:
         self._post = post
         self._learned = learned
         self._sources: dict[str, _Source] = {}
+        self._clients: dict[tuple[str | None, Any], Any] = {}
+        """(region, settings) → botocore's client."""
         self._abandoned = 0
         self._lock = threading.Lock()
 
@@ -103,11 +109,10 @@ class Sources:
         """Whether `root`'s source can sign right now without being asked."""
         with self._lock:
             source = self._sources.get(root.source())
-            if source is None or source.chain is None:
+            if source is None or source.resolved_at is None:
                 return False
-            if source.keys is None:
-                return root.web_identity_token_file is not None
-            return not source.keys.refreshable or self._now().boot - source.resolved_at < FRESH_FOR
+            refreshable = source.keys is not None and source.keys.refreshable
+            return not refreshable or self._now().boot - source.resolved_at < FRESH_FOR
 
     def forget(self, name: str) -> None:
         """Start from scratch the next time: the source's values have changed, or STS refused its keys."""
@@ -115,9 +120,9 @@ class Sources:
             source = self._sources.get(name)
             if source is None:
                 return
-            source.chain, source.keys = None, None
+            source.resolved_at, source.keys, source.chain = None, None, None
             source.generation += 1
-            source.clients.clear()
+            self._clients = {key: it for key, it in self._clients.items() if key[1] != source.settings}
             attempt = source.attempt
         if attempt is not None and attempt.running and attempt.chain is not None:
             attempt.chain.kill()  # a helper of the old settings must not keep the new ones waiting
@@ -139,33 +144,44 @@ class Sources:
                 if not hopeless or self._abandoned >= MOST_ABANDONED:
                     return False
             attempt = source.attempt = _Attempt(name, root, profile, source.generation, source.chain)
+        keys = self._keys_at_hand(root, profile)
+        if keys is not NotImplemented:
+            self._settle(attempt, keys)
+            self._end(attempt, None)
+            return True
         try:
             threading.Thread(target=self._run, args=[attempt], name=f"source {name}", daemon=True).start()
         except RuntimeError as error:  # the user's processes have used up what there is of them
-            self._end(
-                attempt, RenewalFailed(FailureKind.TRANSIENT, "NoThread", f"{name}: {error}", "it is tried again")
-            )
+            self._end(attempt, RenewalFailed(FailureKind.TRANSIENT, "NoThread", f"{name}: {error}", AGAIN))
         return True
 
-    def client(self, root: Role, role: Role, parent: Session | None) -> Any:
+    def _keys_at_hand(self, root: Role, profile: SourceProfile | None) -> Any:
+        """The keys of a source that nothing has to be asked for; NotImplemented where botocore's chain has to."""
+        if root.web_identity_token_file is not None:
+            return None
+        static = profile.static_keys(str(root.source_profile)) if profile and self._passed is None else None
+        return Keys(*static) if static else NotImplemented
+
+    def client(self, root: Role, role: Role, parent: Session | None) -> StsClient:
         """An STS client that signs for `role`: with its source's keys, or with those of the kept role above it.
 
         Raises RenewalFailed when the source has been forgotten in the meantime, or would need a person's code.
         """
         with self._lock:
             source = self._sources.get(root.source())
-            if source is None or source.chain is None:
-                raise RenewalFailed(
-                    FailureKind.TRANSIENT, SOURCE_CHANGED, f"{root.source()} has just changed", "it is read again"
-                )
-            keys = Keys.of_session(parent) if parent is not None else source.keys
-            _refuse_without_a_code(role, keys)
-            name = (role.region, role.source())
-            known = source.clients.get(name)
-            if known is None or known[0] != keys:
-                # The client of keys that are gone goes with them: refreshed keys come every hour for years.
-                known = source.clients[name] = keys, source.chain.client(role.region, keys)
-            return known[1]
+            if source is None or source.resolved_at is None:
+                message = f"{root.source()} has just changed"
+                raise RenewalFailed(FailureKind.TRANSIENT, SOURCE_CHANGED, message, "it is read again")
+            keys = source.keys
+            if parent is not None:
+                keys = Keys(parent.access_key_id, parent.secret_access_key, parent.session_token)
+            if role.mfa_serial is not None and keys is not None and keys.session_token is None:
+                raise needs_session(role)  # long-term keys carry no code: STS could only deny the request
+            name = (role.region, source.settings)
+            if name not in self._clients:
+                passed = self._passed if root.source_profile is not None else None
+                self._clients[name] = new_client(root, role.region, self._credentials_file, passed)
+            return StsClient(self._clients[name], keys)
 
     def close(self) -> None:
         """Kill every helper process that is still being waited for."""
@@ -183,29 +199,30 @@ class Sources:
         failure: RenewalFailed | None = None
         try:
             timer.start()
-            self._settle(attempt)
+            if attempt.chain is None:
+                files = self._credentials_file, self._inherited, self._passed
+                attempt.chain = Chain(attempt.root, attempt.profile, *files)
+            self._settle(attempt, attempt.chain.keys())
         except RenewalFailed as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - a broken provider must not leave its roles waiting for ever
-            failure = RenewalFailed(
-                FailureKind.SOURCE_DEAD, type(error).__name__, f"{attempt.source}: {error}", "see the daemon's log"
-            )
+            message = f"{attempt.source}: {error}"
+            failure = RenewalFailed(FailureKind.SOURCE_DEAD, type(error).__name__, message, "see the daemon's log")
         finally:
             timer.cancel()
         self._end(attempt, failure)
 
-    def _settle(self, attempt: _Attempt) -> None:
-        if attempt.chain is None:
-            files = self._credentials_file, self._inherited, self._passed
-            attempt.chain = Chain(attempt.root, attempt.profile, *files)
-        keys = attempt.chain.keys()
+    def _settle(self, attempt: _Attempt, keys: Keys | None) -> None:
         if keys is not None and self._learned is not None:
             self._learned(attempt.source, keys)
+        profile = attempt.root.source_profile
+        settings = attempt.profile.client_settings(profile) if attempt.profile and profile else attempt.source
         with self._lock:
             source = self._sources[attempt.source]
-            superseded = source.attempt is not attempt and source.chain is not None
+            superseded = source.attempt is not attempt and source.resolved_at is not None
             if source.generation == attempt.generation and not superseded:
-                source.chain, source.keys, source.resolved_at = attempt.chain, keys, self._now().boot
+                source.chain, source.keys, source.settings = attempt.chain, keys, settings
+                source.resolved_at = self._now().boot
 
     def _end(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
         """Report an attempt that has run to its end."""
@@ -224,19 +241,11 @@ class Sources:
             self._abandoned += attempt.abandoned
             source = self._sources[attempt.source]
             if attempt.abandoned and source.attempt is attempt:
-                source.chain = None  # its credentials may be locked by the thread that is stuck in them
-        failure = helper_timeout(attempt.root, seconds) if waits else source_timeout(attempt.root, seconds)
-        self._report(attempt, failure)
+                source.chain, source.resolved_at = None, None  # the stuck thread may hold the lock of its credentials
+        self._report(attempt, source_timeout(attempt.root, seconds, by_helper=waits))
         if attempt.chain is not None:
             attempt.chain.kill()
 
     def _report(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
         if attempt.ended.acquire(blocking=False):  # never released: only the first of the two ends is told
             self._post(Resolved(attempt.source, failure, attempt.generation))
-
-
-def _refuse_without_a_code(role: Role, keys: Keys | None) -> None:
-    """Long-term keys carry no MFA code, and nobody is there to type one: STS could only deny the request."""
-    if role.mfa_serial is None or keys is None or keys.session_token is not None:
-        return
-    raise needs_session(role)

@@ -6,42 +6,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 from botocore import exceptions as boto
-from botocore.config import Config as ClientConfig
 from botocore.parsers import ResponseParserError
 
 from assumed.engine.state import Order
-from assumed.errors import LONGEST_CODE, RenewalFailed
-from assumed.files import read_limited
+from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Instant, Role, Session, contradiction, malformed
-from assumed.redact import clean
 
-from . import http
-from .refusals import advice_for, kind_of, too_long
-from .tls import bundle_of_client, trust_failure
+from .refusals import AGAIN, of_sts, refusal_of, server_time, too_long
+from .source_failures import token_in
 
 CHAINED_MAX = 3600
-TOKEN_LIMIT = 64 * 1024
-"""Bytes; STS takes a web identity token of 20,000 characters."""
-
-# Ours is the one retry loop: botocore's own would multiply it. Its default time-outs (60 s each) would let a
-# silent server hold a worker for minutes.
-CLIENT_CONFIG = ClientConfig(connect_timeout=5, read_timeout=8, retries={"total_max_attempts": 1})
-
-UNREACHABLE = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError, boto.SSLError)
-SOURCE_BROKEN = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
-
 SHORTEST_ID = 16
 """Characters of an access key id, by the model of STS."""
 KEYS = ("AccessKeyId", "SecretAccessKey", "SessionToken")
-
-ISSUER = "see to its issuer (Kubernetes, the CI job), which has to write a token there"
 NO_ANSWER = (ResponseParserError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
 """What botocore's parser is led to by text that is not STS's: `Invalid timestamp` is a ValueError, and so on."""
 
@@ -90,25 +73,39 @@ def assume(client: Any, order: Order, now: Callable[[], Instant]) -> Answer:
     try:
         return _ask(client, order, seconds, now)
     except boto.ClientError as error:
-        code, message = code_and_message(error)
-        if not (too_long(code, message) and seconds > CHAINED_MAX):
-            raise _refusal(error, order.role, now, _region_of(client)) from None
+        if seconds <= CHAINED_MAX or not too_long(*refusal_of(error)[:2]):
+            raise _failure(error, client, order, now) from None
     except boto.BotoCoreError as error:
-        raise trust_failure(error, bundle_of_client(client)) or _no_answer(error, order.role) from None
+        raise _failure(error, client, order, now) from None
     try:
         answer = _ask(client, order, CHAINED_MAX, now)
-    except boto.ClientError as error:
-        raise _refusal(error, order.role, now, _region_of(client)) from None
-    except boto.BotoCoreError as error:
-        raise trust_failure(error, bundle_of_client(client)) or _no_answer(error, order.role) from None
-    return Answer(answer.session, answer.offset, capped=True)
+    except (boto.ClientError, boto.BotoCoreError) as error:
+        raise _failure(error, client, order, now) from None
+    return replace(answer, capped=True)
+
+
+def _failure(error: Exception, client: Any, order: Order, now: Callable[[], Instant]) -> RenewalFailed:
+    region = getattr(getattr(client, "meta", None), "region_name", None)
+    return of_sts(error, order.role, now().wall, region)
 
 
 def _ask(client: Any, order: Order, seconds: int, now: Callable[[], Instant]) -> Answer:
     role = order.role
-    web_identity = role.web_identity_token_file is not None
-    request = _web_identity_request(role, seconds) if web_identity else _request(role, seconds)
-    call = client.assume_role_with_web_identity if web_identity else client.assume_role
+    optional: dict[str, Any] = {"Policy": role.policy, "PolicyArns": [{"arn": arn} for arn in role.policy_arns]}
+    if role.web_identity_token_file is not None:
+        call = client.assume_role_with_web_identity
+        # Read at every call: Kubernetes rotates the token under the same name.
+        optional["WebIdentityToken"] = token_in(Path(role.web_identity_token_file))
+    else:
+        call = client.assume_role
+        optional |= {
+            "ExternalId": role.external_id,
+            "Tags": [{"Key": key, "Value": value} for key, value in role.tags],
+            "TransitiveTagKeys": list(role.transitive_tag_keys),
+            "SourceIdentity": role.source_identity,
+        }
+    request = {key: value for key, value in optional.items() if value}
+    request |= {"RoleArn": role.role_arn, "RoleSessionName": role.role_session_name, "DurationSeconds": seconds}
     asked = now()
     try:
         response = call(**request)
@@ -116,46 +113,6 @@ def _ask(client: Any, order: Order, seconds: int, now: Callable[[], Instant]) ->
         # Half an answer, or a portal's page with status 200: botocore's parser looks in it for what is not there.
         raise _useless("what answered is not STS, or its answer was cut off (a proxy, a sign-in page?)") from None
     return _answer(response, order, seconds, asked, now())
-
-
-def _request(role: Role, seconds: int) -> dict[str, Any]:
-    optional = {
-        "ExternalId": role.external_id,
-        "Policy": role.policy,
-        "PolicyArns": [{"arn": arn} for arn in role.policy_arns],
-        "Tags": [{"Key": key, "Value": value} for key, value in role.tags],
-        "TransitiveTagKeys": list(role.transitive_tag_keys),
-        "SourceIdentity": role.source_identity,
-    }
-    return {
-        "RoleArn": role.role_arn,
-        "RoleSessionName": role.role_session_name,
-        "DurationSeconds": seconds,
-        **{key: value for key, value in optional.items() if value},
-    }
-
-
-def _web_identity_request(role: Role, seconds: int) -> dict[str, Any]:
-    # Read at every call: Kubernetes rotates the token under the same name.
-    token = read_token(Path(role.web_identity_token_file or ""))
-    request = {"RoleArn": role.role_arn, "RoleSessionName": role.role_session_name, "DurationSeconds": seconds}
-    if role.policy:
-        request["Policy"] = role.policy
-    if role.policy_arns:
-        request["PolicyArns"] = [{"arn": arn} for arn in role.policy_arns]
-    return {**request, "WebIdentityToken": token}
-
-
-def read_token(path: Path) -> str:
-    """A web identity token. Raises RenewalFailed."""
-    try:
-        token = read_limited(path, TOKEN_LIMIT).decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise RenewalFailed(FailureKind.SOURCE_DEAD, "TokenFile", f"cannot read {path}: {reason}", ISSUER) from None
-    if not token:
-        raise RenewalFailed(FailureKind.SOURCE_DEAD, "TokenFile", f"{path} is empty", ISSUER)
-    return token
 
 
 def _answer(response: Mapping[str, Any], order: Order, seconds: int, asked: Instant, answered: Instant) -> Answer:
@@ -176,7 +133,7 @@ def _answer(response: Mapping[str, Any], order: Order, seconds: int, asked: Inst
         raise _useless(f"STS answered with a malformed {wrong}")
     if not isinstance(expiration, datetime):
         raise _useless("STS answered without an expiration")
-    server = _server_time(response)
+    server = server_time(response)
     issued_at = asked.wall if server is None else server
     # A local clock that is 30 min slow would add 30 min to the life if it were asked; STS's Date and the length
     # that we asked for are both upper bounds.
@@ -209,7 +166,7 @@ def _offset(server: float, asked: float, answered: float) -> float:
 
 
 def _useless(message: str) -> RenewalFailed:
-    return RenewalFailed(FailureKind.TRANSIENT, "BadAnswer", message, "it is tried again by itself")
+    return RenewalFailed(FailureKind.TRANSIENT, "BadAnswer", message, AGAIN)
 
 
 def _another_principal(principal: str, wrong: str, role: Role) -> RenewalFailed:
@@ -219,59 +176,3 @@ def _another_principal(principal: str, wrong: str, role: Role) -> RenewalFailed:
         f"asked for {role.role_arn}, got a session of {principal[:200]}: another {wrong}; it was discarded",
         "check what answers in place of STS: endpoint_url, AWS_ENDPOINT_URL_STS, a caching proxy, a mock",
     )
-
-
-def _server_time(response: Mapping[str, Any]) -> float | None:
-    """STS's `Date` as POSIX seconds; None where the answer has none that can be read."""
-    header = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    try:
-        return parsedate_to_datetime(header).timestamp() if header else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def code_and_message(error: boto.ClientError) -> tuple[str, str]:
-    """A refusal's code and words."""
-    detail = error.response.get("Error", {})
-    code, message = str(detail.get("Code", "Unknown")), str(detail.get("Message", ""))
-    return clean(code, LONGEST_CODE), clean(message) or "no message"
-
-
-def _region_of(client: Any) -> str | None:
-    return getattr(getattr(client, "meta", None), "region_name", None)
-
-
-def _refusal(error: boto.ClientError, role: Role, now: Callable[[], Instant], region: str | None) -> RenewalFailed:
-    code, message = code_and_message(error)
-    metadata = error.response.get("ResponseMetadata", {})
-    kind = kind_of(code, message, metadata.get("HTTPStatusCode"))
-    server = _server_time(error.response)
-    offset = None if server is None else server - now().wall
-    return RenewalFailed(kind, code, message, advice_for(kind, code, role, offset, region), offset=offset)
-
-
-def _no_answer(error: boto.BotoCoreError, role: Role) -> RenewalFailed:
-    """No refusal but no answer either: the network, a time-out, or a request that botocore itself rejects."""
-    code = type(error).__name__
-    if (explained := http.explained(error)) is not None:
-        return explained
-    if isinstance(error, boto.NoRegionError):
-        return no_region(role.source())
-    if isinstance(error, boto.ParamValidationError):
-        kind = FailureKind.MISCONFIGURED
-    elif isinstance(error, SOURCE_BROKEN):
-        kind = FailureKind.SOURCE_DEAD
-    elif isinstance(error, UNREACHABLE):
-        kind = FailureKind.UNREACHABLE
-    else:
-        kind = FailureKind.TRANSIENT
-    advice = advice_for(kind, code, role, None)
-    if kind is FailureKind.UNREACHABLE:
-        advice = "check the network, VPN or proxy; it is tried again by itself"
-    return RenewalFailed(kind, code, str(error), advice)
-
-
-def no_region(source: str) -> RenewalFailed:
-    """Neither the role nor its source names a region, and AWS signs for one."""
-    advice = 'set region in the configuration, e.g. region = "us-east-1"'
-    return RenewalFailed(FailureKind.MISCONFIGURED, "NoRegion", f"no region for {source}", advice)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from assumed.aws.source_files import token_fault
+from assumed.aws.source import token_fault
 from assumed.config.model import Config
 from assumed.model import Finding
 

@@ -13,9 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from assumed.aws.mfa import cannot_be_typed, get_session
-from assumed.aws.source import asks_for_code, login_caches
-from assumed.aws.source_files import login_fault, token_fault
+from assumed.aws.refusals import cannot_be_typed, get_session
+from assumed.aws.source import asks_for_code, login_caches, login_fault, token_fault
 from assumed.config.report import listed, nearest, show
 from assumed.model import Finding, Role
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assumed.aws.mfa import cannot_be_typed, get_session
-from assumed.aws.partitions import mismatch
-from assumed.aws.source_files import BUNDLE_VARIABLES, bundle_fault
+from assumed.aws.refusals import cannot_be_typed, get_session, mismatch
+from assumed.aws.source import BUNDLE_VARIABLES, bundle_fault
 from assumed.config.model import Config
 from assumed.config.report import listed, nearest
 from assumed.model import Finding, Role

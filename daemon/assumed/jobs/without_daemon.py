@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assumed import logs
-from assumed.aws.sign_in_refusals import HELPER_TIMEOUT
+from assumed.aws.source_failures import HELPER_TIMEOUT
 from assumed.aws.variables import ENDPOINT_VARIABLES
 from assumed.config import Config, find, host_facts, load, read
 from assumed.engine.schedule import retry_delay
