@@ -203,13 +203,23 @@ def test_a_broken_file_is_named_and_changes_no_source(machine: Machine, which: s
     assert machine.files.broken == {}
 
 
-HEADERS = ["[default]", "[DEFAULT]", "[profile a]", '[profile "a b"]', "[profile a b]", "[profilex c]", " [profile d]"]
+HEADERS = [
+    "[default]",
+    "[profile default]",
+    "[DEFAULT]",
+    "[profile a]",
+    '[profile "a b"]',
+    "[profile a b]",
+    "[profilex c]",
+    " [profile d]",
+]
 LINES = [
     *HEADERS,
     '[sso-session "s"]',
     "[services l] # x",
     "[plain]",
     "x = 1",
+    "z = 3",
     "y: 2",
     "sts =",
     "  endpoint_url = u",
@@ -233,7 +243,6 @@ def test_the_config_file_is_read_as_botocore_reads_it(lines: list[tuple[str, str
     assert found.error is None
     for prefix, kind in (("profile", "profiles"), ("sso-session", "sso_sessions"), ("services", "services")):
         for name, values in maps[kind].items():
-            if (kind, name) != ("profiles", "default"):
-                assert (found(f"{prefix} {name}") or {}).keys() == values.keys()
+            assert (found(f"{prefix} {name}") or {}).keys() == values.keys()
     assert found("profile a b") is None or "a b" in maps["profiles"]
     assert dict(found("plain") or {}) == raw.get("plain", {})

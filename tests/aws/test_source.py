@@ -59,6 +59,8 @@ def test_the_credentials_file_wins_key_by_key() -> None:
         ("a b", '[profile "a b"]\nregion = eu-west-1\n'),
         ("a", "[profile   a]\nregion = eu-west-1\n"),
         ("a", "[profile a]\r\nregion = eu-west-1\r\n"),
+        ("default", "[default]\noutput = json\n[profile default]\nregion = eu-west-1\n"),
+        ("default", "[profile default]\noutput = json\n[default]\nregion = eu-west-1\n"),
     ],
 )
 def test_a_profile_is_found_under_every_spelling_that_botocore_takes(profile: str, config: str) -> None:

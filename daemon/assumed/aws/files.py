@@ -49,8 +49,8 @@ class Sections:
 def _names(header: str) -> list[str]:
     """What a section is found by: `profile "my team"` and `profile  my\\ team` are `profile my team` to botocore."""
     prefix = next((prefix for prefix in OF_CONFIG if header.startswith(prefix)), None)
-    if prefix is None:
-        return [header]
+    if prefix is None:  # of [default] and [profile default] the later one counts
+        return [header, "profile default"] if header == "default" else [header]
     try:
         words = shlex.split(header)
     except ValueError:  # an open quote: botocore finds no profile there, either
@@ -140,8 +140,7 @@ class AwsFiles:
         """The region to write into a kept profile: none where `~/.aws/config` sets one for that name."""
         if role.region is None or self._config is None:
             return role.region
-        own = self._config(f"profile {role.profile}") or (self._config("default") if role.profile == "default" else {})
-        return None if "region" in (own or {}) else role.region
+        return None if "region" in (self._config(f"profile {role.profile}") or {}) else role.region
 
     def print_of(self, role: Role) -> str:
         """The fingerprint of a root role's source, as it was last looked at."""

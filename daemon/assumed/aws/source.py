@@ -122,8 +122,7 @@ def _gather_profile(profile: str, credentials: Section, config: Section, into: d
     if name in into or len(into) >= MAX_LINKS:
         return
     # The credentials file wins, key by key, in every SDK (contract §1.3).
-    in_config = config("default") if profile == "default" else None
-    merged = {**(in_config or config(name) or {}), **(credentials(profile) or {})}
+    merged = {**(config(name) or {}), **(credentials(profile) or {})}
     if not merged:
         return
     into[name] = merged
