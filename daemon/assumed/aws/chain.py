@@ -17,7 +17,6 @@ from typing import Any
 
 import structlog
 from botocore import credentials as boto_credentials
-from botocore import exceptions as boto
 
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Role
@@ -58,10 +57,7 @@ class Chain:
         self._credentials: Any = None
         if profile is not None and profile.asking is not None:
             raise needs_code(root, profile.asking.serial, profile)
-        try:
-            self._session = new_session(root.source_profile, credentials_file, self._passed)
-        except boto.BotoCoreError as error:
-            raise of_source(error, root, None, None) from None
+        self._session = new_session(root, credentials_file, self._passed)
         for service in SERVICES[1:]:
             self._session.register(f"after-call.{service}", partial(self._note, service))
 

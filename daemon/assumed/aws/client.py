@@ -31,6 +31,7 @@ from assumed.model import FailureKind, Role
 
 from . import http
 from .refusals import no_region, of_sts
+from .source_failures import of_source
 
 UNSPEAKABLE = r"[^A-Za-z0-9!#$%&'*+.^_`|~,-]"
 """What botocore, too, replaces in the name that an application is given (`sdk_ua_app_id`)."""
@@ -84,7 +85,7 @@ class StsClient:
 def new_client(root: Role, region: str | None, credentials_file: Path, passed: Path | None) -> Any:
     """A client of STS with the settings of a source. Raises RenewalFailed for a bad region or endpoint."""
     try:
-        session = new_session(root.source_profile, credentials_file, passed)
+        session = new_session(root, credentials_file, passed)
         session.register_component("credential_provider", Signing("per", "call"))
         # The one retry loop is the daemon's: botocore's would multiply it.
         config = Config(user_agent=_user_agent(session), retries={"total_max_attempts": 1})
@@ -98,23 +99,28 @@ def new_client(root: Role, region: str | None, credentials_file: Path, passed: P
         raise RenewalFailed(FailureKind.MISCONFIGURED, type(error).__name__, str(error), advice) from None
 
 
-def new_session(profile: str | None, credentials_file: Path, passed: Path | None) -> Any:
-    """A botocore session of a profile. `passed`: the AWS credentials file that systemd passes to its service alone.
+def new_session(root: Role, credentials_file: Path, passed: Path | None) -> Any:
+    """A botocore session of a source. `passed`: the AWS credentials file that systemd passes to its service alone.
     Raises RenewalFailed."""
-    session = http.Session(profile=profile)
+    session = http.Session(profile=root.source_profile)
     session.set_config_variable("credentials_file", str(credentials_file))
-    if passed is not None:
-        for name, section in _passed_profiles(passed).items():
+    try:
+        for name, section in _passed_profiles(passed if root.source_profile is not None else None).items():
             session.full_config["profiles"].setdefault(name, {}).update(section)
-    session.register_component("data_loader", loader(session.get_config_variable("data_path")))
+        data_path = session.get_config_variable("data_path")
+    except boto.BotoCoreError as error:
+        raise of_source(error, root, None, None) from None
+    session.register_component("data_loader", loader(data_path))
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_instant)
     return session
 
 
-def _passed_profiles(path: Path) -> Mapping[str, Mapping[str, Any]]:
+def _passed_profiles(path: Path | None) -> Mapping[str, Mapping[str, Any]]:
     """Held to be whole: where the file cannot be read no profile signs, for one of that name could be another's."""
     fault = "names no profile"
     try:
+        if path is None:
+            return {}
         if profiles := raw_config_parse(str(path)):
             return dict(profiles)
     except (boto.BotoCoreError, OSError) as error:

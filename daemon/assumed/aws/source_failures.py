@@ -11,6 +11,7 @@ from typing import Any
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Role
 
+from .files import Sections
 from .refusals import (
     CHECK_NETWORK,
     DEAD,
@@ -202,6 +203,9 @@ def _of_exception(error: Any, root: Role, profile: SourceProfile | None) -> Rene
     if isinstance(getattr(error, "response", None), Mapping):
         code, _, kind = refusal_of(error)
         kind = DEAD if kind in (DENIED, WRONG) else kind  # a role of the AWS files on the way to the keys
+    elif code == "ConfigParseError":
+        message, advice = _unreadable(Path(str(error.kwargs["path"])))
+        return RenewalFailed(DEAD, code, message, advice)
     elif isinstance(error, UNEXPECTED) and not hasattr(error, "kwargs"):
         if profile is not None and profile.logins():
             message = f"{root.source()}: IAM Identity Center did not answer as it should ({code})"
@@ -219,6 +223,12 @@ def _of_exception(error: Any, root: Role, profile: SourceProfile | None) -> Rene
         (True, "look at what offers this machine its credentials; a running daemon asks it again"),
     )
     return RenewalFailed(kind, code, message, advice)
+
+
+def _unreadable(path: Path) -> tuple[str, str]:
+    """An AWS file that botocore cannot read: the line, as `assumed check` names it, and what to do."""
+    error = Sections(path).error
+    return f"{path}: {error.message if error else 'cannot be read'}", error.advice if error else "see `assumed check`"
 
 
 def _paths(profile: SourceProfile | None, *, logins: bool) -> list[Path]:

@@ -179,8 +179,7 @@ class Sources:
                 raise needs_session(role)  # long-term keys carry no code: STS could only deny the request
             name = (role.region, source.settings)
             if name not in self._clients:
-                passed = self._passed if root.source_profile is not None else None
-                self._clients[name] = new_client(root, role.region, self._credentials_file, passed)
+                self._clients[name] = new_client(root, role.region, self._credentials_file, self._passed)
             return StsClient(self._clients[name], keys)
 
     def close(self) -> None:
