@@ -92,20 +92,11 @@ def _check(fault: Fault | None, where: str) -> None:
 def _http(bundle: str | None, proxies: tuple[tuple[str, str], ...]) -> _Http:
     # As botocore's clients: without it the body of a request waits 40 ms for the acknowledgement of its headers.
     undelayed = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
-    return _Http(
-        verify=bundle or True, proxies=dict(proxies), timeout=(CONNECT, SILENCE), socket_options=undelayed
-    )
+    return _Http(verify=bundle or True, proxies=dict(proxies), timeout=(CONNECT, SILENCE), socket_options=undelayed)
 
 
-class _Call(threading.local):
-    """The call of this thread."""
-
-    deadline = 0.0
-    left = 0
-    """Bytes that may still come."""
-
-
-_call = _Call()
+_call = threading.local()
+"""The call of this thread: its `deadline`, and how many bytes are `left` to come."""
 
 
 class _Http(URLLib3Session):

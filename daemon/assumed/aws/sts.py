@@ -143,7 +143,9 @@ def _answer(response: Mapping[str, Any], order: Order, seconds: int, asked: Inst
     principal = str(user.get("Arn") or "")  # MinIO names nobody
     wrong = contradiction(principal, order.role.role_arn)
     if wrong:
-        raise _another_principal(principal, wrong, order.role)
+        message = f"asked for {order.role.role_arn}, got a session of {principal[:200]}: another {wrong}; discarded"
+        advice = "check what answers in place of STS: endpoint_url, AWS_ENDPOINT_URL_STS, a caching proxy, a mock"
+        raise RenewalFailed(FailureKind.WRONG_PRINCIPAL, "WrongPrincipal", message, advice)
     session = Session(
         profile=order.role.profile,
         access_key_id=keys["AccessKeyId"],
@@ -167,12 +169,3 @@ def _offset(server: float, asked: float, answered: float) -> float:
 
 def _useless(message: str) -> RenewalFailed:
     return RenewalFailed(FailureKind.TRANSIENT, "BadAnswer", message, AGAIN)
-
-
-def _another_principal(principal: str, wrong: str, role: Role) -> RenewalFailed:
-    return RenewalFailed(
-        FailureKind.WRONG_PRINCIPAL,
-        "WrongPrincipal",
-        f"asked for {role.role_arn}, got a session of {principal[:200]}: another {wrong}; it was discarded",
-        "check what answers in place of STS: endpoint_url, AWS_ENDPOINT_URL_STS, a caching proxy, a mock",
-    )
