@@ -17,11 +17,12 @@ from typing import Any
 
 import structlog
 from botocore import credentials as boto_credentials
+from botocore.configloader import load_config, raw_config_parse
 
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Role
 
-from .client import SERVICES, Keys, new_session
+from .client import SERVICES, Keys, new_session, read_once
 from .refusals import needs_code
 from .source import SourceProfile
 from .source_failures import Answer, answered, helper_failure, of_source, token_in
@@ -150,7 +151,7 @@ class _Builder(boto_credentials.ProfileProviderBuilder):
 
     def __init__(self, session: Any, popen: Any, passed: Path | None) -> None:
         super().__init__(session, cache={})
-        self._load_config = lambda: session.full_config
+        self._files = session
         self._popen = popen
         self._passed = passed
 
@@ -164,8 +165,16 @@ class _Builder(boto_credentials.ProfileProviderBuilder):
         one._token_loader_cls = lambda path: partial(token_in, Path(path))  # noqa: SLF001 - there is no other way in
         return one
 
+    def _create_shared_credential_provider(self, profile_name: str) -> Any:
+        file = self._files.get_config_variable("credentials_file")
+        return boto_credentials.SharedCredentialProvider(file, profile_name, partial(read_once, raw_config_parse))
+
+    def _create_config_provider(self, profile_name: str) -> Any:
+        file = self._files.get_config_variable("config_file")
+        return boto_credentials.ConfigProvider(file, profile_name, partial(read_once, load_config))
+
     def _create_process_provider(self, profile_name: str) -> boto_credentials.ProcessProvider:
-        return boto_credentials.ProcessProvider(profile_name, self._load_config, popen=self._popen)
+        return boto_credentials.ProcessProvider(profile_name, lambda: self._files.full_config, popen=self._popen)
 
 
 _stuck: list[Helper] = []

@@ -7,11 +7,12 @@ instead of 80, and 7 MB less: a `credential-process` without a daemon waits for 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -21,7 +22,7 @@ from typing import Any
 from botocore import credentials as boto_credentials
 from botocore import exceptions as boto
 from botocore.config import Config
-from botocore.configloader import raw_config_parse
+from botocore.configloader import load_config, raw_config_parse
 from botocore.loaders import JSONFileLoader, Loader
 from botocore.utils import parse_timestamp
 
@@ -30,6 +31,7 @@ from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Role
 
 from . import http
+from .files import look_of
 from .refusals import no_region, of_sts
 from .source_failures import of_source
 
@@ -102,11 +104,10 @@ def new_client(root: Role, region: str | None, credentials_file: Path, passed: P
 def new_session(root: Role, credentials_file: Path, passed: Path | None) -> Any:
     """A botocore session of a source. `passed`: the AWS credentials file that systemd passes to its service alone.
     Raises RenewalFailed."""
-    session = http.Session(profile=root.source_profile)
+    session = _Session(profile=root.source_profile)
     session.set_config_variable("credentials_file", str(credentials_file))
+    session.passed = _checked(passed) if root.source_profile is not None else []
     try:
-        for name, section in _passed_profiles(passed if root.source_profile is not None else None).items():
-            session.full_config["profiles"].setdefault(name, {}).update(section)
         data_path = session.get_config_variable("data_path")
     except boto.BotoCoreError as error:
         raise of_source(error, root, None, None) from None
@@ -115,14 +116,51 @@ def new_session(root: Role, credentials_file: Path, passed: Path | None) -> Any:
     return session
 
 
-def _passed_profiles(path: Path | None) -> Mapping[str, Mapping[str, Any]]:
+class _Session(http.Session):
+    """Sessions share what they read of the AWS files: of 240, each would hold the profiles of all."""
+
+    passed: Sequence[str] = ()
+
+    @property
+    def full_config(self) -> Any:
+        """As botocore's, and on top of it what systemd passes."""
+        files = self.get_config_variable("config_file"), self.get_config_variable("credentials_file")
+        return read_once(_merged, *files, *self.passed)
+
+
+_reading = threading.Lock()
+_read: dict[Any, tuple[Any, Any]] = {}
+
+
+def read_once(parse: Callable[..., Any], *names: str) -> Any:
+    """What `parse` makes of files, once for all sessions until one of the files changes. Not to be written to."""
+    looks = [look_of(Path(os.path.expanduser(os.path.expandvars(name)))) for name in names]  # noqa: PTH111
+    with _reading:
+        known = _read.get((parse, names))
+        if known is None or known[0] != looks:
+            known = _read[parse, names] = looks, parse(*names)
+        return known[1]
+
+
+def _merged(config_file: str, *others: str) -> Any:
+    config: Any = {"profiles": {}}
+    with contextlib.suppress(boto.ConfigNotFound):
+        config = load_config(config_file)
+    for file in others:
+        with contextlib.suppress(boto.ConfigNotFound):
+            for name, section in raw_config_parse(file).items():
+                config["profiles"].setdefault(name, {}).update(section)
+    return config
+
+
+def _checked(passed: Path | None) -> list[str]:
     """Held to be whole: where the file cannot be read no profile signs, for one of that name could be another's."""
+    if passed is None:
+        return []
     fault = "names no profile"
     try:
-        if path is None:
-            return {}
-        if profiles := raw_config_parse(str(path)):
-            return dict(profiles)
+        if raw_config_parse(str(passed)):
+            return [str(passed)]
     except (boto.BotoCoreError, OSError) as error:
         fault = f"cannot be read as an AWS credentials file ({type(error).__name__})"
     message = f"the credential aws-credentials that systemd passes {fault}"

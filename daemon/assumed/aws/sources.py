@@ -102,6 +102,7 @@ class Sources:
         self._sources: dict[str, _Source] = {}
         self._clients: dict[tuple[str | None, Any], Any] = {}
         """(region, settings) → botocore's client."""
+        self._making = threading.Lock()
         self._abandoned = 0
         self._lock = threading.Lock()
 
@@ -178,9 +179,12 @@ class Sources:
             if role.mfa_serial is not None and keys is not None and keys.session_token is None:
                 raise needs_session(role)  # long-term keys carry no code: STS could only deny the request
             name = (role.region, source.settings)
-            if name not in self._clients:
-                self._clients[name] = new_client(root, role.region, self._credentials_file, self._passed)
-            return StsClient(self._clients[name], keys)
+        with self._making:
+            client = self._clients.get(name)
+            if client is None:
+                client = new_client(root, role.region, self._credentials_file, self._passed)
+                self._clients[name] = client
+            return StsClient(client, keys)
 
     def close(self) -> None:
         """Kill every helper process that is still being waited for."""
@@ -215,7 +219,9 @@ class Sources:
         if keys is not None and self._learned is not None:
             self._learned(attempt.source, keys)
         profile = attempt.root.source_profile
-        settings = attempt.profile.client_settings(profile) if attempt.profile and profile else attempt.source
+        settings: object = (attempt.source, attempt.generation)
+        if attempt.profile and profile:
+            settings = attempt.profile.client_settings(profile)
         with self._lock:
             source = self._sources[attempt.source]
             superseded = source.attempt is not attempt and source.resolved_at is not None
