@@ -34,6 +34,7 @@ def test_it_is_tried_again_a_limited_number_of_times(tmp_path: Path, monkeypatch
 
     assert not sources.resolve(role(), PROFILE)
 
+    monkeypatch.setattr("assumed.aws.sources.DEADLINE", 30.0)
     released.set()
     eventually(lambda: sources.resolve(role(), PROFILE), within=30)
     assert posted.get(timeout=30).failure is None

@@ -51,6 +51,7 @@ class _Attempt:
     profile: SourceProfile | None
     generation: int
     chain: Chain | None
+    """None, too, once it has run to its end."""
     running: bool = True
     abandoned: bool = False
     """Its deadline passed while its thread still ran: what it brings is dropped once another attempt has keys."""
@@ -89,7 +90,7 @@ class Sources:
         passed: Path | None = None,
         learned: Callable[[str, Keys], None] | None = None,
     ) -> None:
-        """`passed`: an AWS credentials file for this process alone, see passed.py.
+        """`passed`: an AWS credentials file for this process alone, see Chain.
 
         `learned` is told each source's keys as they come: the log must know what never to print.
         """
@@ -124,9 +125,9 @@ class Sources:
             source.resolved_at, source.keys, source.chain = None, None, None
             source.generation += 1
             self._clients = {key: it for key, it in self._clients.items() if key[1] != source.settings}
-            attempt = source.attempt
-        if attempt is not None and attempt.running and attempt.chain is not None:
-            attempt.chain.kill()  # a helper of the old settings must not keep the new ones waiting
+            chain = source.attempt.chain if source.attempt is not None else None
+        if chain is not None:
+            chain.kill()  # a helper of the old settings must not keep the new ones waiting
 
     def is_current(self, message: Resolved) -> bool:
         """Whether the source has not been forgotten since: an attempt by settings of the past has failed nobody."""
@@ -226,13 +227,14 @@ class Sources:
             source = self._sources[attempt.source]
             superseded = source.attempt is not attempt and source.resolved_at is not None
             if source.generation == attempt.generation and not superseded:
-                source.chain, source.keys, source.settings = attempt.chain, keys, settings
+                source.chain = attempt.chain if keys is not None and keys.refreshable else None
+                source.keys, source.settings = keys, settings
                 source.resolved_at = self._now().boot
 
     def _end(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
         """Report an attempt that has run to its end."""
         with self._lock:
-            attempt.running = False
+            attempt.running, attempt.chain = False, None
             self._abandoned -= attempt.abandoned
         self._report(attempt, failure)
 
@@ -241,15 +243,16 @@ class Sources:
         seconds = attempt.deadline()
         with self._lock:
             # A helper that cannot be killed is not started a second time.
-            waits = attempt.chain is not None and attempt.chain.waits_for_helper()
+            chain = attempt.chain
+            waits = chain is not None and chain.waits_for_helper()
             attempt.abandoned = attempt.running and not waits
             self._abandoned += attempt.abandoned
             source = self._sources[attempt.source]
             if attempt.abandoned and source.attempt is attempt:
                 source.chain, source.resolved_at = None, None  # the stuck thread may hold the lock of its credentials
         self._report(attempt, source_timeout(attempt.root, seconds, by_helper=waits))
-        if attempt.chain is not None:
-            attempt.chain.kill()
+        if chain is not None:
+            chain.kill()
 
     def _report(self, attempt: _Attempt, failure: RenewalFailed | None) -> None:
         if attempt.ended.acquire(blocking=False):  # never released: only the first of the two ends is told
