@@ -16,7 +16,7 @@ from botocore.parsers import ResponseParserError
 
 from assumed.engine.state import Order
 from assumed.errors import RenewalFailed
-from assumed.model import FailureKind, Instant, Role, Session, contradiction, malformed
+from assumed.model import FailureKind, Instant, Session, contradiction, malformed
 
 from .refusals import AGAIN, of_sts, refusal_of, server_time, too_long
 from .source_failures import token_in
