@@ -25,12 +25,14 @@ from assumed.model import FailureKind, Role
 from .client import SERVICES, Keys, new_session, read_once
 from .refusals import needs_code
 from .source import SourceProfile
-from .source_failures import Answer, answered, helper_failure, of_source, token_in
+from .source_failures import Answer, answered, helper_failure, is_half_written, of_source, token_in
 
 GLANCE = 0.5
 """Seconds between two looks whether a helper has been killed."""
 REAP = 1.0
 """Seconds that a killed helper, and all who hold its output, have to end."""
+HALF_WRITTEN_SECONDS = 0.1
+"""The AWS CLI writes the cache of a login in place: a read in that moment finds it empty or cut off."""
 MOST_STUCK = 3
 """Helpers of one command that could not be killed and still run: with so many no further one is started."""
 
@@ -62,7 +64,7 @@ class Chain:
         for service in SERVICES[1:]:
             self._session.register(f"after-call.{service}", partial(self._note, service))
 
-    def keys(self) -> Keys:
+    def keys(self, tries: int = 2) -> Keys:
         """The source's keys now; may take long. Raises RenewalFailed."""
         self._helpers.clear()
         self._killed, self._answer = False, None
@@ -73,6 +75,9 @@ class Chain:
         except RenewalFailed:
             raise
         except Exception as error:  # noqa: BLE001 - providers raise whatever their helper's output leads them to
+            if tries and is_half_written(error, self._profile):
+                time.sleep(HALF_WRITTEN_SECONDS)
+                return self.keys(tries - 1)
             raise self._failure(error) from None
         refreshable = isinstance(self._credentials, boto_credentials.RefreshableCredentials)
         return Keys(frozen.access_key, frozen.secret_key, frozen.token, refreshable)

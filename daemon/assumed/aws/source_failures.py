@@ -152,6 +152,12 @@ def of_source(error: Exception, root: Role, profile: SourceProfile | None, answe
     )
 
 
+def is_half_written(error: Exception, profile: SourceProfile | None) -> bool:
+    """Whether an exception comes of a login's cache that is empty or no JSON."""
+    possible = isinstance(error, UNEXPECTED) or type(error).__name__ in NEEDS_LOGIN
+    return possible and any(login_fault(path) not in ("", MISSING) for path in _paths(profile, logins=True))
+
+
 def _of_network(error: Exception, root: Role) -> RenewalFailed:
     text = f"{root.source()}: {_first_line(error)}"
     if "-fips." in text:
