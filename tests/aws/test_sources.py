@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from assumed.aws.client import new_session
 from assumed.aws.sts import assume
 from assumed.clock import SystemClock
 from assumed.errors import RenewalFailed
@@ -478,3 +479,13 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return not Path("/proc/self").exists()
+
+
+def test_the_aws_files_are_read_once_for_all_sessions_until_they_change(aws: Home) -> None:
+    aws.credentials.write_text(STATIC)
+    one, other = (new_session(role(), aws.credentials, None) for _ in range(2))
+    before = one.full_config
+
+    assert other.full_config is before
+    aws.credentials.write_text(STATIC + "region = eu-west-1\n")
+    assert one.full_config["profiles"]["source"]["region"] == "eu-west-1"
