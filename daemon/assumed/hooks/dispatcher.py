@@ -57,6 +57,8 @@ class Dispatcher:
         self._snapshot, self._store, self._now, self._log = snapshot, store, now, log
         self._told: Told | None = None
         """None while no hook is configured."""
+        self._before: dict[str, str] | None = None
+        """Profile → mark of its session when the first hook was configured; None while none is."""
         self._since: dict[str, tuple[str, float]] = {}
         """Subject → mark of its trouble, and since when it has lasted, by the boot clock."""
         self._failed: dict[str, str] = {}
@@ -68,13 +70,18 @@ class Dispatcher:
         self._deadline = math.inf
 
     def start(self) -> None:
-        """Run commands from now on."""
+        """Run commands from the next snapshot on."""
         self._is_open = True
-        self.wake()
 
     def wake(self) -> None:
-        """There is a new snapshot. Quick."""
-        if self._is_open and self._thread is None and self._snapshot().config.hooks.commands():
+        """There is a new snapshot. Quick, and called by the thread that makes them."""
+        snapshot = self._snapshot()
+        if not snapshot.config.hooks.commands():
+            self._before = None
+        elif self._before is None and self._is_open:
+            sessions = {p: facts.session for p, facts in snapshot.state.states.items() if facts.session is not None}
+            self._before = {profile: due.mark_of(session.access_key_id) for profile, session in sessions.items()}
+        if self._is_open and self._thread is None and self._before is not None:
             self._thread = threading.Thread(target=self._run, name="hooks", daemon=True)
             try:
                 self._thread.start()
@@ -130,7 +137,7 @@ class Dispatcher:
     def _look(self, snapshot: Snapshot, now: Instant) -> tuple[dict[str, Verdict], dict[str, Trouble]]:
         """How each role is, and what does not go well."""
         if self._told is None:
-            self._told = self._recalled(snapshot, now)
+            self._told = self._recalled(now)
         state = snapshot.state
         verdicts = {}
         for profile, role in state.roles.items():
@@ -171,12 +178,11 @@ class Dispatcher:
             self._tell(told, now)
         return next((change for change in changes if change not in silent), None)
 
-    def _recalled(self, snapshot: Snapshot, now: Instant) -> Told:
-        """What was told before; where nothing was, the sessions from before the start are not new."""
+    def _recalled(self, now: Instant) -> Told:
+        """What was told before; where nothing was, the sessions from before the first hook are not new."""
         kept = self._store.told()
         if kept is None:
-            sessions = {p: facts.session.access_key_id for p, facts in snapshot.state.states.items() if facts.session}
-            return Told({profile: due.mark_of(key) for profile, key in sessions.items()})
+            return Told(self._before or {})
         marks = {
             name: {str(k): str(v) for k, v in part.items()} if isinstance(part := kept.get(name), dict) else {}
             for name in ("sessions", "failures", "needs")
