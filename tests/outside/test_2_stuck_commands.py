@@ -128,4 +128,4 @@ def test_a_source_recovers_from_a_helper_that_cannot_be_killed(
             time.sleep(1)
         assert key_of(aws_home, "a"), "the source is asked again"
         if command in STUCK.values():
-            assert daemon.events("helper.stuck")
+            eventually(lambda: daemon.events("helper.stuck"), WITHIN)
