@@ -169,3 +169,13 @@ def test_renewals_go_on_by_the_heartbeat_alone(tmp_path: Path) -> None:
         world.run(1)
         world.is_scheduler_dead = True
         assert least_left(world, DAY) > 0.35 * HOUR
+
+
+def test_a_call_that_never_ends_is_written_off(world: World) -> None:
+    """Name resolution may hang in the C library; the role is asked for again all the same."""
+    world.hangs = True
+    world.run(0.6 * HOUR)
+    assert ("warning", "role.renewal_failed") in world.events
+    world.hangs = False
+    world.run(2 * MINUTE)
+    assert min(map(world.left, NAMES)) > 0.9 * HOUR

@@ -94,6 +94,8 @@ class World:
     toml: str
     beat: float = BEAT
     is_scheduler_dead: bool = False
+    hangs: bool = False
+    """Whether threads that ask STS never come back."""
     life: float = 3600.0
     wall_error: float = 0.0
     mono: float = 0.0
@@ -224,7 +226,7 @@ class World:
             sources=sources,
             scheduler=Scheduler(self.scheduler, lambda profile: put(Due(profile)), lambda: self.now().wall),
             store=Store(state),
-            renew=lambda ask: put(renewer.result(ask)),
+            renew=lambda ask: None if self.hangs else put(renewer.result(ask)),
             log=log,
             manager=lambda *lines: None,
             reconfigure=lambda level, form: None,

@@ -354,3 +354,17 @@ def test_what_a_person_asks_for_while_a_call_is_in_flight_outlives_its_failure()
     made.start("a", at(1))
     made.apply(ev.Dropped(made.state.in_flight["a"]))
     assert made.decide("a", at(1)).reason == "forced"
+
+
+def test_a_renewal_that_does_not_end_in_time_has_failed_and_its_late_answer_counts_no_more() -> None:
+    made = Engine()
+    made.start("a")
+    order = made.state.in_flight["a"]
+    made.apply(ev.Overdue(order, 30.0), at(30))
+    failure = made.state.states["a"].failure
+    assert failure is not None
+    assert (failure.kind, failure.code) == (FailureKind.UNREACHABLE, "NoAnswerInTime")
+
+    before = made.state
+    made.apply(ev.Renewed(order, session(profile="a")), at(40))
+    assert made.state is before

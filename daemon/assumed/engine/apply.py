@@ -38,7 +38,7 @@ def _log(level: str, name: str, **facts: Any) -> ev.Log:
     return ev.Log(level, name, facts)
 
 
-def apply(event: ev.Event, state: State, now: Instant) -> Applied:  # noqa: C901, PLR0912 - a case per event
+def apply(event: ev.Event, state: State, now: Instant) -> Applied:
     """The next state."""
     match event:
         case ev.Configured():
@@ -51,12 +51,8 @@ def apply(event: ev.Event, state: State, now: Instant) -> Applied:  # noqa: C901
             applied = _came_due(event, state, now)
         case ev.Started():
             applied = _started(event, state, now)
-        case ev.Dropped():
-            applied = _dropped(event, state)
-        case ev.Renewed():
-            applied = _renewed(event, state, now)
-        case ev.NotRenewed():
-            applied = _not_renewed(event, state, now)
+        case ev.Dropped() | ev.Renewed() | ev.NotRenewed() | ev.Overdue():
+            applied = _ended(event, state, now)
         case ev.SourceReady(source):
             applied = Applied(state, frozenset(state.signed.get(source, ())))
         case ev.SourceFailed():
@@ -127,6 +123,23 @@ def _started(event: ev.Started, state: State, now: Instant) -> Applied:
     order = Order(role, state.identities[profile], state.requests[profile], now)
     state = replace(with_facts(state, profile, tried=now, forced=False), in_flight={**state.in_flight, profile: order})
     return Applied(state, frozenset({profile}), (ev.Ask(order, state.root(role), state.parent_session(role)),))
+
+
+def _ended(event: ev.Dropped | ev.Renewed | ev.NotRenewed | ev.Overdue, state: State, now: Instant) -> Applied:
+    """A renewal has ended. What ends later than it may is not in flight any more, and changes nothing."""
+    if state.in_flight.get(event.order.role.profile) != event.order:
+        return Applied(state)
+    match event:
+        case ev.Dropped():
+            return _dropped(event, state)
+        case ev.Renewed():
+            return _renewed(event, state, now)
+        case ev.NotRenewed():
+            return _not_renewed(event, state, now)
+        case ev.Overdue(order, seconds):
+            advice = "check the network, VPN, DNS or proxy"
+            late = RenewalFailed(FailureKind.UNREACHABLE, "NoAnswerInTime", f"no answer within {seconds:.0f} s", advice)
+            return _not_renewed(ev.NotRenewed(order, late), state, now)
 
 
 def _dropped(event: ev.Dropped, state: State) -> Applied:

@@ -79,6 +79,14 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class Overdue:
+    """A renewal has not ended in time. Its thread is written off, and its answer counts no more."""
+
+    order: Order
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class SourceReady:
     """A source can sign."""
 
@@ -121,6 +129,7 @@ Event = (
     | Renewed
     | NotRenewed
     | Dropped
+    | Overdue
     | SourceReady
     | SourceFailed
     | SourcesChanged

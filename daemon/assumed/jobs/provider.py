@@ -25,7 +25,7 @@ from assumed.config import Config
 from assumed.engine import events as ev
 from assumed.engine.apply import apply
 from assumed.engine.decide import decide
-from assumed.engine.state import Order, State
+from assumed.engine.state import State
 from assumed.errors import FileRefused, NotKept, RenewalFailed
 from assumed.files import explained, make_private_dir, try_lock
 from assumed.files.stamp import Stamp
@@ -159,7 +159,8 @@ class Alone:
         session = there.session
         if session != known:
             redact.guard(profile, session.secret_access_key, session.session_token)
-            self._apply(ev.Renewed(self._order(profile), session))
+            self._apply(ev.Started(profile))
+            self._apply(ev.Renewed(self._state.in_flight[profile], session))
         if there.checked != self.checked and session.request == self._state.requests[profile]:
             with contextlib.suppress(FileRefused):  # a read-only state: the next reader compares as well
                 self._store.save(session)
@@ -167,10 +168,6 @@ class Alone:
     def _apply(self, event: ev.Event) -> None:
         """The engine's state alone: nothing is planned here, and what it logs is the daemon's."""
         self._state = apply(event, self._state, self._clock.now()).state
-
-    def _order(self, profile: str) -> Order:
-        state = self._state
-        return Order(state.roles[profile], state.identities[profile], state.requests[profile], self._clock.now())
 
     def _renew(self, role: Role) -> None:
         from assumed.aws.sts import assume

@@ -13,6 +13,7 @@ from assumed.aws.sources import SOURCE_CHANGED, Sources
 from assumed.aws.sts import Answer
 from assumed.engine import events as ev
 from assumed.engine.apply import apply
+from assumed.engine.groups import WORKERS
 from assumed.engine.state import Order, State
 from assumed.errors import FileRefused, RenewalFailed
 from assumed.model import FailureKind, Instant, Role, Session
@@ -23,6 +24,8 @@ from .inbox import Message
 from .reload import ConfigWatch
 from .scheduler import Scheduler
 
+MOST_STUCK = 20
+"""Threads of renewals that did not end in time: with more, none is begun."""
 SKEW = 60.0
 """Seconds by which the local clock may be off before a person is told (STS refuses at 15 min)."""
 
@@ -156,14 +159,20 @@ class Renewer:
     log: Callable[..., None]
     is_current: Callable[[Order], bool]
     """Whether what is asked for is still wanted: time has passed since it was ordered."""
+    _threads: list[threading.Thread] = field(default_factory=list)
 
     def begin(self, ask: ev.Ask) -> None:
         """Start the thread. Where none can be had, that is how the renewal has failed."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
         name = f"renew {ask.order.role.profile}"
         try:
-            threading.Thread(target=lambda: self.put(self.result(ask)), name=name, daemon=True).start()
-        except RuntimeError as error:  # the user's processes have used up all threads, or memory
-            failure = RenewalFailed(FailureKind.TRANSIENT, "NoThread", str(error), "close other programs")
+            if len(self._threads) >= WORKERS + MOST_STUCK:
+                raise RuntimeError(f"{len(self._threads)} earlier calls are stuck, probably in name resolution")  # noqa: TRY301
+            thread = threading.Thread(target=lambda: self.put(self.result(ask)), name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        except RuntimeError as error:  # also: the user's processes have used up all threads, or memory
+            failure = RenewalFailed(FailureKind.TRANSIENT, "NoThread", str(error), "check the network, VPN or DNS")
             self.put(ev.NotRenewed(ask.order, failure))
 
     def result(self, ask: ev.Ask) -> Message:

@@ -34,6 +34,9 @@ READY_WITHIN = 10.0
 """Seconds after which READY is sent whatever the network does."""
 STATUS_EVERY = 1.0
 """Seconds between two status lines for the service manager."""
+OVERDUE = 30.0
+"""Seconds for a renewal, awake: two calls to STS with a deadline of 10 s each, the pace of the source, and what the
+system's resolver may take. A thread that takes longer is written off."""
 EARLY = 0.25
 """Seconds by which a job may fire early and still count as due: two clocks are read, not one."""
 
@@ -105,6 +108,7 @@ class Loop:
             times.append(self.started.boot + READY_WITHIN)
         if self._status_waits:
             times.append(self._status_at + STATUS_EVERY)
+        times += [order.started.boot + OVERDUE for order in self.engine.state.in_flight.values()]
         return max(0.0, min(t for t in times if t is not None) - self.engine.outside.now().boot)
 
     def tick(self) -> None:
@@ -113,6 +117,7 @@ class Loop:
         engine, outside = self.engine, self.engine.outside
         now = outside.now()
         self._check_the_clock(now)
+        self._write_off(now)
         beat = now.boot >= self._beat_at
         if beat:
             self.files.look_around(now)
@@ -252,6 +257,13 @@ class Loop:
         engine.outside.log("info", "clock.jumped", **_jumped(jump))
         engine.apply(ev.ClockJumped())
         self._beat_at = now.boot
+
+    def _write_off(self, now: Instant) -> None:
+        """Count renewals as failed that should have ended by now."""
+        for order in list(self.engine.state.in_flight.values()):
+            asleep = now.slept - order.started.slept
+            if now.boot - order.started.boot - asleep >= OVERDUE:
+                self.engine.apply(ev.Overdue(order, OVERDUE))
 
     # -- what goes out -------------------------------------------------------------------------------------------------
 
