@@ -368,3 +368,16 @@ def test_a_renewal_that_does_not_end_in_time_has_failed_and_its_late_answer_coun
     before = made.state
     made.apply(ev.Renewed(order, session(profile="a")), at(40))
     assert made.state is before
+
+
+def test_a_helper_that_hung_is_tried_once_more_where_it_has_worked_before() -> None:
+    """What hung it may have passed in ten minutes; what asks a person for something is not started again and again."""
+    hung = RenewalFailed(FailureKind.NEEDS_LOGIN, "HelperTimeout", "message", "advice")
+    made = Engine()
+    made.fresh("a")
+    made.apply(ev.SourceFailed("profile:default", hung), at(2000))
+    assert made.decide("b", at(90_000)).due_in > 90_000, "it has no session: nothing says that the helper ever worked"
+    assert made.decide("a", at(2010)).due_in == pytest.approx(590)
+
+    made.apply(ev.SourceFailed("profile:default", hung), at(2700))
+    assert made.decide("a", at(90_000)).due_in > 90_000

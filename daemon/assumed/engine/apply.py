@@ -226,7 +226,9 @@ def _source_failed(event: ev.SourceFailed, state: State, now: Instant) -> Applie
         if state.states[profile].failure is not None or decide(state, profile, now).due_in <= 0:
             hit.setdefault(state.roles[profile].domain(), []).append(profile)
     if failure.kind is HELD:
-        state = replace(state, held={**state.held, source: failure})
+        before = state.held.get(source)
+        count = before.count + 1 if before is not None and before.code == failure.code else 1
+        state = replace(state, held={**state.held, source: replace(failure, count=count)})
     groups, touched = dict(state.groups), set(state.signed.get(source, ()))
     for name, profiles in hit.items():
         state = fail(state, profiles, failure)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from assumed.model import Decision, Instant, Role
 
-from .groups import HELD, SHARED, Group
+from .groups import HELD, MAY_PASS, ONCE_MORE, SHARED, Group
 from .schedule import IN_FLIGHT, retry_delay, spread, when_failing, when_healthy
 from .state import State
 
@@ -50,7 +50,7 @@ def decide(state: State, profile: str, now: Instant, probes: Probes | None = Non
     if facts.forced:
         return wanted
     if _needs_a_person(state, role) and (facts.failure is not None or wanted.due_in <= 0):
-        return Decision("held", NEEDS_A_PERSON, NEVER)
+        return _held(state, role, now)
     group = state.groups.get(role.domain())
     if group is None or not group.down():
         return wanted
@@ -66,6 +66,14 @@ def _needs_a_person(state: State, role: Role) -> bool:
     failure, group = state.states[role.profile].failure, state.groups.get(role.domain())
     kinds = [failure.kind if failure else None, group.kind if group else None]
     return HELD in kinds or state.root(role).source() in state.held
+
+
+def _held(state: State, role: Role, now: Instant) -> Decision:
+    """Not tried again by time, but for one late try where the failure may have passed."""
+    held, facts = state.held.get(state.root(role).source()), state.states[role.profile]
+    if held is None or held.code not in MAY_PASS or held.count > 1 or facts.session is None:
+        return Decision("held", NEEDS_A_PERSON, NEVER)
+    return Decision("held", f"{held.code}; tried once more later", ONCE_MORE - max(0.0, now.since(held.at)))
 
 
 def _wanted(state: State, profile: str, now: Instant) -> Decision:

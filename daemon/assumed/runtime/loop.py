@@ -233,7 +233,7 @@ class Loop:
         if engine.outside.sources.ready(root):
             return True
         engine.outside.sources.resolve(root, engine.files.sources.get(root.source()))
-        return False
+        return engine.outside.sources.ready(root)  # a profile that holds keys itself is resolved by now
 
     def _begin(self, now: Instant) -> None:
         """Begin the renewals for which there is a worker."""
