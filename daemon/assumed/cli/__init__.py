@@ -21,24 +21,16 @@ def main() -> int:
     _open_closed_streams()
     _step_out_of_exec(os.environ)
     arguments = sys.argv[1:]
-    if "_ASSUMED_COMPLETE" in os.environ:
-        from .completion import answer
-
-        return answer(os.environ)
     if arguments[:1] == ["credential-process"] and not _configured_elsewhere(arguments[1:]):
         from .credential_process import main as credential_process
 
         return credential_process(arguments[1:])
     if arguments[:1] == ["probe"]:
-        from .probing import quick
+        from .probe import quick
 
         status = quick(arguments[1:])
         if status is not None:
             return status
-    if arguments[:1] == ["status"] and "--watch" not in arguments:
-        import gc
-
-        gc.disable()  # it is over before there is garbage worth looking for
     from .app import main as app
 
     return app(arguments)

@@ -18,24 +18,26 @@ import click
 from assumed.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
 from assumed.redact import crash, printable
 
+from .terminal import prepare, write
+
 OK, FAILING, USAGE, NOT_RUNNING, ANOTHER_INSTANCE = range(5)
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
-"""Where our own files meet these, it is a FileRefused: here it is stdout that cannot be written."""
+"""Where files of assumed meet these, it is a FileRefused: here it is stdout that cannot be written."""
 NO_DAEMON = "the daemon is not running; start it with `assumed service install`, or in a terminal with `assumed run`"
 
 COMMANDS = {
     "run": ("run:run", "Keep the roles assumed, in the foreground (systemd and launchd start this)."),
-    "once": ("once:once", "Renew every due role now, then exit: for cron, CI and containers."),
+    "once": ("renew:once", "Renew every due role now, then exit: for cron, CI and containers."),
     "check": ("check:check", "Validate the configuration and its surroundings."),
     "status": ("status:status", "Show every role: time left, next renewal, last error."),
-    "metrics": ("metrics:metrics", "Print Prometheus metrics, or write them for node_exporter."),
-    "refresh": ("refresh:refresh", "Renew roles now, whatever life they have left."),
-    "wait": ("wait:wait", "Wait until roles are fresh: for job scripts."),
-    "credential-process": ("credentials:credential_process", "Print a session in AWS's credential_process format."),
+    "metrics": ("status:metrics", "Print Prometheus metrics, or write them for node_exporter."),
+    "refresh": ("renew:refresh", "Renew roles now, whatever life they have left."),
+    "wait": ("renew:wait", "Wait until roles are fresh: for job scripts."),
+    "credential-process": ("sessions:credential_process", "Print a session in AWS's credential_process format."),
     "exec": ("exec:exec_", "Run a command with a credentials endpoint of its own."),
-    "serve": ("serve:serve", "Serve the same endpoint on a chosen port: for sidecars."),
-    "probe": ("probe:probe", "Say by the exit status whether a container is alive, or ready."),
-    "env": ("env:env", "Print a session as environment variables."),
+    "serve": ("sessions:serve", "Serve the same endpoint on a chosen port: for sidecars."),
+    "probe": ("status:probe", "Say by the exit status whether a container is alive, or ready."),
+    "env": ("sessions:env", "Print a session as environment variables."),
     "service": ("service:service", "Install the daemon as a service, look at it, remove it."),
     "demo": ("demo:demo", "Watch roles being kept, without an AWS account."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
@@ -46,7 +48,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class ReaderGone(Exception):
-    """Whoever read our output (`| head`) has gone."""
+    """The reader of our output (`| head`) has gone."""
 
 
 class LazyGroup(click.Group):
@@ -71,7 +73,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in self.known:
+        if args and not args[0].startswith("-") and args[0] not in self.known and not ctx.resilient_parsing:
             raise click.UsageError(f"No such command '{args[0]}'.{nearest(args[0], self.known)}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -166,6 +168,7 @@ def app(ctx: click.Context, config_path: Path | None) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one command; every error raised on purpose becomes a sentence on stderr and an exit status."""
+    prepare()
     sys.excepthook = lambda _kind, error, _trace: click.echo(crash(error), err=True)
     try:
         status = app.main(arguments, prog_name="assumed", standalone_mode=False)
@@ -193,7 +196,7 @@ def main(arguments: list[str]) -> int:
         if error.errno not in FULL:
             raise
         _give_up_on_stdout()
-        say(f"what there is to say cannot be written: {error.strerror}")
+        say(f"cannot write to stdout: {error.strerror}")
         return FAILING
     except (KeyboardInterrupt, click.Abort):
         return 128 + signal.SIGINT
@@ -211,7 +214,7 @@ def _give_up_on_stdout() -> None:
 def say(sentence: str) -> None:
     """One message for the person, on stderr; into the journal with its priority, where a start fails unseen.
 
-    Its line feeds are our own layout: text from outside has none, it has passed the gate.
+    Its line feeds are layout: text from outside has none, it has passed the gate.
     """
     if "JOURNAL_STREAM" in os.environ:
         from assumed import logs
@@ -223,4 +226,4 @@ def say(sentence: str) -> None:
 
 
 def _to_stderr(text: str) -> None:
-    click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)
+    write([printable(line) for line in text.split("\n")], sys.stderr)

@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -16,11 +17,11 @@ from threading import Lock
 import click
 
 from .app import config_option, say
-from .completion import ForeignEnd, complete_command, complete_profiles
-from .supplying import first_session, path_of, private_directory, supply_of, write_private
+from .completion import complete_command, complete_profiles
+from .sessions import first_session, supply_of, write_private
 
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
-"""Signals that whoever started us means for the command."""
+"""Signals that the caller means for the command."""
 FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 """The terminal sends these to the command, too."""
 HIGH = 200
@@ -31,7 +32,7 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses, as a shell's."""
 
 
-@click.command(cls=ForeignEnd, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @config_option
 @click.argument("profile", shell_complete=complete_profiles)
 @click.argument(
@@ -63,17 +64,20 @@ def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> i
     """
     from assumed.jobs.consumer import environment
     from assumed.jobs.endpoint import Endpoint
+    from assumed.jobs.supply import path_of
     from assumed.runtime.start import KEY_LOG
 
     if command[0].startswith("-") and command[0] != "--":
         right = f"assumed exec {command[0]} … {profile} -- COMMAND"
-        raise click.UsageError(f"{command[0]} stands after the profile; options come first: {right}")
+        raise click.UsageError(f"{command[0]} comes after the profile; options come first: {right}")
     if command[0] == "--":
         command = command[1:]
     if not command:
         raise click.UsageError("a command is missing after --; for a shell: assumed exec PROFILE -- bash")
     own = {name: os.environ[name] for name in (KEY_LOG,) if name in os.environ}
-    with supply_of(config_path, [profile]) as supply, private_directory() as directory:
+    private = tempfile.TemporaryDirectory(prefix="assumed-", ignore_cleanup_errors=True)
+    with supply_of(config_path, [profile]) as supply, private as name:
+        directory = Path(name)
         first_session(supply, profile)
         supply.start()
         write_private(directory / "credentials", "")

@@ -1,56 +1,51 @@
-"""The screen of `assumed status --watch`: a document and what was seen before it → as many lines as the terminal has.
-
-Pure, like `render`, whose table it shows: with trouble at the top, what happens in the middle, and the last events at
-the bottom, the newest last. What does not fit gives way in the order in which nobody would miss it.
-"""
+"""A status document as rich draws it on a terminal: what fails at the top, the last events at the bottom."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.segment import SegmentLines
+from rich.table import Column, Table
+from rich.text import Text
 
 from assumed.engine.schedule import IN_FLIGHT
 from assumed.redact import printable
 
-from .health import Document, Role, is_enabled, trouble
-from .render import (
-    BAR_CELLS,
-    GAP,
-    STATE_COLOURS,
-    Terminal,
-    about,
-    columns_of,
-    in_words,
-    posix,
-    sentences,
-    shortened,
-    table,
-    wrong,
-)
+from .health import Document, Role
+from .render import about, alarms, cells, collapsed, in_words, posix, sentences
+from .terminal import Line, drawn
 
+STYLES = {
+    "fresh": "green",
+    "renewed": "bold green",
+    "pending": "blue",
+    "failing": "yellow",
+    "expired": "red",
+    "needs login": "magenta",
+}
+LEVELS = {"warning": "yellow", "error": "red"}
+COLUMNS = (("PROFILE", 0), ("STATE", 25), ("LEFT", 55), ("", 34), ("RENEWAL", 43), ("DELIVERY", 68))
+"""Title, and the width of a terminal from which on the column is shown."""
+NARROWEST_BAR, WIDEST_BAR = 10, 40
 MARKED = 5.0
 """Seconds for which a role that has just been renewed says so."""
-WIDEST_BAR = 40
-SENTENCE_LINES = 5
-"""Lines that one role's trouble takes at most where there are others."""
 LOW = 12
 """Lines of a terminal that is too low for events."""
-EVENTS = ((24, 5), (18, 3), (0, 1))
-"""Height → lines for events where roles want them, too."""
 DAY = 86400.0
-DISTANCE, LEAST_NEXT = "    ", 12
-"""Between the two halves of the summary; columns below which there is no second."""
-LEVEL_COLOURS = {"warning": "33", "error": "31"}
-QUIT = "q quits"
 
-PAINT = re.compile(r"\x1b\[[0-9;]*m")
+Lines = list[list[Any]]
+"""rich's segments, a list of them for each line."""
 
-Clock = Callable[[float], datetime]
+
+def local(at: float) -> datetime:
+    """An instant by the clock on the wall."""
+    return datetime.fromtimestamp(at).astimezone()
 
 
 @dataclass(slots=True)
@@ -65,196 +60,136 @@ class Memory:
 
     def take(self, document: Document, now: float) -> None:
         """See a document."""
-        if document["daemon"] is not None:
-            self.seen_running = now
-        issued = {role["profile"]: (role["issued_at"], role["expiration"]) for role in document["roles"]}
-        for profile, session in issued.items():
-            if self.issued.get(profile, session) != session and session[0] is not None:
+        self.seen_running = now if document["daemon"] else self.seen_running
+        for role in document["roles"]:
+            profile, issued = role["profile"], role["issued_at"]
+            if issued and self.issued.get(profile, issued) != issued:
                 self.renewed[profile] = now + MARKED
-        self.issued = issued
-        self.renewed = {profile: until for profile, until in self.renewed.items() if until > now}
+            self.issued[profile] = issued
 
 
-def local(at: float) -> datetime:
-    """An instant by the clock on the wall."""
-    return datetime.fromtimestamp(at).astimezone()
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What a screen is drawn with."""
+
+    console: Console
+    now: float
+    height: int | None = None
+    """Lines that there are; None: as many as it takes."""
+    show_all: bool = False
+    """Each role in the configuration's order, none collapsed."""
+    memory: Memory = field(default_factory=Memory)
+    hint: str = ""
+    """What stands at the right of the events' title."""
+    problem: str = ""
+    """Why what is shown is no longer looked at."""
+    clock: Callable[[float], datetime] = local
+
+    def of(self, document: Document) -> SegmentLines:
+        """The lines of a document: head, roles, what else is wrong, the last events at the bottom."""
+        height = self.height or 1_000_000
+        head, wrong = self._lines(*self._head(document), ""), self._lines(*alarms(document))[: height // 3]
+        events = (document.get("events") or []) if LOW <= height < 1_000_000 else []
+        room = height - len(head) - len(wrong)
+        reserved = min(len(events) + 2, height // 4) if events else 0
+        body = self._roles(document["roles"] if self.show_all else collapsed(document["roles"]), room - reserved)
+        foot = self._events(events, room - len(body)) if events else []
+        gap: Lines = [[] for _ in range(room - len(body) - len(foot) if foot else 0)]
+        return SegmentLines([*head, *body, *wrong, *gap, *foot][:height], new_lines=True)
+
+    def _lines(self, *parts: RenderableType | Line) -> Lines:
+        shown = (drawn(part) if isinstance(part, Line) else part for part in parts)
+        return [line for part in shown for line in self.console.render_lines(part, pad=False)]
+
+    def _head(self, document: Document) -> Iterable[RenderableType | Line]:
+        if self.problem:
+            yield Line(self.problem.splitlines()[0], "red")
+        line = about(document, self.now)
+        if document["daemon"] is None and self.memory.seen_running:
+            ago = in_words(self.now - self.memory.seen_running)
+            line = Line(f"assumed stopped {ago} ago; this is what readers find on the disk", "bold red")
+        yield _cut(str(line), line.style)
+        counted = Counter(cells(role, self.now)[1] for role in document["roles"])
+        states = sorted(counted, key=[*STYLES, *counted].index)
+        summary = Text(" · ").join(Text(f"{counted[state]} {state}", STYLES.get(state, "dim")) for state in states)
+        yield _ends(summary, _next(document["roles"], self.now) if document["daemon"] else "")
+
+    def _roles(self, roles: list[Role], room: int) -> Lines:
+        """The title, and what fits of the roles: all that fail, then what is wrong with them, then the others."""
+        title, *rows = self._lines(self._table(roles[:room]))
+        texts = [self._lines(*sentences(role)) for role in roles[:room]]
+        failing = sum(map(bool, texts))
+        spare = room - 1  # without the title
+        if len(roles) + sum(map(len, texts)) > spare:
+            failing, spare = min(failing, spare - 1), spare - 1  # the last line says what is not shown
+        spare -= failing
+        lines, hidden = [title], Counter(cells(role, self.now)[1] for role in roles[len(rows) :])
+        for role, row, text in zip(roles, rows, texts, strict=False):
+            if failing > 0 and text:
+                failing -= 1
+                lines += [row, *text[:spare]]
+                spare -= len(text[:spare])
+            elif spare > 0 and not text:
+                lines.append(row)
+                spare -= 1
+            else:
+                hidden[cells(role, self.now)[1]] += 1
+        more = ", ".join(f"{count} {state}" for state, count in hidden.items())
+        return [*lines, *(self._lines(_cut(f"… and {more}")) if more else [])]
+
+    def _table(self, roles: list[Role]) -> Table:
+        shown = [number for number, (_, least) in enumerate(COLUMNS) if self.console.width >= least]
+        # rich takes room from the one that could wrap first
+        columns = (Column(COLUMNS[number][0], no_wrap=number > 0) for number in shown)
+        table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        longest = max([0, *(cell_len(role["profile"]) for role in roles)])
+        spare = self.console.width - 80 - max(0, longest - 26)
+        width = max(NARROWEST_BAR, min(WIDEST_BAR, NARROWEST_BAR + spare // 2))
+        for role in roles:
+            row = self._row(role, width)
+            table.add_row(*(row[number] for number in shown))
+        return table
+
+    def _row(self, role: Role, width: int) -> list[RenderableType]:
+        profile, state, *words = cells(role, self.now)
+        if state == "fresh" and self.memory.renewed.get(role["profile"], 0.0) > self.now:
+            state = "renewed"
+        style = STYLES.get(state, "dim")
+        left, life = max(0.0, role["left_seconds"] or 0.0), role["life_seconds"] or 1.0
+        full, eighths = divmod(int(min(1.0, left / life) * width * 8), 8)
+        bar = ("█" * full + "▏▎▍▌▋▊▉"[eighths - 1 : eighths]).ljust(width, "░")
+        return [_cut(profile), Text(f"{state:<11}", style), Text(bar, style), *(Text(f"{word:<7}") for word in words)]
+
+    def _events(self, events: list[dict[str, Any]], room: int) -> Lines:
+        """The last events, the newest last, under their title."""
+        profiles = Column(no_wrap=True, max_width=self.console.width // 4)
+        grid = Table.grid(Column(no_wrap=True), profiles, Column(), padding=(0, 2, 0, 0))
+        for event in events[2 - room :]:
+            at = posix(event["at"])
+            when = f"{self.clock(at):%H:%M:%S}" if self.now - at < DAY else f"{self.clock(at):%d.%m.}"
+            message = _cut(event["message"], LEVELS.get(event["level"], ""))
+            grid.add_row(Text(when, "dim"), _cut(event["profile"] or ""), message)
+        return self._lines("", _ends(Text("LAST EVENTS", "bold"), self.hint), grid)
 
 
-def screen(
-    document: Document, now: float, terminal: Terminal, memory: Memory, *, keys: bool = False, clock: Clock = local
-) -> list[str]:
-    """At most `terminal.height` lines (24 where it has none) of at most its width. `keys`: whether q can be pressed."""
-    height = terminal.height or 24
-    terminal = replace(terminal, bar_cells=_bar_cells(document["roles"], terminal))
-    head = _head(document, now, terminal, memory, clock)
-    alarm = wrong(document, terminal)[: max(2, height // 3)]
-    blocks = _blocks(document, now, terminal, memory)
-    title, wanted = blocks[0][:1], sum(len(lines) for lines in blocks[1:])
-    room = height - len(head) - len(alarm) - len(title)
-    events = _events(document, terminal, now, clock)
-    events = events[-_room_for_events(len(events), height, room - wanted) :] if height >= LOW else []
-    foot = [_events_title(terminal, keys), *events] if events else []
-    room -= len(foot) + (1 if foot else 0)
-    body = _fitted(blocks[1:], document, now, room, terminal)
-    gap = [""] * max(0, room - len(body)) if foot else []
-    return [*head, *title, *body, *alarm, *gap, *([""] if foot else []), *foot][:height]
+def _cut(text: str, style: str = "") -> Text:
+    """A line that ends with an ellipsis where it is too long."""
+    return Text(printable(text), style, no_wrap=True, overflow="ellipsis")
 
 
-def _room_for_events(count: int, height: int, spare: int) -> int:
-    """Lines for events: what the roles leave, and a few in any case. `spare` is without the title and its distance."""
-    least = next(lines for low, lines in EVENTS if height >= low)
-    return max(1, min(count, max(least, spare - 2)))
-
-
-def _bar_cells(roles: list[Role], terminal: Terminal) -> int:
-    """The bar takes half of what a wide terminal has to spare."""
-    longest = max([7, *(columns_of(role["profile"]) for role in roles)])
-    spare = terminal.width - 80 - max(0, longest - 26)
-    return max(BAR_CELLS, min(WIDEST_BAR, BAR_CELLS + spare // 2))
-
-
-def is_short(line: str, terminal: Terminal) -> bool:
-    """Whether a line leaves a column free."""
-    return columns_of(PAINT.sub("", line)) < terminal.width
-
-
-# -- the head -----------------------------------------------------------------------------------------------------
-
-
-def _head(document: Document, now: float, terminal: Terminal, memory: Memory, clock: Clock) -> list[str]:
-    if document["daemon"] is not None:
-        return [about(document, now, terminal), _summary(document, now, terminal), ""]
-    since = ""
-    if memory.seen_running is not None:
-        since = f" since {clock(memory.seen_running):%H:%M:%S} ({in_words(now - memory.seen_running)})"
-    text = f"The daemon is not running{since}. Start it with `assumed run`, or as a service."
-    what = "This is what readers find on the disk:"
-    return [terminal.paint(shortened(text, terminal), "1;31"), shortened(what, terminal), ""]
-
-
-def _summary(document: Document, now: float, terminal: Terminal) -> str:
-    """How many are in which state, and what comes next."""
-    states = Counter(role["state"] if is_enabled(role) else "disabled" for role in document["roles"])
-    order = [*STATE_COLOURS, *states]
-    counted = [(f"{states[s]} {s.replace('_', ' ')}", s) for s in dict.fromkeys(order) if states[s]]
-    mark = " · " if terminal.unicode else ", "
-    left = mark.join(text for text, _ in counted)
-    painted = mark.join(terminal.paint(text, STATE_COLOURS.get(state, "2")) for text, state in counted)
-    if columns_of(left) > terminal.width:
-        return shortened(left, terminal)
-    room = terminal.width - columns_of(left) - len(DISTANCE)
-    right = shortened(_next(document["roles"], now), terminal, room) if room >= LEAST_NEXT else ""
-    space = terminal.width - columns_of(left) - columns_of(right)
-    return painted + (" " * space + right if right else "")
+def _ends(left: Text, right: str) -> Table:
+    """A line with something at either end."""
+    grid = Table.grid(Column(no_wrap=True), Column(justify="right"), expand=True, padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_row(left, _cut(right, "dim"))
+    return grid
 
 
 def _next(roles: list[Role], now: float) -> str:
     """The renewals that happen now, or the next one."""
-    flying = [role["profile"] for role in roles if role.get("waits") == IN_FLIGHT]
-    if flying:
-        more = f" and {len(flying) - 1} more" if len(flying) > 1 else ""
-        return f"renewing {printable(flying[0])}{more}"
+    if flying := [role["profile"] for role in roles if role.get("waits") == IN_FLIGHT]:
+        return f"renewing {flying[0]}" + (f" and {len(flying) - 1} more" if len(flying) > 1 else "")
     times = [(posix(role["next_renewal"]) - now, role["profile"]) for role in roles if role["next_renewal"]]
     if not times:
         return ""
     seconds, profile = min(times)
-    return f"next: {printable(profile)} {f'in {in_words(seconds)}' if seconds >= 1 else 'now'}"
-
-
-# -- the roles ----------------------------------------------------------------------------------------------------
-
-
-def _blocks(document: Document, now: float, terminal: Terminal, memory: Memory) -> list[list[str]]:
-    """The title, and for each role its line and what is wrong with it; said once where several say the same."""
-    roles = sorted(document["roles"], key=_urgency)
-    shown = [_marked(role, memory) for role in roles]
-    title, *lines = table(shown, now, terminal)
-    blocks, said = [[title]], ""
-    for role, line in zip(roles, lines, strict=True):
-        text = sentences(role, terminal)
-        blocks.append([line, *([] if str(text) == said else text)])
-        said = str(text) if text else said
-    return blocks
-
-
-def _marked(role: Role, memory: Memory) -> Role:
-    fresh = role["state"] == "fresh" and is_enabled(role)
-    return {**role, "state": "renewed"} if fresh and role["profile"] in memory.renewed else role
-
-
-def _urgency(role: Role) -> int:
-    """Trouble first; in the order of the configuration otherwise, which sorting keeps."""
-    if not is_enabled(role):
-        return 4
-    if trouble(role) is not None and role["state"] != "pending":
-        return 0
-    return {"failing": 1, "pending": 2}.get(role["state"], 3)
-
-
-def _fitted(blocks: list[list[str]], document: Document, now: float, room: int, terminal: Terminal) -> list[str]:
-    """What fits into `room` lines. Where it is not enough: all that fail, then what is wrong with them as far as there
-    is room, then those whose renewal is nearest."""
-    if sum(len(block) for block in blocks) <= room:
-        return [line for block in blocks for line in block]
-    roles = sorted(document["roles"], key=_urgency)
-    order = sorted(range(len(blocks)), key=lambda i: (_urgency(roles[i]), _until_renewal(roles[i], now)))
-    kept = order[: max(0, room - 1)]  # the last line says what is not shown
-    failing = [index for index in kept if len(blocks[index]) > 1]
-    spare = room - 1 - len(failing)
-    short = {index: blocks[index][:1] for index in kept}
-    for index in failing:
-        lines = _cut(blocks[index][1:], min(spare, SENTENCE_LINES), terminal)
-        short[index] += lines
-        spare -= len(lines)
-    kept = [index for index in kept if index in failing or (spare := spare - 1) >= 0]
-    hidden = Counter(str(roles[i]["state"]).replace("_", " ") for i in set(order) - set(kept))
-    more = ", ".join(f"{count} {state}" for state, count in hidden.most_common())
-    last = [shortened(f"{'…' if terminal.unicode else '...'} and {more}", terminal)] if hidden else []
-    return [line for index in kept for line in short[index]] + last
-
-
-def _cut(sentence: list[str], most: int, terminal: Terminal) -> list[str]:
-    """At most so many lines of a sentence: what to do next rather than all that was said."""
-    arrow = "→" if terminal.unicode else "->"
-    step = next((n for n, line in enumerate(sentence) if PAINT.sub("", line).lstrip().startswith(arrow)), 0)
-    if len(sentence) <= most or step == 0 or most < 2:
-        return sentence[: max(0, most)]
-    said = max(1, most - (len(sentence) - step))
-    last = [shortened(f"{sentence[said - 1]} …" if terminal.unicode else f"{sentence[said - 1]} ~", terminal)]
-    return [*sentence[: said - 1], *last, *sentence[step : step + most - said]]
-
-
-def _until_renewal(role: Role, now: float) -> float:
-    return posix(role["next_renewal"]) - now if role["next_renewal"] else -math.inf
-
-
-# -- the events ---------------------------------------------------------------------------------------------------
-
-
-def _events(document: Document, terminal: Terminal, now: float, clock: Clock) -> list[str]:
-    """A line for each of the last events, the newest last."""
-    events = document.get("events") or []
-    longest = max([0, *(columns_of(str(event["profile"])) for event in events if event["profile"])])
-    width = min(longest, max(0, terminal.width // 4))
-    return [_event(event, width, terminal, now, clock) for event in events]
-
-
-def _event(event: dict[str, Any], width: int, terminal: Terminal, now: float, clock: Clock) -> str:
-    at = posix(event["at"])
-    when = f"{clock(at):%H:%M:%S}" if now - at < DAY else f"{clock(at):%d.%m.  }"
-    profile = shortened(printable(event["profile"] or ""), terminal, width) if width else ""
-    profile += " " * (width - columns_of(profile))
-    before = f"{when}{GAP}{profile}{GAP if width else ''}"
-    text = shortened(printable(event["message"]), terminal, max(1, terminal.width - columns_of(before)))
-    painted = (
-        terminal.paint(when, "2") + before[len(when) :] + terminal.paint(text, LEVEL_COLOURS.get(event["level"], ""))
-    )
-    return painted if columns_of(before) + columns_of(text) <= terminal.width else shortened(before + text, terminal)
-
-
-def _events_title(terminal: Terminal, keys: bool) -> str:
-    title, right = "LAST EVENTS", QUIT if keys else ""
-    space = terminal.width - len(title) - len(right)
-    if space < 2:
-        return terminal.paint(shortened(title, terminal), "1")
-    return (terminal.paint(title, "1") + (" " * space + terminal.paint(right, "2") if right else "")).rstrip()
+    return f"next: {profile} {f'in {in_words(seconds)}' if seconds >= 1 else 'now'}"

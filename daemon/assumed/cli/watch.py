@@ -9,15 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import selectors
-import shutil
+import select
 import signal
 import sys
 import termios
 import time
 import tty
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +23,24 @@ from assumed.errors import AssumedError
 
 from .health import Document, Role, stuck
 from .place import locate
-from .render import Terminal, render, wrapped
-from .screen import Memory, is_short, screen
-from .terminal import END_OF_LINE, END_OF_SCREEN, HOME, is_smart, terminal_of, write
+from .render import render
+from .terminal import Line, console_of, is_smart, write
 
 PERIOD = 1.0
 """Seconds between two looks: at the turn of each second, so that countdowns tick evenly."""
-ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
-LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
-"""The alternate screen without a cursor and without wrapping, and back (xterm's control sequences)."""
 
 # What makes a role worth printing again. Time left is not in it: that changes always.
 OF_ROLE = ("state", "issued_at", "expiration", "delivered", "enabled", "last_error")
 
 
-def watch(config_path: Path | None, as_json: bool) -> int:
-    """Look until somebody has seen enough. Returns the exit status. Raises AssumedError when the first look fails."""
+def watch(config_path: Path | None, as_json: bool, show_all: bool) -> int:
+    """Look until the person has seen enough. Returns the exit status. Raises AssumedError when the first look fails."""
     document = locate(config_path).document()
     try:
         if as_json or not is_smart(sys.stdout):
             _blocks(config_path, document, as_json)
         else:
-            _screen(config_path, document)
+            _screen(config_path, document, show_all)
     except KeyboardInterrupt:  # click would write an empty line
         return 128 + signal.SIGINT
     return 0
@@ -58,21 +52,21 @@ def _blocks(config_path: Path | None, document: Document, as_json: bool) -> None
     while True:
         if as_json:
             write([json.dumps(document)])
-        elif lines := changes(before, document, time.time(), terminal_of(sys.stdout)):
+        elif lines := changes(before, document, time.time()):
             write([time.strftime("%H:%M:%S"), *lines, ""])
         before = document
         time.sleep(PERIOD)
         document = locate(config_path).document()
 
 
-def changes(before: Document | None, document: Document, now: float, terminal: Terminal) -> list[str]:
-    """What there is to say since `before`: everything at first and where it concerns everybody, else the roles that
-    have changed; nothing where time alone has passed."""
+def changes(before: Document | None, document: Document, now: float) -> list[str | Line]:
+    """What is new since `before`: everything at first and where it concerns all roles, else the roles that have
+    changed; nothing where time alone has passed."""
     if before is None or _common(before) != _common(document):
-        return render(document, now, terminal)
+        return render(document, now)
     old = {role["profile"]: _essence(role) for role in before["roles"]}
     changed = [role for role in document["roles"] if old.get(role["profile"]) != _essence(role)]
-    return render({**document, "roles": changed}, now, terminal)[2:] if changed else []
+    return render({**document, "roles": changed}, now)[2:] if changed else []
 
 
 def _common(document: Document) -> object:
@@ -86,19 +80,30 @@ def _essence(role: Role) -> object:
     return [role.get(name) for name in OF_ROLE]
 
 
-def _screen(config_path: Path | None, document: Document) -> None:
+def _screen(config_path: Path | None, document: Document, show_all: bool) -> None:
     """Redraw in place until q, Ctrl-C or SIGTERM. A daemon that goes away is waited for, and so is a configuration."""
-    memory, problem = Memory(), ""
-    with _signals() as wait_for_signal, _terminal() as is_typing:
+    from rich.live import Live
+
+    from .screen import Memory, Screen
+
+    memory, problem, console = Memory(), "", console_of(sys.stdout)
+    live = Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+    with _signals() as wait_for_signal, _terminal(live) as keys:
         while True:
-            now = time.time()
-            memory.take(document, now)
-            _draw(document, now, memory, problem, is_typing)
-            until = time.monotonic() + PERIOD - now % PERIOD
-            while (left := until - time.monotonic()) > 0:
-                if wait_for_signal(left, is_typing):
+            memory.take(document, time.time())
+            until = time.monotonic() + PERIOD - time.time() % PERIOD
+            while True:
+                size = os.get_terminal_size(sys.stdout.fileno())  # not $COLUMNS, which may be those of the shell
+                if size.columns and size.lines:
+                    console.size = size
+                hint = "q quits" if keys else ""
+                screen = Screen(console, time.time(), console.height, show_all, memory, hint, problem)
+                live.update(screen.of(document), refresh=True)
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                if wait_for_signal(left, keys):
                     return
-                _draw(document, time.time(), memory, problem, is_typing)
             try:
                 document, problem = locate(config_path).document(), ""
             except AssumedError as error:
@@ -106,41 +111,12 @@ def _screen(config_path: Path | None, document: Document) -> None:
                 document, problem = {**document, "daemon": None}, str(error)
 
 
-def _draw(document: Document, now: float, memory: Memory, problem: str, keys: bool) -> None:
-    terminal = _size()
-    above = wrapped(problem.splitlines()[0], terminal, "", "31")[:3] if problem else []
-    terminal = replace(terminal, height=max(1, (terminal.height or 24) - len(above)))
-    lines = [*above, *screen(document, now, terminal, memory, keys=keys)]
-    encoding = sys.stdout.encoding or "utf-8"
-    # A line that takes the whole width leaves the cursor on its last character: nothing is to be erased there.
-    text = HOME + "\n".join(f"{line}{END_OF_LINE}" if is_short(line, terminal) else line for line in lines)
-    text += END_OF_SCREEN if is_short(lines[-1], terminal) else ""
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
-
-
-def _size() -> Terminal:
-    """The terminal as it is now: $COLUMNS and $LINES may be those of the shell that it was started from."""
-    terminal = terminal_of(sys.stdout)
-    with contextlib.suppress(OSError):
-        size = os.get_terminal_size(sys.stdout.fileno())
-        if size.columns and size.lines:
-            return replace(terminal, width=size.columns, height=size.lines)
-    return replace(terminal, height=shutil.get_terminal_size().lines)
-
-
-# -- the terminal's state ------------------------------------------------------------------------------------------
-
-
-def _put(sequence: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # it has been closed: nobody sees it any more
-        sys.stdout.write(sequence)
-        sys.stdout.flush()
-
-
 @contextlib.contextmanager
-def _terminal() -> Iterator[bool]:
-    """The screen of our own, and keys without a return. Yields whether there are keys."""
+def _terminal(live: Any) -> Iterator[bool]:
+    """The screen of our own, and keys without a return; while Ctrl-Z holds us, the terminal is the shell's.
+
+    Yields whether there are keys.
+    """
     keys = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
     before: Any = termios.tcgetattr(keys) if keys is not None else None
 
@@ -151,25 +127,14 @@ def _terminal() -> Iterator[bool]:
     def enter() -> None:
         if keys is not None and is_ours():
             tty.setcbreak(keys, termios.TCSANOW)
-        _put(ENTER)
+        live.start()
 
     def leave() -> None:
-        _put(LEAVE)
+        with contextlib.suppress(OSError, ValueError):  # it has been closed
+            live.stop()
         if keys is not None and is_ours():
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(keys, termios.TCSANOW, before)
-
-    try:
-        enter()
-        with _stopping(enter, leave):
-            yield keys is not None
-    finally:
-        leave()
-
-
-@contextlib.contextmanager
-def _stopping(enter: Callable[[], None], leave: Callable[[], None]) -> Iterator[None]:
-    """While Ctrl-Z holds us, the terminal is the shell's."""
 
     def stop(_number: int, _frame: object) -> None:
         leave()
@@ -181,8 +146,10 @@ def _stopping(enter: Callable[[], None], leave: Callable[[], None]) -> Iterator[
 
     old = signal.signal(signal.SIGTSTP, stop)
     try:
-        yield
+        enter()
+        yield keys is not None
     finally:
+        leave()
         signal.signal(signal.SIGTSTP, old)
 
 
@@ -198,24 +165,16 @@ def _signals() -> Iterator[Callable[[float, bool], bool]]:
     def end(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)
 
-    handlers = {
-        signal.SIGWINCH: lambda *_: None,
-        signal.SIGCONT: lambda *_: None,
-        signal.SIGTERM: end,
-        signal.SIGHUP: end,
-        signal.SIGQUIT: end,
-    }
+    handlers = dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT), end)
+    handlers |= dict.fromkeys((signal.SIGWINCH, signal.SIGCONT), lambda *_: None)
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     wakeup = signal.set_wakeup_fd(inlet, warn_on_full_buffer=False)
 
     def wait(seconds: float, keys: bool) -> bool:
-        with selectors.DefaultSelector() as selector:
-            for file in [outlet, *([sys.stdin] if keys else [])]:
-                selector.register(file, selectors.EVENT_READ)
-            heard = [key.fileobj for key, _ in selector.select(seconds)]
-        if outlet in heard:
+        ready, _, _ = select.select([outlet, *([sys.stdin] if keys else [])], [], [], seconds)
+        if outlet in ready:
             os.read(outlet, 512)
-        if sys.stdin in heard:
+        if sys.stdin in ready:
             typed = os.read(sys.stdin.fileno(), 512)
             return b"q" in typed.lower() or not typed
         return False
