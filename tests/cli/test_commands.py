@@ -295,3 +295,23 @@ def test_help_imports_no_command(user: Home) -> None:
         "assumed.redact",
         "assumed.model",
     }
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["status"], ["status", "--json"], ["check"], ["wait"]])
+def test_rich_is_imported_where_something_is_drawn_and_never_by_the_daemon(user: Home, arguments: list[str]) -> None:
+    """structlog imports it for its tracebacks where it is installed: 100 ms of a start."""
+    broken = arguments == ["run"]  # it ends after its imports
+    if broken:
+        user.config.write_text("roles = [")
+    code = (
+        f"import sys; sys.argv = {['assumed', *arguments, *(['--timeout', '0'] if arguments == ['wait'] else [])]}\n"
+        "from assumed.cli import main\n"
+        "main()\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=user.environment(), capture_output=True, text=True, timeout=60, check=True
+    )
+    modules = result.stderr.split()
+    assert not [name for name in modules if name.split(".")[0] == "rich"]
+    assert ("structlog" in modules) or not broken
