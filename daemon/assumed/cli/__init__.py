@@ -31,9 +31,29 @@ def main() -> int:
         status = quick(arguments[1:])
         if status is not None:
             return status
+    if arguments[:1] == ["exec"] and len(arguments) > 2 and not arguments[1].startswith("-"):
+        return _execute(arguments[1], arguments[2:])
     from .app import main as app
 
     return app(arguments)
+
+
+def _execute(profile: str, command: list[str]) -> int:
+    """`assumed exec PROFILE COMMAND…` without click, a fifth of what it takes."""
+    from assumed.errors import AssumedError
+
+    from .exec import execute
+    from .terminal import prepare
+
+    prepare()
+    try:
+        return execute(None, profile, command)
+    except AssumedError as error:
+        from .app import failed
+
+        return failed(error)
+    except KeyboardInterrupt:
+        return 130
 
 
 def _open_closed_streams() -> None:

@@ -16,9 +16,11 @@ from typing import Any, TypeVar
 import click
 
 from assumed.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
-from assumed.redact import crash, printable
+from assumed.redact import printable
 
-from .terminal import prepare, write
+from .terminal import nearest, prepare, say, write
+
+__all__ = ["nearest", "say"]
 
 OK, FAILING, USAGE, NOT_RUNNING, ANOTHER_INSTANCE = range(5)
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
@@ -34,7 +36,7 @@ COMMANDS = {
     "refresh": ("renew:refresh", "Renew roles now, whatever life they have left."),
     "wait": ("renew:wait", "Wait until roles are fresh: for job scripts."),
     "credential-process": ("sessions:credential_process", "Print a session in AWS's credential_process format."),
-    "exec": ("exec:exec_", "Run a command with a credentials endpoint of its own."),
+    "exec": ("sessions:exec_", "Run a command with a credentials endpoint of its own."),
     "serve": ("sessions:serve", "Serve the same endpoint on a chosen port: for sidecars."),
     "probe": ("status:probe", "Say by the exit status whether a container is alive, or ready."),
     "env": ("sessions:env", "Print a session as environment variables."),
@@ -94,14 +96,6 @@ class LazyGroup(click.Group):
         return [
             CompletionItem(name, help=text) for name, (_, text) in self.known.items() if name.startswith(incomplete)
         ]
-
-
-def nearest(word: str, known: Any) -> str:
-    """` Did you mean 'x'?` for the nearest known word, or nothing."""
-    from difflib import get_close_matches
-
-    found = get_close_matches(word, list(known), n=1)
-    return f" Did you mean '{found[0]}'?" if found else ""
 
 
 def config_option(function: Function) -> Function:
@@ -169,29 +163,15 @@ def app(ctx: click.Context, config_path: Path | None) -> None:
 def main(arguments: list[str]) -> int:
     """Run one command; every error raised on purpose becomes a sentence on stderr and an exit status."""
     prepare()
-    sys.excepthook = lambda _kind, error, _trace: click.echo(crash(error), err=True)
     try:
         status = app.main(arguments, prog_name="assumed", standalone_mode=False)
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        _to_stderr(shown.getvalue().rstrip("\n"))
+        write([printable(line) for line in shown.getvalue().splitlines()], sys.stderr)
         return USAGE
-    except ConfigError as error:
-        for problem in error.problems:
-            say(problem)
-        if error.example:
-            click.echo(error.example, err=True)
-        return USAGE
-    except NotRunning as error:
-        say(str(error))
-        return NOT_RUNNING
-    except AlreadyRunning as error:
-        say(str(error))
-        return ANOTHER_INSTANCE
     except AssumedError as error:
-        say(str(error))
-        return FAILING
+        return failed(error)
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -206,24 +186,20 @@ def main(arguments: list[str]) -> int:
     return status if isinstance(status, int) else OK
 
 
+def failed(error: AssumedError) -> int:
+    """Say an error; returns the exit status."""
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            say(problem)
+        if error.example:
+            click.echo(error.example, err=True)
+        return USAGE
+    say(str(error))
+    if isinstance(error, NotRunning):
+        return NOT_RUNNING
+    return ANOTHER_INSTANCE if isinstance(error, AlreadyRunning) else FAILING
+
+
 def _give_up_on_stdout() -> None:
     """Nothing is written any more, also not when the interpreter flushes at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def say(sentence: str) -> None:
-    """One message for the person, on stderr; into the journal with its priority, where a start fails unseen.
-
-    Its line feeds are layout: text from outside has none, it has passed the gate.
-    """
-    if "JOURNAL_STREAM" in os.environ:
-        from assumed import logs
-
-        if logs.goes_to_journal(sys.stderr):
-            logs.tell_failure(sentence)
-            return
-    _to_stderr(f"assumed: {sentence}")
-
-
-def _to_stderr(text: str) -> None:
-    write([printable(line) for line in text.split("\n")], sys.stderr)

@@ -31,21 +31,11 @@ class Place:
         self._load = load
 
     @cached_property
-    def _loaded(self) -> tuple[Config | None, ConfigError | None]:
-        try:
-            return self._load(), None
-        except ConfigError as error:
-            return None, error
-
-    @property
     def config(self) -> Config | None:
         """The configuration; None where it cannot be used."""
-        return self._loaded[0]
-
-    @property
-    def error(self) -> ConfigError | None:
-        """Why it cannot be used."""
-        return self._loaded[1]
+        with suppress(ConfigError):
+            return self._load()
+        return None
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The daemon's answer. Raises NotRunning, NotAnswering, or AssumedError with the sentence that it refuses with.
@@ -58,8 +48,7 @@ class Place:
         try:
             answer = ask(socket_path(self.state_dir), {**request, **({"config": str(self.path)} if self.path else {})})
         except NotRunning:
-            if self.error is not None:
-                raise self.error from None
+            self._load()
             raise
         if "another" in answer:
             raise OtherConfiguration(answer["another"], self.path)

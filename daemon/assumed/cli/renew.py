@@ -117,10 +117,10 @@ def wait(config_path: Path | None, timeout: float, profiles: tuple[str, ...]) ->
         shown = show_line(f"waiting for {', '.join(unserved)}", shown)
         time.sleep(min(WAIT_AGAIN, left))
     show_line("", shown)
-    _report(list(unserved.items()))
+    status = _report(list(unserved.items()))
     if unserved and document["daemon"] is None:
         say(document.get("daemon_error") or NO_DAEMON)
-    return FAILING if unserved else OK
+    return status
 
 
 def _report(failures: Failures) -> int:
@@ -179,7 +179,7 @@ def _by_daemon(place: Place) -> tuple[list[str], Failures]:
 def _without_daemon(place: Place, config_path: Path | None) -> tuple[list[str], Failures]:
     from assumed.runtime.main import once as renew_due
 
-    outcomes: list[tuple[str, str]] = []
+    outcomes: Failures = []
     with _progress(len(place.config.enabled()) if place.config else 0) as done:
 
         def note(profile: str, outcome: str) -> None:
@@ -187,44 +187,39 @@ def _without_daemon(place: Place, config_path: Path | None) -> tuple[list[str], 
             done(profile, outcome)
 
         renew_due(config_path, note)
-    failed = [each for each in outcomes if each[1] != RENEWED]
-    return [profile for profile, outcome in outcomes if outcome == RENEWED], failed
+    return [name for name, outcome in outcomes if outcome == RENEWED], [each for each in outcomes if each[1] != RENEWED]
 
 
 @contextmanager
 def _progress(total: int) -> Iterator[Done]:
     """Shows what has been renewed, on stderr: a bar on a terminal, once it takes longer than a second; plain lines
     elsewhere. Failures are left to the end of the command, which says each once. Yields `done`, for any thread."""
-    smart, count, bars = is_smart(sys.stderr), 0, []
+    smart, count, over = is_smart(sys.stderr), 0, threading.Event()
 
     def show() -> None:
+        if not smart or over.wait(BAR_AFTER):
+            return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        bar = Progress(TextColumn("Renewing"), BarColumn(), MofNCompleteColumn(), console=console_of(sys.stderr))
-        bar.add_task("", total=total, completed=count)
-        bar.start()
-        bars.append(bar)
+        with Progress(TextColumn("Renewing"), BarColumn(), MofNCompleteColumn(), console=console_of(sys.stderr)) as bar:
+            task = bar.add_task("", total=total)
+            while not over.wait(LOOK_AGAIN[1]):
+                bar.update(task, completed=count)
+            bar.update(task, completed=count)
 
     def done(profile: str, outcome: str) -> None:
         nonlocal count
         count += 1
-        for bar in bars:
-            bar.update(bar.task_ids[0], completed=count)
         if not smart and outcome == RENEWED:
             click.echo(f"{profile}: {outcome}", err=True)
 
-    timer = threading.Timer(BAR_AFTER, show)
-    timer.daemon = True
-    if smart:
-        timer.start()
+    thread = threading.Thread(target=show, name="progress", daemon=True)
+    thread.start()
     try:
         yield done
     finally:
-        timer.cancel()
-        if smart:
-            timer.join()
-        for bar in bars:
-            bar.stop()
+        over.set()
+        thread.join()
 
 
 def _follow(place: Place, before: Document, old_keys: Mapping[str, str | None], profiles: list[str]) -> Failures:

@@ -1,36 +1,25 @@
-"""`assumed env`, `assumed serve` and `assumed credential-process`: sessions for tools; what `exec` shares with them."""
+"""`assumed exec`, `env`, `serve` and `credential-process`: sessions for commands and tools."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shlex
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
 
 import click
 
-from assumed.errors import NotKept
-
-from .app import OK, config_option, nearest, say
-from .completion import complete_profiles
+from .app import OK, config_option, say
+from .completion import complete_command, complete_profiles
+from .exec import execute, first_session, supply_of, write_private
 from .probe import PORT
-from .terminal import show_line
 
-if TYPE_CHECKING:
-    from assumed.jobs.supply import Supply
-    from assumed.model import Session
-
-FIRST = 60.0
-"""Seconds for the first session: a source that asks a password manager takes a while."""
 _SINGLE_QUOTE = re.compile("['\u2018-\u201b]")
 """PowerShell ends a string in single quotes at each of these; two of them are one."""
 
@@ -45,6 +34,39 @@ SHELLS: dict[str, Callable[[str, str], str]] = {
     "fish": _fish,
     "powershell": lambda name, value: f"$Env:{name} = '{_SINGLE_QUOTE.sub(lambda quote: quote[0] * 2, value)}'",
 }
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@config_option
+@click.argument("profile", shell_complete=complete_profiles)
+@click.argument(
+    "command",
+    nargs=-1,
+    required=True,
+    type=click.UNPROCESSED,
+    metavar="[--] COMMAND...",
+    shell_complete=complete_command,
+)
+def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> int:
+    """Run COMMAND with the role of PROFILE, for as long as it takes: its SDK renews the session by itself.
+
+    COMMAND gets a credentials endpoint on 127.0.0.1 that exists for its life, with a token that only its
+    environment and a private file hold. Inside, the role is the only one there is: variables with other
+    credentials are taken away, ~/.aws/credentials is an empty file and ~/.aws/config holds the settings of
+    PROFILE alone, so no other profile can be named. Signals, terminal and exit status are COMMAND's own.
+
+    The endpoint ends with COMMAND. What COMMAND leaves running (nohup, setsid, a tmux server) is named on
+    stderr: for such jobs use deliver = "process" or `assumed serve`.
+
+    Works with the daemon, and without: then this process renews the one role itself.
+
+    \b
+    Examples:
+      assumed exec my-role -- python train.py
+      assumed exec my-role -- aws s3 sync s3://in s3://out
+      assumed exec my-role -- bash              (a shell in that role)
+    """
+    return execute(config_path, profile, command)
 
 
 @click.command()
@@ -192,49 +214,3 @@ def _print_variables(profile: str, url: str, token_file: Path, as_json: bool) ->
         click.echo(f"{name}={value}")
     click.echo("# instead of the file, for clients that do not read it (AWS CLI 2.9, boto3 1.28, Go SDK v1):")
     click.echo(f'export AWS_CONTAINER_AUTHORIZATION_TOKEN="$(cat {shlex.quote(str(token_file))})"')
-
-
-@contextmanager
-def supply_of(config_path: Path | None, profiles: Sequence[str]) -> Iterator[Supply]:
-    """A supply of these profiles. Raises UsageError for one that is not managed, with the nearest that is."""
-    from assumed.jobs.supply import supplied
-
-    def note(profile: str, problem: str) -> None:
-        """The session in use goes on; a person may look into it meanwhile."""
-        say(f"{profile}: {problem}" if problem else f"{profile}: renewed again")
-
-    try:
-        with supplied(config_path, profiles, note) as supply:
-            yield supply
-    except NotKept as error:
-        raise click.UsageError(
-            f"{error.profile} is not a managed profile.{nearest(error.profile, error.kept)}"
-        ) from None
-
-
-def first_session(supply: Supply, profile: str, meanwhile: Callable[[], None] = lambda: None) -> Session:
-    """The first session of a profile; `meanwhile` is called over and over, and may raise what ends it.
-
-    Raises AssumedError with the reason why there is none.
-    """
-    began, shown = time.monotonic(), 0
-
-    def waiting() -> None:
-        nonlocal shown
-        meanwhile()
-        seconds = time.monotonic() - began
-        if seconds > 1:
-            shown = show_line(f"waiting for a session of {profile} ({seconds:.0f} s)", shown)
-
-    try:
-        return supply.wait_for(profile, FIRST, waiting)
-    finally:
-        show_line("", shown)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file of this user alone (0600), replacing what is there."""
-    path.unlink(missing_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)

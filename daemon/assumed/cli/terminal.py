@@ -8,9 +8,9 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
-from assumed.redact import printable
+from assumed.redact import crash, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -45,7 +45,8 @@ class Terminal(NamedTuple):
 
 
 def prepare() -> None:
-    """Have stdout and stderr replace what they cannot encode, rather than raise."""
+    """Have stdout and stderr replace what they cannot encode, rather than raise; a bug is one line."""
+    sys.excepthook = lambda _kind, error, _trace: write([crash(error)], sys.stderr)
     codecs.register_error("assumed", _replaced)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -128,3 +129,25 @@ def show_line(text: str, shown: int) -> int:
         sys.stderr.write(f"\r{text}\x1b[K")
         sys.stderr.flush()
     return len(text)
+
+
+def say(sentence: str) -> None:
+    """One message for the person, on stderr; into the journal with its priority, where a start fails unseen.
+
+    Its line feeds are layout: text from outside has none, it has passed the gate.
+    """
+    if "JOURNAL_STREAM" in os.environ:
+        from assumed import logs
+
+        if logs.goes_to_journal(sys.stderr):
+            logs.tell_failure(sentence)
+            return
+    write([printable(line) for line in f"assumed: {sentence}".split("\n")], sys.stderr)
+
+
+def nearest(word: str, known: Any) -> str:
+    """` Did you mean 'x'?` for the nearest known word, or nothing."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, list(known), n=1)
+    return f" Did you mean '{found[0]}'?" if found else ""
