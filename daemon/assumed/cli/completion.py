@@ -59,10 +59,3 @@ def complete_profiles(ctx: click.Context, param: click.Parameter, incomplete: st
         return []
     roles = [role for role in config.enabled() if role.profile not in given]
     return [CompletionItem(role.profile, help=role.role_arn) for role in roles if role.profile.startswith(incomplete)]
-
-
-def complete_command(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Files, which the shell knows: what another program takes, click cannot ask it."""
-    from click.shell_completion import CompletionItem
-
-    return [CompletionItem(incomplete, type="file")]

@@ -158,7 +158,8 @@ class Show:
         with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
 
             def draw(document: Document) -> None:
-                screen = Screen(console, time.time(), max(12, console.height - len(pasted) - 1), hint=hint)
+                height = max(12, min(18, console.height - len(pasted) - 1))
+                screen = Screen(console, time.time(), height, hint=hint)
                 live.update(screen.of({**document, "events": list(self._events)[-6:]}), refresh=True)
 
             yield draw

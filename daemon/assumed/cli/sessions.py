@@ -16,7 +16,7 @@ from threading import Event
 import click
 
 from .app import OK, config_option, say
-from .completion import complete_command, complete_profiles
+from .completion import complete_profiles
 from .exec import execute, first_session, supply_of, write_private
 from .probe import PORT
 
@@ -43,9 +43,8 @@ SHELLS: dict[str, Callable[[str, str], str]] = {
     "command",
     nargs=-1,
     required=True,
-    type=click.UNPROCESSED,
+    type=click.Path(readable=False),  # files complete: what another program takes, click cannot ask it
     metavar="[--] COMMAND...",
-    shell_complete=complete_command,
 )
 def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> int:
     """Run COMMAND with the role of PROFILE, for as long as it takes: its SDK renews the session by itself.

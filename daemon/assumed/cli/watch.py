@@ -15,13 +15,14 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from assumed.errors import AssumedError
+from assumed.runtime.signals import relay
 
-from .health import Document, Role, stuck
+from .health import Document, stuck
 from .place import locate
 from .render import render
 from .terminal import Line, console_of, is_smart, write
@@ -29,8 +30,9 @@ from .terminal import Line, console_of, is_smart, write
 PERIOD = 1.0
 """Seconds between two looks: at the turn of each second, so that countdowns tick evenly."""
 
-# What makes a role worth printing again. Time left is not in it: that changes always.
 OF_ROLE = ("state", "issued_at", "expiration", "delivered", "enabled", "last_error")
+"""What makes a role worth printing again."""
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def watch(config_path: Path | None, as_json: bool, show_all: bool) -> int:
@@ -40,7 +42,7 @@ def watch(config_path: Path | None, as_json: bool, show_all: bool) -> int:
         if as_json or not is_smart(sys.stdout):
             _blocks(config_path, document, as_json)
         else:
-            _screen(config_path, document, show_all)
+            return _screen(config_path, document, show_all)
     except KeyboardInterrupt:  # click would write an empty line
         return 128 + signal.SIGINT
     return 0
@@ -62,25 +64,23 @@ def _blocks(config_path: Path | None, document: Document, as_json: bool) -> None
 def changes(before: Document | None, document: Document, now: float) -> list[str | Line]:
     """What is new since `before`: everything at first and where it concerns all roles, else the roles that have
     changed; nothing where time alone has passed."""
-    if before is None or _common(before) != _common(document):
+    old_common, old = _essence(before) if before else ([], {})
+    common, new = _essence(document)
+    if old_common != common:
         return render(document, now)
-    old = {role["profile"]: _essence(role) for role in before["roles"]}
-    changed = [role for role in document["roles"] if old.get(role["profile"]) != _essence(role)]
+    changed = [role for role in document["roles"] if old[role["profile"]] != new[role["profile"]]]
     return render({**document, "roles": changed}, now)[2:] if changed else []
 
 
-def _common(document: Document) -> object:
+def _essence(document: Document) -> tuple[list[Any], dict[str, list[Any]]]:
+    """What is worth printing again, of all roles and of each: time left is not in it, that changes always."""
     daemon, file = document["daemon"] or {}, document["credentials_file"]
-    profiles = [role["profile"] for role in document["roles"]]
-    broken = document.get("unreadable")
-    return [daemon.get("pid"), daemon.get("config_error"), file.get("error"), broken, stuck(document) is None, profiles]
+    roles = {role["profile"]: [role.get(name) for name in OF_ROLE] for role in document["roles"]}
+    whole = [daemon.get("pid"), daemon.get("config_error"), file.get("error"), document.get("unreadable")]
+    return [*whole, stuck(document) is None, list(roles)], roles
 
 
-def _essence(role: Role) -> object:
-    return [role.get(name) for name in OF_ROLE]
-
-
-def _screen(config_path: Path | None, document: Document, show_all: bool) -> None:
+def _screen(config_path: Path | None, document: Document, show_all: bool) -> int:
     """Redraw in place until q, Ctrl-C or SIGTERM. A daemon that goes away is waited for, and so is a configuration."""
     from rich.live import Live
 
@@ -88,22 +88,24 @@ def _screen(config_path: Path | None, document: Document, show_all: bool) -> Non
 
     memory, problem, console = Memory(), "", console_of(sys.stdout)
     live = Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-    with _signals() as wait_for_signal, _terminal(live) as keys:
+    with _signals() as signals, _terminal(live) as keys:
         while True:
             memory.take(document, time.time())
             until = time.monotonic() + PERIOD - time.time() % PERIOD
             while True:
                 size = os.get_terminal_size(sys.stdout.fileno())  # not $COLUMNS, which may be those of the shell
-                if size.columns and size.lines:
-                    console.size = size
+                console.size = size if size.columns and size.lines else console.size
                 hint = "q quits" if keys else ""
                 screen = Screen(console, time.time(), console.height, show_all, memory, hint, problem)
                 live.update(screen.of(document), refresh=True)
                 left = until - time.monotonic()
                 if left <= 0:
                     break
-                if wait_for_signal(left, keys):
-                    return
+                ready, _, _ = select.select([signals, *keys], [], [], left)
+                if signals in ready and (number := os.read(signals, 1)[0]) in ENDING:
+                    return 128 + number
+                if keys and keys[0] in ready and (not (typed := os.read(keys[0], 512)) or b"q" in typed.lower()):
+                    return 0
             try:
                 document, problem = locate(config_path).document(), ""
             except AssumedError as error:
@@ -112,10 +114,10 @@ def _screen(config_path: Path | None, document: Document, show_all: bool) -> Non
 
 
 @contextlib.contextmanager
-def _terminal(live: Any) -> Iterator[bool]:
-    """The screen of our own, and keys without a return; while Ctrl-Z holds us, the terminal is the shell's.
+def _terminal(live: Any) -> Iterator[list[int]]:
+    """The alternate screen, and keys without a return; while Ctrl-Z holds us, the terminal is the shell's.
 
-    Yields whether there are keys.
+    Yields the descriptor of the keys, if there are any.
     """
     keys = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
     before: Any = termios.tcgetattr(keys) if keys is not None else None
@@ -147,43 +149,24 @@ def _terminal(live: Any) -> Iterator[bool]:
     old = signal.signal(signal.SIGTSTP, stop)
     try:
         enter()
-        yield keys is not None
+        yield [] if keys is None else [keys]
     finally:
         leave()
         signal.signal(signal.SIGTSTP, old)
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[Callable[[float, bool], bool]]:
-    """A wait that a signal ends at once: SIGWINCH for a redraw. SIGTERM unwinds everything, as an exception does.
-
-    Yields `wait(seconds, keys) → whether to quit`.
-    """
+def _signals() -> Iterator[int]:
+    """A descriptor to wait for: each signal that ends us, or wants a redraw, is a byte."""
     outlet, inlet = os.pipe()
-    os.set_blocking(inlet, False)
 
-    def end(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
+    def note(number: int) -> None:
+        os.write(inlet, bytes([number]))
 
-    handlers = dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT), end)
-    handlers |= dict.fromkeys((signal.SIGWINCH, signal.SIGCONT), lambda *_: None)
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    wakeup = signal.set_wakeup_fd(inlet, warn_on_full_buffer=False)
-
-    def wait(seconds: float, keys: bool) -> bool:
-        ready, _, _ = select.select([outlet, *([sys.stdin] if keys else [])], [], [], seconds)
-        if outlet in ready:
-            os.read(outlet, 512)
-        if sys.stdin in ready:
-            typed = os.read(sys.stdin.fileno(), 512)
-            return b"q" in typed.lower() or not typed
-        return False
-
+    restore = relay((*ENDING, signal.SIGWINCH, signal.SIGCONT), note)
     try:
-        yield wait
+        yield outlet
     finally:
-        signal.set_wakeup_fd(wakeup)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
         os.close(inlet)
         os.close(outlet)
