@@ -203,7 +203,8 @@ def test_a_slow_refresh_shows_a_bar_on_a_terminal(user: Home, daemon: Daemon, st
             break
     os.close(leader)
     assert process.wait(60) == 0
-    assert b"Renewing  [####" in output
+    assert b"Renewing" in output
+    assert b"0/1" in output
     assert b"1/1" in output
 
 
