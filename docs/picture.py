@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from assumed.cli.screen import Memory, Screen
+from assumed.cli.screen import Screen
 from assumed.cli.terminal import ansi
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -122,10 +122,9 @@ def spans(line: str) -> str:
 
 def pictures() -> dict[str, str]:
     """File → its whole SVG."""
-    memory = Memory(renewed={"warehouse": NOW.timestamp() + 1})
     return {
         "status.svg": drawn(["$ assumed status", *lines(document())]),
-        "watch.svg": drawn(lines(watched(), height=LINES, memory=memory, hint="q quits")),
+        "watch.svg": drawn(lines(watched(), height=LINES, hint="q quits")),
     }
 
 

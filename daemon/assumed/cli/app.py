@@ -8,10 +8,10 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,6 +19,9 @@ from assumed.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
 from assumed.redact import printable
 
 from .terminal import nearest, prepare, say, write
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["nearest", "say"]
 
@@ -42,7 +45,7 @@ COMMANDS = {
     "env": ("sessions:env", "Print a session as environment variables."),
     "service": ("service:service", "Install the daemon as a service, look at it, remove it."),
     "demo": ("demo:demo", "Watch roles being kept, without an AWS account."),
-    "completion": ("completion:completion", "Print the completion script of a shell."),
+    "completion": ("app:completion", "Print the completion script of a shell."),
 }
 """Name → (module:attribute, short help). The help stands here so that `assumed --help` imports no command."""
 
@@ -110,6 +113,23 @@ def config_option(function: Function) -> Function:
     )(function)
 
 
+def complete_profiles(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Kept profiles that begin with `incomplete` and are not named yet; none where no configuration can be read."""
+    from click.shell_completion import CompletionItem
+
+    from assumed.runtime.start import usable_config
+
+    contexts = (ctx, ctx.find_root())
+    named = next((path for each in contexts if (path := each.params.get("config_path"))), None)
+    given: Iterable[str] = (ctx.params.get(param.name or "") or ()) if param.nargs == -1 else ()
+    try:
+        config, _ = usable_config(Path(named) if named else None)
+    except (AssumedError, OSError):
+        return []
+    roles = [role for role in config.enabled() if role.profile not in given]
+    return [CompletionItem(role.profile, help=role.role_arn) for role in roles if role.profile.startswith(incomplete)]
+
+
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
@@ -158,6 +178,35 @@ def app(ctx: click.Context, config_path: Path | None) -> None:
       aws s3 ls --profile my-role
     """
     ctx.obj = config_path
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print the completion script of SHELL: commands, options, and the profiles of your configuration.
+
+    It needs to be done once: the script asks `assumed` what fits. Packages install it by themselves, and so does
+    pipx from the version on that links completions.
+
+    \b
+    Examples:
+      assumed completion bash > ~/.local/share/bash-completion/completions/assumed
+      assumed completion zsh > ~/.zfunc/_assumed      (a directory of your $fpath)
+      assumed completion fish > ~/.config/fish/completions/assumed.fish
+      eval "$(assumed completion bash)"               (this shell alone)
+    """
+    click.echo(script(shell), nl=False)
+    return 0
+
+
+def script(shell: str) -> str:
+    """click's completion script of a shell."""
+    from click.shell_completion import ShellComplete, get_completion_class
+
+    made = (get_completion_class(shell) or ShellComplete)(app, {}, "assumed", "_ASSUMED_COMPLETE")
+    text = ShellComplete.source(made).strip() + "\n"  # that of the class for bash starts bash to ask for its version
+    # Autoloaded from $fpath, click's script for zsh offers nothing the second time.
+    return text.replace("$zsh_eval_context[-1] == loadautofunc", "$funcstack[1] == _assumed")
 
 
 def main(arguments: list[str]) -> int:

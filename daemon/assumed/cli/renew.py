@@ -16,8 +16,7 @@ import click
 
 from assumed.errors import NotAnswering, NotRunning
 
-from .app import FAILING, NO_DAEMON, OK, config_option, nearest, say
-from .completion import complete_profiles
+from .app import FAILING, NO_DAEMON, OK, complete_profiles, config_option, nearest, say
 from .health import Document, Role, explanation, is_enabled, is_served, trouble
 from .place import Place, locate
 from .terminal import console_of, is_smart, show_line
@@ -59,12 +58,8 @@ def refresh(config_path: Path | None, no_wait: bool, profiles: tuple[str, ...]) 
     if os.environ.get("ASSUMED_EVENT") == "renewed":
         # 26 renewals in ten seconds, for ever, were seen.
         raise click.UsageError("this is run by the hook after_renewal, which every renewal of it would run again")
-    place = locate(config_path)
-    before = place.ask({"command": "status"})
-    _require_kept(profiles, {role["profile"]: is_enabled(role) for role in before["roles"]})
-    keys = _stored_keys(place, [role["profile"] for role in before["roles"]])
-    accepted = place.ask({"command": "refresh", "profiles": list(profiles)})["accepted"]
-    return OK if no_wait else _report(_follow(place, before, keys, accepted))
+    _, failed = _renew(locate(config_path), profiles=list(profiles), wait=not no_wait)
+    return _report(failed)
 
 
 @click.command()
@@ -156,12 +151,20 @@ def _unserved(document: Document, config: Config | None, profiles: tuple[str, ..
     }
 
 
+def _renew(
+    place: Place, profiles: Iterable[str] = (), wait: bool = True, due_only: bool = False
+) -> tuple[list[str], Failures]:
+    """Have the daemon renew profiles, or all; returns those that it renews, and which of them failed."""
+    before = place.ask({"command": "status"})
+    _require_kept(profiles, {role["profile"]: is_enabled(role) for role in before["roles"]})
+    keys = _stored_keys(place, [role["profile"] for role in before["roles"]])
+    accepted = place.ask({"command": "refresh", "profiles": list(profiles), "due_only": due_only})["accepted"]
+    return accepted, _follow(place, before, keys, accepted) if wait else []
+
+
 def _by_daemon(place: Place) -> tuple[list[str], Failures]:
     """The profiles that the daemon renewed, and those that failed."""
-    before = place.ask({"command": "status"})
-    keys = _stored_keys(place, [role["profile"] for role in before["roles"]])
-    due = place.ask({"command": "refresh", "profiles": [], "due_only": True})["accepted"]
-    failed = _follow(place, before, keys, due)
+    due, failed = _renew(place, due_only=True)
     after = place.ask({"command": "status"})
     names = {profile for profile, _ in failed}
     # A role that was not due may be in trouble all the same: a profile that is refused, a login that is missing.

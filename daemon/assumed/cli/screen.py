@@ -1,29 +1,46 @@
-"""A status document as rich draws it on a terminal: what fails at the top, the last events at the bottom."""
+"""The status on a terminal, drawn by rich: once, or as the screen of `assumed status --watch`.
+
+What fails stands at the top, the last events at the bottom. Whatever ends the screen (q, Ctrl-C, Ctrl-\\, a signal, an
+error), the terminal is as it was: its lines and their history, its cursor, its echo. So it is while Ctrl-Z stops it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import termios
+import time
+import tty
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.segment import SegmentLines
 from rich.table import Column, Table
 from rich.text import Text
 
 from assumed.engine.schedule import IN_FLIGHT
+from assumed.errors import AssumedError
 from assumed.redact import printable
+from assumed.runtime.signals import relay
 
-from .health import Document, Role
-from .render import about, alarms, cells, collapsed, in_words, posix, sentences
-from .terminal import Line, drawn
+from .health import Document, Role, stuck
+from .place import locate
+from .render import about, alarms, cells, collapsed, in_words, posix, render, sentences
+from .terminal import Line, console_of, drawn, is_smart, write
 
 STYLES = {
     "fresh": "green",
-    "renewed": "bold green",
     "pending": "blue",
     "failing": "yellow",
     "expired": "red",
@@ -33,11 +50,15 @@ LEVELS = {"warning": "yellow", "error": "red"}
 COLUMNS = (("PROFILE", 0), ("STATE", 25), ("LEFT", 55), ("", 34), ("RENEWAL", 43), ("DELIVERY", 68))
 """Title, and the width of a terminal from which on the column is shown."""
 NARROWEST_BAR, WIDEST_BAR = 10, 40
-MARKED = 5.0
-"""Seconds for which a role that has just been renewed says so."""
 LOW = 12
 """Lines of a terminal that is too low for events."""
 DAY = 86400.0
+PERIOD = 1.0
+"""Seconds between two looks: at the turn of each second, so that countdowns tick evenly."""
+
+OF_ROLE = ("state", "issued_at", "expiration", "delivered", "enabled", "last_error")
+"""What makes a role worth printing again."""
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 Lines = list[list[Any]]
 """rich's segments, a list of them for each line."""
@@ -46,26 +67,6 @@ Lines = list[list[Any]]
 def local(at: float) -> datetime:
     """An instant by the clock on the wall."""
     return datetime.fromtimestamp(at).astimezone()
-
-
-@dataclass(slots=True)
-class Memory:
-    """What a watcher has seen so far."""
-
-    seen_running: float | None = None
-    """When a daemon last answered, in POSIX seconds."""
-    issued: dict[str, Any] = field(default_factory=dict)
-    renewed: dict[str, float] = field(default_factory=dict)
-    """Profile → until when it is marked."""
-
-    def take(self, document: Document, now: float) -> None:
-        """See a document."""
-        self.seen_running = now if document["daemon"] else self.seen_running
-        for role in document["roles"]:
-            profile, issued = role["profile"], role["issued_at"]
-            if issued and self.issued.get(profile, issued) != issued:
-                self.renewed[profile] = now + MARKED
-            self.issued[profile] = issued
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,6 @@ class Screen:
     """Lines that there are; None: as many as it takes."""
     show_all: bool = False
     """Each role in the configuration's order, none collapsed."""
-    memory: Memory = field(default_factory=Memory)
     hint: str = ""
     """What stands at the right of the events' title."""
     problem: str = ""
@@ -105,9 +105,6 @@ class Screen:
         if self.problem:
             yield Line(self.problem.splitlines()[0], "red")
         line = about(document, self.now)
-        if document["daemon"] is None and self.memory.seen_running:
-            ago = in_words(self.now - self.memory.seen_running)
-            line = Line(f"assumed stopped {ago} ago; this is what readers find on the disk", "bold red")
         yield _cut(str(line), line.style)
         counted = Counter(cells(role, self.now)[1] for role in document["roles"])
         states = sorted(counted, key=[*STYLES, *counted].index)
@@ -152,8 +149,6 @@ class Screen:
 
     def _row(self, role: Role, width: int) -> list[RenderableType]:
         profile, state, *words = cells(role, self.now)
-        if state == "fresh" and self.memory.renewed.get(role["profile"], 0.0) > self.now:
-            state = "renewed"
         style = STYLES.get(state, "dim")
         left, life = max(0.0, role["left_seconds"] or 0.0), role["life_seconds"] or 1.0
         full, eighths = divmod(int(min(1.0, left / life) * width * 8), 8)
@@ -193,3 +188,135 @@ def _next(roles: list[Role], now: float) -> str:
         return ""
     seconds, profile = min(times)
     return f"next: {profile} {f'in {in_words(seconds)}' if seconds >= 1 else 'now'}"
+
+
+def watch(config_path: Path | None, as_json: bool, show_all: bool) -> int:
+    """Look until the person has seen enough. Returns the exit status. Raises AssumedError when the first look fails."""
+    document = locate(config_path).document()
+    try:
+        if as_json or not is_smart(sys.stdout):
+            _blocks(config_path, document, as_json)
+        else:
+            return _screen(config_path, document, show_all)
+    except KeyboardInterrupt:  # click would write an empty line
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _blocks(config_path: Path | None, document: Document, as_json: bool) -> None:
+    """Lines for a pipe or a simple terminal: JSON at each look; words when something has changed, and about that."""
+    before: Document | None = None
+    while True:
+        if as_json:
+            write([json.dumps(document)])
+        elif lines := changes(before, document, time.time()):
+            write([time.strftime("%H:%M:%S"), *lines, ""])
+        before = document
+        time.sleep(PERIOD)
+        document = locate(config_path).document()
+
+
+def changes(before: Document | None, document: Document, now: float) -> list[str | Line]:
+    """What is new since `before`: everything at first and where it concerns all roles, else the roles that have
+    changed; nothing where time alone has passed."""
+    old_common, old = _essence(before) if before else ([], {})
+    common, new = _essence(document)
+    if old_common != common:
+        return render(document, now)
+    changed = [role for role in document["roles"] if old[role["profile"]] != new[role["profile"]]]
+    return render({**document, "roles": changed}, now)[2:] if changed else []
+
+
+def _essence(document: Document) -> tuple[list[Any], dict[str, list[Any]]]:
+    """What is worth printing again, of all roles and of each: time left is not in it, that changes always."""
+    daemon, file = document["daemon"] or {}, document["credentials_file"]
+    roles = {role["profile"]: [role.get(name) for name in OF_ROLE] for role in document["roles"]}
+    whole = [daemon.get("pid"), daemon.get("config_error"), file.get("error"), document.get("unreadable")]
+    return [*whole, stuck(document) is None, list(roles)], roles
+
+
+def _screen(config_path: Path | None, document: Document, show_all: bool) -> int:
+    """Redraw in place until q, Ctrl-C or SIGTERM. A daemon that goes away is waited for, and so is a configuration."""
+    problem, console = "", console_of(sys.stdout)
+    live = Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+    with _signals() as signals, _terminal(live) as keys:
+        while True:
+            until = time.monotonic() + PERIOD - time.time() % PERIOD
+            while True:
+                size = os.get_terminal_size(sys.stdout.fileno())  # not $COLUMNS, which may be those of the shell
+                console.size = size if size.columns and size.lines else console.size
+                hint = "q quits" if keys else ""
+                screen = Screen(console, time.time(), console.height, show_all, hint, problem)
+                live.update(screen.of(document), refresh=True)
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                ready, _, _ = select.select([signals, *keys], [], [], left)
+                if signals in ready and (number := os.read(signals, 1)[0]) in ENDING:
+                    return 128 + number
+                if keys and keys[0] in ready and (not (typed := os.read(keys[0], 512)) or b"q" in typed.lower()):
+                    return 0
+            try:
+                document, problem = locate(config_path).document(), ""
+            except AssumedError as error:
+                # What was seen last stays on the screen, under the reason why it is not looked at any more.
+                document, problem = {**document, "daemon": None}, str(error)
+
+
+@contextlib.contextmanager
+def _terminal(live: Live) -> Iterator[list[int]]:
+    """The alternate screen, and keys without a return; while Ctrl-Z holds us, the terminal is the shell's.
+
+    Yields the descriptor of the keys, if there are any.
+    """
+    keys = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
+    before: Any = termios.tcgetattr(keys) if keys is not None else None
+
+    def is_ours() -> bool:
+        """Who changes a terminal from the background is stopped by the system (SIGTTOU), `kill %1` or not."""
+        return keys is not None and os.tcgetpgrp(keys) == os.getpgrp()
+
+    def enter() -> None:
+        if keys is not None and is_ours():
+            tty.setcbreak(keys, termios.TCSANOW)
+        live.start()
+
+    def leave() -> None:
+        with contextlib.suppress(OSError, ValueError):  # it has been closed
+            live.stop()
+        if keys is not None and is_ours():
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(keys, termios.TCSANOW, before)
+
+    def stop(_number: int, _frame: object) -> None:
+        leave()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        # Here it goes on, after SIGCONT.
+        signal.signal(signal.SIGTSTP, stop)
+        enter()
+
+    old = signal.signal(signal.SIGTSTP, stop)
+    try:
+        enter()
+        yield [] if keys is None else [keys]
+    finally:
+        leave()
+        signal.signal(signal.SIGTSTP, old)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[int]:
+    """A descriptor to wait for: each signal that ends us, or wants a redraw, is a byte."""
+    outlet, inlet = os.pipe()
+
+    def note(number: int) -> None:
+        os.write(inlet, bytes([number]))
+
+    restore = relay((*ENDING, signal.SIGWINCH, signal.SIGCONT), note)
+    try:
+        yield outlet
+    finally:
+        restore()
+        os.close(inlet)
+        os.close(outlet)

@@ -15,8 +15,7 @@ from threading import Event
 
 import click
 
-from .app import OK, config_option, say
-from .completion import complete_profiles
+from .app import OK, complete_profiles, config_option, say
 from .exec import execute, first_session, supply_of, write_private
 from .probe import PORT
 

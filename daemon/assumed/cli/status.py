@@ -41,7 +41,7 @@ def status(config_path: Path | None, as_json: bool, show_all: bool, watch: bool)
       assumed status --json | jq -r '.roles[] | select(.state != "fresh") | .profile'
     """
     if watch:
-        from .watch import watch as look_on
+        from .screen import watch as look_on
 
         return look_on(config_path, as_json, show_all)
     document = locate(config_path).document()
