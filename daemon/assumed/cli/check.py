@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assumed.errors import ConfigError, NotAnswering, NotRunning
+from assumed.model import Finding
 
 from .app import FAILING, OK, USAGE, config_option
 from .place import configuration
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from assumed.config import Config
-    from assumed.model import Finding
 
 MARKS = {"ok": ("✓ ", "green"), "warning": ("! ", "yellow"), "error": ("✗ ", "red")}
 """Severity → (mark, colour)."""
@@ -82,8 +82,6 @@ def _status(config: Config) -> tuple[dict[str, Any] | None, list[Finding]]:
     except NotRunning:
         return None, []
     except NotAnswering as error:
-        from assumed.model import Finding
-
         message, _, advice = str(error).partition(" → ")
         return None, [Finding("warning", "the daemon", message, advice)]
 
@@ -102,8 +100,6 @@ def _endpoints(config: Config) -> Iterable[Finding]:
 
 def _clock(status: dict[str, Any] | None) -> list[Finding]:
     """Whether the clock is right, as a running daemon has seen it in AWS's answers."""
-    from assumed.model import Finding
-
     daemon = (status or {}).get("daemon") or {}
     offset = daemon.get("clock_offset_seconds")
     if offset is None or abs(offset) <= MOST_SECONDS_OFF:

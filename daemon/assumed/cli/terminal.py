@@ -84,14 +84,13 @@ def console_of(stream: TextIO) -> Console:
     return Console(file=stream, force_terminal=True, color_system=system, markup=False, emoji=False, highlight=False)
 
 
-def drawn(line: str | Line) -> Table:
+def drawn(line: Line) -> Table:
     """A line as rich draws it."""
     from rich.table import Table
     from rich.text import Text
 
-    sentence = line if isinstance(line, Line) else Line(line)
     grid = Table.grid()
-    grid.add_row(Text(sentence.indent, sentence.mark), Text(printable(sentence.text), style=sentence.style))
+    grid.add_row(Text(line.indent, line.mark), Text(printable(line.text), style=line.style))
     return grid
 
 
