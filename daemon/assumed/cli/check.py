@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 MARKS = {"ok": ("✓ ", "green"), "warning": ("! ", "yellow"), "error": ("✗ ", "red")}
 """Severity → (mark, colour)."""
 MOST_SECONDS_OFF = 60.0
-LONG_LINE = 10_000
 
 
 @click.command()
@@ -109,13 +108,13 @@ def _clock(status: dict[str, Any] | None) -> list[Finding]:
     return [Finding("warning", "this machine's clock", message, "set it right (chrony, timedatectl set-ntp true)")]
 
 
-def finding_lines(finding: Finding, _terminal: object = None) -> list[Line]:
+def finding_lines(finding: Finding) -> list[Line]:
     """A finding, and under it what to do."""
     advice = [Line(finding.advice, indent="    → ")] if finding.advice else []
     return [*line(finding.severity, finding.subject, finding.message), *advice]
 
 
-def line(severity: str, subject: str, message: str, _terminal: object = None) -> list[Line]:
+def line(severity: str, subject: str, message: str) -> list[Line]:
     """A sentence behind the mark of its severity."""
     mark, colour = MARKS[severity]
     return [Line(f"{subject}: {message}" if subject else message, indent=mark, mark=colour)]

@@ -10,14 +10,12 @@ from assumed.engine.schedule import IN_FLIGHT
 from assumed.redact import printable
 
 from .health import Document, Role, explanation, is_enabled, stuck, trouble
-from .terminal import Line, Terminal
-
-__all__ = ["Terminal", "about", "alarms", "cells", "collapsed", "in_words", "posix", "render", "sentences", "wrapped"]
+from .terminal import Line
 
 TITLES = ("PROFILE", "STATE", "LEFT", "RENEWAL", "DELIVERY")
 
 
-def render(document: Document, now: float, _terminal: object = None, show_all: bool = False) -> list[str | Line]:
+def render(document: Document, now: float, show_all: bool = False) -> list[str | Line]:
     """Lines for a pipe; `now` is in POSIX seconds. What fails alike is one line and stands first, unless `show_all`."""
     roles = document["roles"] if show_all else collapsed(document["roles"])
     rows: list[tuple[str, ...]] = [TITLES, *(cells(role, now) for role in roles)]
@@ -100,11 +98,6 @@ def sentences(role: Role) -> list[Line]:
         return [Line(f"{text[0].upper()}{text[1:]}.", indent="  ")] if text else []
     what = f"{error['code']}: {error['message']}" if error["code"] else error["message"]
     return [Line(what, indent="  "), *([Line(error["advice"], "bold", "  → ")] if error["advice"] else [])]
-
-
-def wrapped(text: str, _terminal: object, indent: str, style: str = "") -> list[Line]:
-    """A sentence after `indent`."""
-    return [Line(text, style, indent)]
 
 
 def in_words(seconds: float) -> str:

@@ -33,17 +33,6 @@ class Line(NamedTuple):
         return f"{self.indent}{printable(self.text)}"
 
 
-class Terminal(NamedTuple):
-    """The abilities of a stream, for code that paints by itself."""
-
-    colour: bool = False
-    unicode: bool = True
-
-    def paint(self, text: str, code: str) -> str:
-        """The text in a colour, where there are colours."""
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text
-
-
 def prepare() -> None:
     """Have stdout and stderr replace what they cannot encode, rather than raise; a bug is one line."""
     sys.excepthook = lambda _kind, error, _trace: write([crash(error)], sys.stderr)
@@ -71,16 +60,11 @@ def is_smart(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def terminal_of(stream: TextIO, **_: int) -> Terminal:
-    """The abilities of the terminal behind `stream`."""
-    return Terminal(colour=is_smart(stream) and not os.environ.get("NO_COLOR"))
-
-
 def console_of(stream: TextIO) -> Console:
     """rich's console on a terminal. It interprets nothing in a text: no markup, no emoji, no highlighting."""
     from rich.console import Console
 
-    system: Literal["standard"] | None = "standard" if terminal_of(stream).colour else None
+    system: Literal["standard"] | None = None if os.environ.get("NO_COLOR") else "standard"
     return Console(file=stream, force_terminal=True, color_system=system, markup=False, emoji=False, highlight=False)
 
 
