@@ -1,4 +1,4 @@
-"""Draws docs/status.svg and docs/watch.svg: `assumed status` and `assumed status --watch` on a document of our own,
+"""Draws docs/status.svg and docs/watch.svg: `assumed status` and `assumed status --watch` of an invented document,
 through the real renderer.
 
 .venv/bin/python docs/picture.py
@@ -7,14 +7,16 @@ through the real renderer.
 from __future__ import annotations
 
 import html
+import io
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from assumed.cli.render import Terminal, render
-from assumed.cli.screen import Memory, screen
+from rich.console import Console
+
+from assumed.cli.screen import Screen
+from assumed.cli.terminal import ansi
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 COLUMNS, CELL_WIDTH, LINE_HEIGHT, MARGIN = 80, 8.4, 19, 16
@@ -120,14 +122,17 @@ def spans(line: str) -> str:
 
 def pictures() -> dict[str, str]:
     """File → its whole SVG."""
-    now, terminal = NOW.timestamp(), Terminal(width=COLUMNS, colour=True)
-    memory = Memory(renewed={"warehouse": now + 1})
-    utc = lambda at: datetime.fromtimestamp(at, UTC)  # noqa: E731
-    full = screen(watched(), now, replace(terminal, height=LINES), memory, keys=True, clock=utc)
     return {
-        "status.svg": drawn(["$ assumed status", *render(document(), now, terminal)]),
-        "watch.svg": drawn(full),
+        "status.svg": drawn(["$ assumed status", *lines(document())]),
+        "watch.svg": drawn(lines(watched(), height=LINES, hint="q quits")),
     }
+
+
+def lines(seen: dict[str, Any], **screen: Any) -> list[str]:
+    """What a terminal of COLUMNS columns gets."""
+    console = Console(file=io.StringIO(), width=COLUMNS, force_terminal=True, color_system="standard", markup=False)
+    at = lambda posix: datetime.fromtimestamp(posix, UTC)  # noqa: E731
+    return ansi(console, Screen(console, NOW.timestamp(), clock=at, **screen).of(seen)).splitlines()
 
 
 def drawn(lines: list[str]) -> str:

@@ -15,9 +15,17 @@ from collections.abc import Callable, MutableMapping
 from types import TracebackType
 from typing import Any, TextIO
 
-import structlog
-
 from assumed import redact
+
+# Where rich is installed, structlog imports it for tracebacks that are never printed here: 35 ms and 4 MB.
+_RICH = sys.modules.get("rich")
+sys.modules["rich"] = None  # type: ignore[assignment]
+try:
+    import structlog
+finally:
+    del sys.modules["rich"]
+    if _RICH is not None:
+        sys.modules["rich"] = _RICH
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 JOURNAL = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}

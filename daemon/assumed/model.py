@@ -142,8 +142,8 @@ def _parts(arn: str) -> dict[str, str]:
 
 
 ACCESS_KEY_ID = re.compile(r"\w{1,128}", re.ASCII)
-SECRET = re.compile(r"""[^\s"'\x00-\x20\x7f-\U0010ffff]{1,256}""")
-TOKEN = re.compile(r"""[^\s"'\x00-\x20\x7f-\U0010ffff]{1,20000}""")
+SECRET = re.compile(r"[!#-&(-~]{1,256}")
+TOKEN = re.compile(r"[!#-&(-~]{1,20000}")
 
 
 def malformed(access_key_id: str, secret_access_key: str, session_token: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 import threading
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -198,6 +197,8 @@ def text_of(value: object) -> str:
 
 def crash(error: BaseException) -> str:
     """The traceback: file, line and code, never the values of locals; of a long one the beginning and the end."""
+    import traceback  # noqa: PLC0415 - a command that does not crash starts 2 ms sooner
+
     lines = "".join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines()
     if len(lines) > TRACEBACK_LINES:
         lines = [*lines[: TRACEBACK_LINES // 2], "…", *lines[-TRACEBACK_LINES // 2 :]]

@@ -19,10 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from assumed.cli.watch import ENTER, LEAVE
 from world.daemon import Home, role
 from world.waiting import patient
 
+ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
+"""The alternate screen and back (xterm's control sequences)."""
+CURSOR, NO_CURSOR = "\x1b[?25h", "\x1b[?25l"
 IN_A_SESSION = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     "os.execv(sys.executable, [sys.executable, '-m', 'assumed', *sys.argv[1:]])"
@@ -126,8 +128,9 @@ def test_whatever_ends_it_leaves_the_terminal_as_it_was(watching: Watching, endi
     else:
         watching.signal(ending)
     assert watching.end() == status
-    assert watching.output.startswith(ENTER)
-    assert watching.output.endswith(LEAVE)
+    assert watching.output.count(ENTER) == watching.output.count(LEAVE) == 1
+    assert watching.output.partition(LEAVE)[2].replace(CURSOR, "").strip() == ""
+    assert watching.output.rfind(CURSOR) > watching.output.rfind(NO_CURSOR)
     assert watching.is_echoing()
     assert "Traceback" not in watching.output
 
@@ -140,7 +143,7 @@ def test_it_fills_the_terminal_also_after_a_resize_and_gives_it_back_for_ctrl_z(
     watching.until(lambda text: whole_frame(text) and max(map(len, frames(text)[-2])) <= 40)
     watching.type(b"\x1a")
     # Nobody is there who could continue a stopped process (its group is an orphan), so the system does not stop it.
-    watching.until(lambda text: "my-role" in text.partition(LEAVE + ENTER)[2])
+    watching.until(lambda text: "my-role" in text.partition(LEAVE)[2].partition(ENTER)[2])
     assert not watching.is_echoing()
 
 

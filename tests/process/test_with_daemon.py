@@ -78,8 +78,8 @@ class TestWhatChangesNothing:
         result = user.assumed("status")
         assert (result.returncode, result.stderr) == (1, "")
         assert result.stdout.startswith(f"assumed 0.1.0 · pid {daemon.pid} · up ")
-        assert re.search(r"^good +fresh +█{9}\S  5\dm \d\ds  in [23]\dm +keys$", result.stdout, re.MULTILINE)
-        assert re.search(r"^bad +failing +░{10} .* not written\n  AccessDenied: ", result.stdout, re.MULTILINE)
+        assert re.search(r"^good +fresh +5\dm \d\ds  in [23]\dm +keys$", result.stdout, re.MULTILINE)
+        assert re.search(r"^bad +failing +- .* not written\n  AccessDenied: ", result.stdout, re.MULTILINE)
         assert re.search(r"^off +disabled ", result.stdout, re.MULTILINE)
 
     def test_refresh_of_a_role_that_is_denied_says_why_and_exits_1(self, user: Home, daemon: Daemon) -> None:
@@ -119,7 +119,7 @@ def test_a_healthy_daemon_exits_0_and_its_bad_edit_is_shown(user: Home, sts: Fak
         daemon.wait_until(lambda status: status["daemon"]["config_error"])
         result = user.assumed("status")
         assert (result.returncode, result.stderr) == (0, "")
-        assert "The configuration has an error; the last good one goes on:" in result.stdout
+        assert "The configuration has an error; the last good one stays in force:" in result.stdout
         assert user.assumed("wait", "good").returncode == 0
         assert user.assumed("refresh", "good").returncode == 0
 
@@ -203,7 +203,8 @@ def test_a_slow_refresh_shows_a_bar_on_a_terminal(user: Home, daemon: Daemon, st
             break
     os.close(leader)
     assert process.wait(60) == 0
-    assert b"Renewing  [####" in output
+    assert b"Renewing" in output
+    assert b"0/1" in output
     assert b"1/1" in output
 
 

@@ -134,6 +134,16 @@ def test_a_renewal_that_nobody_waits_for_shares_the_next_write_and_one_that_some
     assert desk.delivery.due_at == desk.now, "the first one after a pause waits for nothing"
 
 
+def test_a_write_that_changes_nothing_keeps_no_renewal_waiting(tmp_path: Path) -> None:
+    """`assumed refresh` has the file compared first: its renewal came a quarter of a second later for that."""
+    desk = Desk(tmp_path / "credentials")
+    desk.write()
+    desk.now += GATHER
+    desk.write()
+    desk.delivery.want(desk.now, patience=GATHER)
+    assert desk.delivery.due_at == pytest.approx(desk.now)
+
+
 @pytest.mark.parametrize(
     ("life", "age", "expected"),
     [(3600, 1900, GATHER), (10, 6, 0.2), (2, 1.2, 0.04), (3600, 3601, 0.0)],

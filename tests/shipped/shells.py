@@ -27,14 +27,8 @@ PS1='> '
 fpath=($HOME/functions $fpath)
 autoload -Uz compinit && compinit -u -D
 unsetopt zle_bracketed_paste 2>/dev/null
-compadd() { # the builtin, and a note of what it would offer
-    local -a offered
-    builtin compadd -A offered "$@"
-    print -rl -- $offered >>$OFFERS
-    builtin compadd "$@"
-}
 _said() { printf '\\n<<%s>>\\n' "$BUFFER"; BUFFER=; zle redisplay }
-zle -N _said && bindkey '^G' _said && bindkey '^O' list-choices
+zle -N _said && bindkey '^G' _said
 """
 
 
@@ -95,22 +89,13 @@ class Bash:
 
 
 class Zsh:
-    """zsh, which notes down what it offers."""
+    """zsh, of which the completed line alone can be seen."""
 
     def __init__(self, script: Path, environment: dict[str, str], cwd: Path) -> None:
-        self.offered = cwd / "offers"
-        self.offered.write_text("")
         (cwd / ".zshrc").write_text(ZSH)
         (cwd / "functions").mkdir()
         shutil.copy(script, cwd / "functions" / "_assumed")  # where packages put it: read when it is first needed
-        environment = {**environment, "ZDOTDIR": str(cwd), "OFFERS": str(self.offered)}
-        self.terminal = Terminal(["zsh", "-i"], environment, cwd)
-
-    def offers(self, line: str) -> list[str]:
-        """What it would offer for the last word of the line."""
-        self.offered.write_text("")
-        self.terminal.line(f"{line}\x0f")
-        return sorted({word for word in self.offered.read_text().split("\n") if word})
+        self.terminal = Terminal(["zsh", "-i"], {**environment, "ZDOTDIR": str(cwd)}, cwd)
 
     def completed(self, line: str) -> str:
         """The line after a TAB."""

@@ -19,7 +19,7 @@ import yaml
 
 from assumed import __version__
 from assumed.cli.app import app
-from assumed.cli.probing import quick
+from assumed.cli.probe import quick
 from assumed.config import HostFacts, load
 from assumed.jobs.supply import path_of
 from shipped.pod import Pod, needs_pod

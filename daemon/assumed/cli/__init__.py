@@ -21,27 +21,39 @@ def main() -> int:
     _open_closed_streams()
     _step_out_of_exec(os.environ)
     arguments = sys.argv[1:]
-    if "_ASSUMED_COMPLETE" in os.environ:
-        from .completion import answer
-
-        return answer(os.environ)
     if arguments[:1] == ["credential-process"] and not _configured_elsewhere(arguments[1:]):
         from .credential_process import main as credential_process
 
         return credential_process(arguments[1:])
     if arguments[:1] == ["probe"]:
-        from .probing import quick
+        from .probe import quick
 
         status = quick(arguments[1:])
         if status is not None:
             return status
-    if arguments[:1] == ["status"] and "--watch" not in arguments:
-        import gc
-
-        gc.disable()  # it is over before there is garbage worth looking for
+    if arguments[:1] == ["exec"] and len(arguments) > 2 and not arguments[1].startswith("-"):
+        return _execute(arguments[1], arguments[2:])
     from .app import main as app
 
     return app(arguments)
+
+
+def _execute(profile: str, command: list[str]) -> int:
+    """`assumed exec PROFILE COMMAND…` without click, a fifth of what it takes."""
+    from assumed.errors import AssumedError
+
+    from .exec import execute
+    from .terminal import prepare
+
+    prepare()
+    try:
+        return execute(None, profile, command)
+    except AssumedError as error:
+        from .app import failed
+
+        return failed(error)
+    except KeyboardInterrupt:
+        return 130
 
 
 def _open_closed_streams() -> None:

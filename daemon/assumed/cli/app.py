@@ -8,37 +8,44 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from assumed.errors import AlreadyRunning, AssumedError, ConfigError, NotRunning
-from assumed.redact import crash, printable
+from assumed.redact import printable
+
+from .terminal import nearest, prepare, say, write
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+__all__ = ["nearest", "say"]
 
 OK, FAILING, USAGE, NOT_RUNNING, ANOTHER_INSTANCE = range(5)
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
-"""Where our own files meet these, it is a FileRefused: here it is stdout that cannot be written."""
+"""Where files of assumed meet these, it is a FileRefused: here it is stdout that cannot be written."""
 NO_DAEMON = "the daemon is not running; start it with `assumed service install`, or in a terminal with `assumed run`"
 
 COMMANDS = {
     "run": ("run:run", "Keep the roles assumed, in the foreground (systemd and launchd start this)."),
-    "once": ("once:once", "Renew every due role now, then exit: for cron, CI and containers."),
+    "once": ("renew:once", "Renew every due role now, then exit: for cron, CI and containers."),
     "check": ("check:check", "Validate the configuration and its surroundings."),
     "status": ("status:status", "Show every role: time left, next renewal, last error."),
-    "metrics": ("metrics:metrics", "Print Prometheus metrics, or write them for node_exporter."),
-    "refresh": ("refresh:refresh", "Renew roles now, whatever life they have left."),
-    "wait": ("wait:wait", "Wait until roles are fresh: for job scripts."),
-    "credential-process": ("credentials:credential_process", "Print a session in AWS's credential_process format."),
-    "exec": ("exec:exec_", "Run a command with a credentials endpoint of its own."),
-    "serve": ("serve:serve", "Serve the same endpoint on a chosen port: for sidecars."),
-    "probe": ("probe:probe", "Say by the exit status whether a container is alive, or ready."),
-    "env": ("env:env", "Print a session as environment variables."),
+    "metrics": ("status:metrics", "Print Prometheus metrics, or write them for node_exporter."),
+    "refresh": ("renew:refresh", "Renew roles now, whatever life they have left."),
+    "wait": ("renew:wait", "Wait until roles are fresh: for job scripts."),
+    "credential-process": ("sessions:credential_process", "Print a session in AWS's credential_process format."),
+    "exec": ("sessions:exec_", "Run a command with a credentials endpoint of its own."),
+    "serve": ("sessions:serve", "Serve the same endpoint on a chosen port: for sidecars."),
+    "probe": ("status:probe", "Say by the exit status whether a container is alive, or ready."),
+    "env": ("sessions:env", "Print a session as environment variables."),
     "service": ("service:service", "Install the daemon as a service, look at it, remove it."),
     "demo": ("demo:demo", "Watch roles being kept, without an AWS account."),
-    "completion": ("completion:completion", "Print the completion script of a shell."),
+    "completion": ("app:completion", "Print the completion script of a shell."),
 }
 """Name → (module:attribute, short help). The help stands here so that `assumed --help` imports no command."""
 
@@ -46,7 +53,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class ReaderGone(Exception):
-    """Whoever read our output (`| head`) has gone."""
+    """The reader of our output (`| head`) has gone."""
 
 
 class LazyGroup(click.Group):
@@ -71,7 +78,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in self.known:
+        if args and not args[0].startswith("-") and args[0] not in self.known and not ctx.resilient_parsing:
             raise click.UsageError(f"No such command '{args[0]}'.{nearest(args[0], self.known)}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -94,14 +101,6 @@ class LazyGroup(click.Group):
         ]
 
 
-def nearest(word: str, known: Any) -> str:
-    """` Did you mean 'x'?` for the nearest known word, or nothing."""
-    from difflib import get_close_matches
-
-    found = get_close_matches(word, list(known), n=1)
-    return f" Did you mean '{found[0]}'?" if found else ""
-
-
 def config_option(function: Function) -> Function:
     """`--config PATH`, which may also stand before the command. None: the usual places are searched."""
     return click.option(
@@ -112,6 +111,23 @@ def config_option(function: Function) -> Function:
         callback=lambda ctx, _param, value: value or ctx.find_object(Path),
         help="Configuration file [default: $ASSUMED_CONFIG, ~/.config/assumed/config.toml, /etc/assumed/config.toml].",
     )(function)
+
+
+def complete_profiles(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Kept profiles that begin with `incomplete` and are not named yet; none where no configuration can be read."""
+    from click.shell_completion import CompletionItem
+
+    from assumed.runtime.start import usable_config
+
+    contexts = (ctx, ctx.find_root())
+    named = next((path for each in contexts if (path := each.params.get("config_path"))), None)
+    given: Iterable[str] = (ctx.params.get(param.name or "") or ()) if param.nargs == -1 else ()
+    try:
+        config, _ = usable_config(Path(named) if named else None)
+    except (AssumedError, OSError):
+        return []
+    roles = [role for role in config.enabled() if role.profile not in given]
+    return [CompletionItem(role.profile, help=role.role_arn) for role in roles if role.profile.startswith(incomplete)]
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -164,36 +180,52 @@ def app(ctx: click.Context, config_path: Path | None) -> None:
     ctx.obj = config_path
 
 
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print the completion script of SHELL: commands, options, and the profiles of your configuration.
+
+    It needs to be done once: the script asks `assumed` what fits. Packages install it by themselves, and so does
+    pipx from the version on that links completions.
+
+    \b
+    Examples:
+      assumed completion bash > ~/.local/share/bash-completion/completions/assumed
+      assumed completion zsh > ~/.zfunc/_assumed      (a directory of your $fpath)
+      assumed completion fish > ~/.config/fish/completions/assumed.fish
+      eval "$(assumed completion bash)"               (this shell alone)
+    """
+    click.echo(script(shell), nl=False)
+    return 0
+
+
+def script(shell: str) -> str:
+    """click's completion script of a shell."""
+    from click.shell_completion import ShellComplete, get_completion_class
+
+    made = (get_completion_class(shell) or ShellComplete)(app, {}, "assumed", "_ASSUMED_COMPLETE")
+    text = ShellComplete.source(made).strip() + "\n"  # that of the class for bash starts bash to ask for its version
+    # Autoloaded from $fpath, click's script for zsh offers nothing the second time.
+    return text.replace("$zsh_eval_context[-1] == loadautofunc", "$funcstack[1] == _assumed")
+
+
 def main(arguments: list[str]) -> int:
     """Run one command; every error raised on purpose becomes a sentence on stderr and an exit status."""
-    sys.excepthook = lambda _kind, error, _trace: click.echo(crash(error), err=True)
+    prepare()
     try:
         status = app.main(arguments, prog_name="assumed", standalone_mode=False)
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        _to_stderr(shown.getvalue().rstrip("\n"))
+        write([printable(line) for line in shown.getvalue().splitlines()], sys.stderr)
         return USAGE
-    except ConfigError as error:
-        for problem in error.problems:
-            say(problem)
-        if error.example:
-            click.echo(error.example, err=True)
-        return USAGE
-    except NotRunning as error:
-        say(str(error))
-        return NOT_RUNNING
-    except AlreadyRunning as error:
-        say(str(error))
-        return ANOTHER_INSTANCE
     except AssumedError as error:
-        say(str(error))
-        return FAILING
+        return failed(error)
     except OSError as error:
         if error.errno not in FULL:
             raise
         _give_up_on_stdout()
-        say(f"what there is to say cannot be written: {error.strerror}")
+        say(f"cannot write to stdout: {error.strerror}")
         return FAILING
     except (KeyboardInterrupt, click.Abort):
         return 128 + signal.SIGINT
@@ -203,24 +235,20 @@ def main(arguments: list[str]) -> int:
     return status if isinstance(status, int) else OK
 
 
+def failed(error: AssumedError) -> int:
+    """Say an error; returns the exit status."""
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            say(problem)
+        if error.example:
+            click.echo(error.example, err=True)
+        return USAGE
+    say(str(error))
+    if isinstance(error, NotRunning):
+        return NOT_RUNNING
+    return ANOTHER_INSTANCE if isinstance(error, AlreadyRunning) else FAILING
+
+
 def _give_up_on_stdout() -> None:
     """Nothing is written any more, also not when the interpreter flushes at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def say(sentence: str) -> None:
-    """One message for the person, on stderr; into the journal with its priority, where a start fails unseen.
-
-    Its line feeds are our own layout: text from outside has none, it has passed the gate.
-    """
-    if "JOURNAL_STREAM" in os.environ:
-        from assumed import logs
-
-        if logs.goes_to_journal(sys.stderr):
-            logs.tell_failure(sentence)
-            return
-    _to_stderr(f"assumed: {sentence}")
-
-
-def _to_stderr(text: str) -> None:
-    click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,26 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assumed.errors import ConfigError, NotAnswering, NotRunning
+from assumed.model import Finding
 
 from .app import FAILING, OK, USAGE, config_option
 from .place import configuration
-from .render import Terminal, wrapped
-from .terminal import terminal_of, write
+from .terminal import Line, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from assumed.config import Config
-    from assumed.model import Finding
 
-MARKS = {"ok": ("✓", "ok", "32"), "warning": ("!", "warning", "33"), "error": ("✗", "error", "31")}
-"""Severity → (sign, word where there are no such signs, colour)."""
-
-
+MARKS = {"ok": ("✓ ", "green"), "warning": ("! ", "yellow"), "error": ("✗ ", "red")}
+"""Severity → (mark, colour)."""
 MOST_SECONDS_OFF = 60.0
-
-LONG_LINE = 10_000
-"""Columns in a pipe: `grep` wants a finding on one line."""
 
 
 @click.command()
@@ -72,11 +65,9 @@ def check(config_path: Path | None, as_json: bool) -> int:
         shown = [asdict(finding) for finding in findings]
         click.echo(json.dumps({"config": str(config.path), "problems": [], "findings": shown}, indent=2))
     else:
-        terminal = terminal_of(sys.stdout, elsewhere=LONG_LINE)
         roles = len(config.enabled())
-        write(line("ok", str(config.path), f"{roles} role{'s' * (roles != 1)} to keep, no mistake", terminal))
-        for finding in findings:
-            write(finding_lines(finding, terminal))
+        write(line("ok", str(config.path), f"{roles} role{'s' * (roles != 1)}, configuration OK"))
+        write(each for finding in findings for each in finding_lines(finding))
     return FAILING if any(finding.severity == "error" for finding in findings) else OK
 
 
@@ -90,8 +81,6 @@ def _status(config: Config) -> tuple[dict[str, Any] | None, list[Finding]]:
     except NotRunning:
         return None, []
     except NotAnswering as error:
-        from assumed.model import Finding
-
         message, _, advice = str(error).partition(" → ")
         return None, [Finding("warning", "the daemon", message, advice)]
 
@@ -110,8 +99,6 @@ def _endpoints(config: Config) -> Iterable[Finding]:
 
 def _clock(status: dict[str, Any] | None) -> list[Finding]:
     """Whether the clock is right, as a running daemon has seen it in AWS's answers."""
-    from assumed.model import Finding
-
     daemon = (status or {}).get("daemon") or {}
     offset = daemon.get("clock_offset_seconds")
     if offset is None or abs(offset) <= MOST_SECONDS_OFF:
@@ -121,17 +108,13 @@ def _clock(status: dict[str, Any] | None) -> list[Finding]:
     return [Finding("warning", "this machine's clock", message, "set it right (chrony, timedatectl set-ntp true)")]
 
 
-def finding_lines(finding: Finding, terminal: Terminal) -> list[str]:
+def finding_lines(finding: Finding) -> list[Line]:
     """A finding, and under it what to do."""
-    lines = line(finding.severity, finding.subject, finding.message, terminal)
-    if finding.advice:
-        lines += wrapped(finding.advice, terminal, "    → " if terminal.unicode else "    -> ")
-    return lines
+    advice = [Line(finding.advice, indent="    → ")] if finding.advice else []
+    return [*line(finding.severity, finding.subject, finding.message), *advice]
 
 
-def line(severity: str, subject: str, message: str, terminal: Terminal) -> list[str]:
-    """One marked sentence, wrapped."""
-    sign, word, colour = MARKS[severity]
-    mark = sign if terminal.unicode else word
-    first, *rest = wrapped(f"{subject}: {message}" if subject else message, terminal, f"{mark} ")
-    return [terminal.paint(mark, colour) + first[len(mark) :], *rest]
+def line(severity: str, subject: str, message: str) -> list[Line]:
+    """A sentence behind the mark of its severity."""
+    mark, colour = MARKS[severity]
+    return [Line(f"{subject}: {message}" if subject else message, indent=mark, mark=colour)]

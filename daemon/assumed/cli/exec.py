@@ -1,4 +1,4 @@
-"""`assumed exec`: a command with a credentials endpoint of its own."""
+"""What `assumed exec` does, without click: a command with a credentials endpoint of its own."""
 
 from __future__ import annotations
 
@@ -7,73 +7,54 @@ import os
 import secrets
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
-import click
+from assumed.errors import ConfigError, NotKept
 
-from .app import config_option, say
-from .completion import ForeignEnd, complete_command, complete_profiles
-from .supplying import first_session, path_of, private_directory, supply_of, write_private
+from .terminal import nearest, say, show_line
+
+if TYPE_CHECKING:
+    from assumed.jobs.supply import Supply
+    from assumed.model import Session
 
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
-"""Signals that whoever started us means for the command."""
+"""Signals that the caller means for the command."""
 FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 """The terminal sends these to the command, too."""
 HIGH = 200
 """The lowest number for a descriptor that the command inherits: shells use those from 10 on."""
 ENDING, NAMED = 0.1, 5
 """Seconds for processes that end together with the command, and how many of those that do not are named."""
+FIRST = 60.0
+"""Seconds for the first session: a source that asks a password manager takes a while."""
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses, as a shell's."""
 
 
-@click.command(cls=ForeignEnd, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@config_option
-@click.argument("profile", shell_complete=complete_profiles)
-@click.argument(
-    "command",
-    nargs=-1,
-    required=True,
-    type=click.UNPROCESSED,
-    metavar="[--] COMMAND...",
-    shell_complete=complete_command,
-)
-def exec_(config_path: Path | None, profile: str, command: tuple[str, ...]) -> int:
-    """Run COMMAND with the role of PROFILE, for as long as it takes: its SDK renews the session by itself.
-
-    COMMAND gets a credentials endpoint on 127.0.0.1 that exists for its life, with a token that only its
-    environment and a private file hold. Inside, the role is the only one there is: variables with other
-    credentials are taken away, ~/.aws/credentials is an empty file and ~/.aws/config holds the settings of
-    PROFILE alone, so no other profile can be named. Signals, terminal and exit status are COMMAND's own.
-
-    The endpoint ends with COMMAND. What COMMAND leaves running (nohup, setsid, a tmux server) is named on
-    stderr: for such jobs use deliver = "process" or `assumed serve`.
-
-    Works with the daemon, and without: then this process renews the one role itself.
-
-    \b
-    Examples:
-      assumed exec my-role -- python train.py
-      assumed exec my-role -- aws s3 sync s3://in s3://out
-      assumed exec my-role -- bash              (a shell in that role)
-    """
+def execute(config_path: Path | None, profile: str, command: Sequence[str]) -> int:
+    """Run a command with the role of a profile; returns its exit status. Raises AssumedError."""
     from assumed.jobs.consumer import environment
     from assumed.jobs.endpoint import Endpoint
+    from assumed.jobs.supply import path_of
     from assumed.runtime.start import KEY_LOG
 
     if command[0].startswith("-") and command[0] != "--":
         right = f"assumed exec {command[0]} … {profile} -- COMMAND"
-        raise click.UsageError(f"{command[0]} stands after the profile; options come first: {right}")
+        raise ConfigError([f"{command[0]} comes after the profile; options come first: {right}"])
     if command[0] == "--":
         command = command[1:]
     if not command:
-        raise click.UsageError("a command is missing after --; for a shell: assumed exec PROFILE -- bash")
+        raise ConfigError(["a command is missing after --; for a shell: assumed exec PROFILE -- bash"])
     own = {name: os.environ[name] for name in (KEY_LOG,) if name in os.environ}
-    with supply_of(config_path, [profile]) as supply, private_directory() as directory:
+    private = tempfile.TemporaryDirectory(prefix="assumed-", ignore_cleanup_errors=True)
+    with supply_of(config_path, [profile]) as supply, private as name:
+        directory = Path(name)
         first_session(supply, profile)
         supply.start()
         write_private(directory / "credentials", "")
@@ -169,3 +150,48 @@ def run(command: Sequence[str], environ: Mapping[str, str], port: int) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     return 128 - status if status < 0 else status
+
+
+@contextmanager
+def supply_of(config_path: Path | None, profiles: Sequence[str]) -> Iterator[Supply]:
+    """A supply of these profiles. Raises ConfigError for one that is not managed, with the nearest that is."""
+    from assumed.jobs.supply import supplied
+
+    def note(profile: str, problem: str) -> None:
+        """The session in use goes on; a person may look into it meanwhile."""
+        say(f"{profile}: {problem}" if problem else f"{profile}: renewed again")
+
+    try:
+        with supplied(config_path, profiles, note) as supply:
+            yield supply
+    except NotKept as error:
+        problem = f"{error.profile} is not a managed profile.{nearest(error.profile, error.kept)}"
+        raise ConfigError([problem]) from None
+
+
+def first_session(supply: Supply, profile: str, meanwhile: Callable[[], None] = lambda: None) -> Session:
+    """The first session of a profile; `meanwhile` is called over and over, and may raise what ends it.
+
+    Raises AssumedError with the reason why there is none.
+    """
+    began, shown = time.monotonic(), 0
+
+    def waiting() -> None:
+        nonlocal shown
+        meanwhile()
+        seconds = time.monotonic() - began
+        if seconds > 1:
+            shown = show_line(f"waiting for a session of {profile} ({seconds:.0f} s)", shown)
+
+    try:
+        return supply.wait_for(profile, FIRST, waiting)
+    finally:
+        show_line("", shown)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file of this user alone (0600), replacing what is there."""
+    path.unlink(missing_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(text)

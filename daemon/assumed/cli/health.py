@@ -10,12 +10,12 @@ Role = dict[str, Any]
 Document = dict[str, Any]
 
 LONGEST_BEAT = 100.0
-"""Seconds: three heartbeats and a write that waits 45 s for its lock. A daemon that answers and has had none for longer
-renews nothing any more."""
+"""Seconds: three heartbeats and a write that waits 45 s for its lock. A daemon that answers and had none for longer
+renews nothing."""
 
 
 def trouble(role: Role) -> str | None:
-    """Why the role needs somebody, in words; None while its readers are well served."""
+    """Why the role needs attention, in words; None while its readers are well served."""
     if not is_enabled(role):
         return None
     if role["state"] == "needs_login":
@@ -36,23 +36,23 @@ def is_enabled(role: Role) -> bool:
 
 
 def is_served(role: Role) -> bool:
-    """Whether who reads the profile now gets a session with life left (what `assumed wait` waits for)."""
+    """Whether a reader of the profile now gets a session with life left (what `assumed wait` waits for)."""
     return bool(role["delivered"]) and (role["left_seconds"] or 0.0) > 0
 
 
 def stuck(document: Document) -> str | None:
-    """What is wrong with the daemon itself, and what to do; None while its heart beats (or it does not run)."""
+    """What is wrong with the daemon itself, and what to do; None while its main loop runs, or without a daemon."""
     age = (document.get("daemon") or {}).get("beat_age_seconds")
     if age is None or age <= LONGEST_BEAT:
         return None
     return (
-        f"assumed answers, but has renewed nothing for {age:.0f} s: its main thread is stuck. Start it again (under "
+        f"assumed answers, but has renewed nothing for {age:.0f} s: its main loop has stalled. Restart it (under "
         "systemd its watchdog does); if the credentials file is on a network file system, look at that first"
     )
 
 
 def is_healthy(document: Document) -> bool:
-    """Whether no role needs somebody, nor the daemon: exit status 0 of `assumed status`."""
+    """Whether neither a role nor the daemon needs attention: exit status 0 of `assumed status`."""
     return stuck(document) is None and all(trouble(role) is None for role in document["roles"])
 
 

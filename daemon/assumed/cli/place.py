@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,28 +24,18 @@ class Place:
     """The state directory of a configuration, and the configuration itself or why it cannot be used."""
 
     def __init__(self, path: Path | None, state_dir: Path, load: Callable[[], Config]) -> None:
-        """`load` raises ConfigError. It is called for when the configuration is asked for: mostly the daemon knows."""
+        """`load` raises ConfigError. It is called when the configuration is asked for: mostly the daemon knows."""
         self.path = path
-        """The configuration file; None where there is none, and whatever daemon stands there answers."""
+        """The configuration file; None where there is none, and any daemon there answers."""
         self.state_dir = state_dir
         self._load = load
 
     @cached_property
-    def _loaded(self) -> tuple[Config | None, ConfigError | None]:
-        try:
-            return self._load(), None
-        except ConfigError as error:
-            return None, error
-
-    @property
     def config(self) -> Config | None:
         """The configuration; None where it cannot be used."""
-        return self._loaded[0]
-
-    @property
-    def error(self) -> ConfigError | None:
-        """Why it cannot be used."""
-        return self._loaded[1]
+        with suppress(ConfigError):
+            return self._load()
+        return None
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The daemon's answer. Raises NotRunning, NotAnswering, or AssumedError with the sentence that it refuses with.
@@ -57,8 +48,7 @@ class Place:
         try:
             answer = ask(socket_path(self.state_dir), {**request, **({"config": str(self.path)} if self.path else {})})
         except NotRunning:
-            if self.error is not None:
-                raise self.error from None
+            self._load()
             raise
         if "another" in answer:
             raise OtherConfiguration(answer["another"], self.path)
@@ -89,23 +79,17 @@ def configuration(config_path: Path | None) -> Config:
 
 def locate(config_path: Path | None) -> Place:
     """The place of a configuration. A bad edit must not hide the daemon that goes on with the last good one."""
-    from assumed.config import find, host_facts, load, read
+    from assumed.config import find
     from assumed.config.places import glimpse
     from assumed.paths import named_credentials_file, state_dir
 
     text = ""
     path: Path | None = None
-
-    def loaded() -> Config:
-        place = find(config_path, os.environ)
-        return load(read(place), place, os.environ, host=host_facts())
-
-    try:
+    with suppress(ConfigError):  # raised again where the configuration is asked for
         path = find(config_path, os.environ)
         text = glimpse(path)
         if CONFIG_MAY_NAME_IT.search(text):
-            config = loaded()
+            config = configuration(config_path)
             return Place(path, state_dir(config.credentials_file), lambda: config)
-    except ConfigError:
-        pass  # whoever needs the configuration is told
-    return Place(path, state_dir(named_credentials_file(text, path or Path("/"), os.environ)), loaded)
+    credentials_file = named_credentials_file(text, path or Path("/"), os.environ)
+    return Place(path, state_dir(credentials_file), lambda: configuration(config_path))

@@ -1,78 +1,41 @@
-"""A status document as lines of text. Pure: document, instant, width and abilities of the terminal in, lines out."""
+"""A status document in words: all that a pipe gets, and what `screen` draws on a terminal."""
 
 from __future__ import annotations
 
-import textwrap
-import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from assumed.engine.schedule import IN_FLIGHT
 from assumed.redact import printable
 
 from .health import Document, Role, explanation, is_enabled, stuck, trouble
+from .terminal import Line
 
-BAR_CELLS = 10
-EIGHTHS = " ▏▎▍▌▋▊▉"
-GAP = "  "
-LEAST_PROFILE = 12
-"""Columns that the profile keeps when the terminal is narrow: other columns go first."""
-
-STATE_COLOURS = {
-    "fresh": "32",
-    "renewed": "1;32",
-    "pending": "34",
-    "failing": "33",
-    "expired": "31",
-    "needs_login": "35",
-}
+TITLES = ("PROFILE", "STATE", "LEFT", "RENEWAL", "DELIVERY")
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
-    """What the lines are for. `height` None: as many lines as it takes."""
-
-    width: int = 80
-    height: int | None = None
-    colour: bool = False
-    unicode: bool = True
-    bar_cells: int = BAR_CELLS
-
-    def paint(self, text: str, code: str) -> str:
-        """The text in a colour, where there are colours."""
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code else text
-
-
-def render(document: Document, now: float, terminal: Terminal, show_all: bool = False) -> list[str]:
-    """Lines of at most `terminal.width` columns; `now` is in POSIX seconds.
-
-    What fails alike is one line and stands first, unless `show_all`. Where the height does not suffice, well-served
-    roles give way to those that need somebody.
-    """
-    head, foot = [about(document, now, terminal), ""], wrong(document, terminal)
+def render(document: Document, now: float, show_all: bool = False) -> list[str | Line]:
+    """Lines for a pipe; `now` is in POSIX seconds. What fails alike is one line and stands first, unless `show_all`."""
     roles = document["roles"] if show_all else collapsed(document["roles"])
-    lines = table(roles, now, terminal)
-    blocks = [[line, *sentences(role, terminal)] for role, line in zip(roles, lines[1:], strict=True)]
-    if terminal.height is not None:
-        room = terminal.height - len(head) - len(foot) - 2
-        blocks = _fitted(roles, blocks, room, terminal)
-    body = [line for block in blocks for line in block]
-    return [*head, *lines[:1], *body, *foot][: terminal.height]
+    rows: list[tuple[str, ...]] = [TITLES, *(cells(role, now) for role in roles)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    title, *lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    blocks = [[line, *map(str, sentences(role))] for role, line in zip(roles, lines, strict=True)]
+    return [about(document, now), "", title, *chain.from_iterable(blocks), *alarms(document)]
 
 
 def collapsed(roles: list[Role]) -> list[Role]:
-    """The roles that need somebody, then the others. Those of one source that fail alike are one entry: that of the
-    role with the least time left, under its name and how many more there are."""
+    """The roles in trouble, then the others. Those of one source that fail alike are one entry: that of the role with
+    the least time left, under its name and how many more there are."""
     groups: dict[object, list[Role]] = {}
     for role in roles:
         groups.setdefault(_alike(role), []).append(role)
     shown = []
     for group in groups.values():
         first = min(group, key=lambda role: role["left_seconds"] or 0.0)
-        more = len(group) - 1
-        shown.append({**first, "profile": f"{first['profile']} and {more:,} more"} if more else first)
+        more = {"profile": f"{first['profile']} and {len(group) - 1:,} more"} if len(group) > 1 else {}
+        shown.append({**first, **more})
     return sorted(shown, key=lambda role: (trouble(role) is None, role["last_error"] is None))
 
 
@@ -82,95 +45,59 @@ def _alike(role: Role) -> object:
     return (role["source"], role["state"], role["delivered"], str(reason)) if reason else role["profile"]
 
 
-def _fitted(roles: list[Role], blocks: list[list[str]], room: int, terminal: Terminal) -> list[list[str]]:
-    """The blocks that fit into `room` lines, those with trouble first, in the order of the configuration."""
-    kept: set[int] = set()
-    for index in sorted(range(len(blocks)), key=lambda i: trouble(roles[i]) is None):
-        if room > 0:
-            kept.add(index)
-            blocks[index] = blocks[index][:room]
-            room -= len(blocks[index])
-    hidden = len(blocks) - len(kept)
-    more = [[f"{'…' if terminal.unicode else '...'} {hidden} more"]] if hidden else []
-    return [block for index, block in enumerate(blocks) if index in kept] + more
-
-
-def about(document: Document, now: float, terminal: Terminal) -> str:
-    """A line about the daemon."""
+def about(document: Document, now: float) -> Line:
+    """The daemon, in a line."""
     daemon = document["daemon"]
     if daemon is None:
         state = "does not answer" if document.get("daemon_error") else "is not running"
-        text = f"assumed {state}; this is what readers find on the disk"
-        return terminal.paint(shortened(text, terminal), "33")
+        return Line(f"assumed {state}; this is what readers find on the disk", "yellow")
     up = in_words(now - posix(daemon["started_at"])) if daemon["started_at"] else "?"
-    parts = [f"assumed {daemon['version']}", f"pid {daemon['pid']}", f"up {up}", printable(str(daemon["config"]))]
-    return shortened((" · " if terminal.unicode else ", ").join(parts), terminal)
+    return Line(f"assumed {daemon['version']} · pid {daemon['pid']} · up {up} · {daemon['config']}")
 
 
-def wrong(document: Document, terminal: Terminal) -> list[str]:
-    """What is wrong beyond single roles."""
+def alarms(document: Document) -> list[Line]:
+    """What is wrong beyond single roles, each after an empty line."""
     daemon, file = document["daemon"] or {}, document["credentials_file"]
-    lines: list[str] = []
+    lines = []
     if sentence := stuck(document):
-        lines += ["", *wrapped(sentence, terminal, "", "31")]
+        lines += [Line(""), Line(sentence, "red")]
     if daemon.get("config_error"):
-        lines += ["", *wrapped("The configuration has an error; the last good one goes on:", terminal, "", "33")]
-        for problem in str(daemon["config_error"]).splitlines():
-            lines += wrapped(problem, terminal, "  ")
+        lines += [Line(""), Line("The configuration has an error; the last good one stays in force:", "yellow")]
+        lines += [Line(problem, indent="  ") for problem in str(daemon["config_error"]).splitlines()]
     if daemon.get("watch_error"):
-        lines += ["", *wrapped(str(daemon["watch_error"]), terminal, "", "33")]
+        lines += [Line(""), Line(str(daemon["watch_error"]), "yellow")]
     if file.get("error"):
-        lines += ["", *wrapped(f"{file['path']} is not written: {file['error']}", terminal, "", "31")]
+        lines += [Line(""), Line(f"cannot write {file['path']}: {file['error']}", "red")]
     for broken in document.get("unreadable", ()):
-        lines += ["", *wrapped(f"{broken['path']} cannot be used: {broken['error']}", terminal, "", "31")]
+        lines += [Line(""), Line(f"cannot use {broken['path']}: {broken['error']}", "red")]
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of fixed width; those with the highest `goes` go first on a narrow terminal."""
-
-    title: str
-    width: int
-    """0: as wide as the bar."""
-    goes: int
-    cell: Callable[[Role, float, Terminal], str]
-
-
-def table(roles: list[Role], now: float, terminal: Terminal) -> list[str]:
-    """The title line, and a line for each role."""
-    columns = [column if column.width else replace(column, width=terminal.bar_cells) for column in COLUMNS]
-    longest = max([7, *(columns_of(role["profile"]) for role in roles)])
-    while columns and _rest(columns, terminal) < min(longest, LEAST_PROFILE):
-        columns.remove(max(columns, key=lambda column: column.goes))
-    width = max(1, min(longest, _rest(columns, terminal)))
-    titles = GAP.join([padded("PROFILE", width, terminal), *(f"{c.title:<{c.width}}" for c in columns)])
-    lines = [terminal.paint(titles.rstrip(), "1")]
-    for role in roles:
-        cells = [padded(column.cell(role, now, terminal), column.width, terminal) for column in columns]
-        colour = STATE_COLOURS.get(role["state"], "") if is_enabled(role) else "2"
-        for index, column in enumerate(columns):
-            if column.title in COLOURED:
-                cells[index] = terminal.paint(cells[index], colour)
-        lines.append(GAP.join([padded(role["profile"], width, terminal), *cells]).rstrip())
-    return lines
+def cells(role: Role, now: float) -> tuple[str, ...]:
+    """What stands in the table about a role, under `TITLES`."""
+    left, enabled = role["left_seconds"], is_enabled(role)
+    renewal = "now" if role.get("waits") == IN_FLIGHT else "-"
+    if role["next_renewal"]:
+        seconds = posix(role["next_renewal"]) - now
+        renewal = f"in {in_words(seconds).split()[0]}" if seconds >= 1 else "now"
+    return (
+        printable(role["profile"]),
+        str(role["state"]).replace("_", " ") if enabled else "disabled",
+        in_words(left) if left is not None and left > 0 else "-",
+        renewal,
+        "-" if not enabled else str(role["deliver"]) if role["delivered"] else "not written",
+    )
 
 
-def _rest(columns: list[Column], terminal: Terminal) -> int:
-    """Columns of the terminal that are left for the profile."""
-    return terminal.width - sum(column.width + len(GAP) for column in columns)
-
-
-def bar(left: float | None, life: float | None, terminal: Terminal) -> str:
-    """Time left as a bar of `bar_cells` columns, in eighths of a column where there are block characters."""
-    share = min(1.0, max(0.0, left / life)) if left is not None and life else 0.0
-    cells = terminal.bar_cells
-    if not terminal.unicode:
-        full = round(share * cells)
-        return "#" * full + "-" * (cells - full)
-    full, rest = divmod(int(share * cells * 8), 8)
-    part = EIGHTHS[rest] if rest else ""
-    return "█" * full + part + "░" * (cells - full - len(part))
+def sentences(role: Role) -> list[Line]:
+    """What is wrong with the role, and what to do about it."""
+    error = role["last_error"]
+    if error is None:
+        quiet = role["state"] == "pending" and not role.get("waits")
+        text = "" if quiet else explanation(role)
+        return [Line(f"{text[0].upper()}{text[1:]}.", indent="  ")] if text else []
+    what = f"{error['code']}: {error['message']}" if error["code"] else error["message"]
+    return [Line(what, indent="  "), *([Line(error["advice"], "bold", "  → ")] if error["advice"] else [])]
 
 
 def in_words(seconds: float) -> str:
@@ -180,91 +107,6 @@ def in_words(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size}{unit} {whole % size // small_size:02d}{small}"
     return f"{whole}s"
-
-
-def _state(role: Role, _now: float, _terminal: Terminal) -> str:
-    if not is_enabled(role):
-        return "disabled"
-    return str(role["state"]).replace("_", " ")
-
-
-def _bar(role: Role, _now: float, terminal: Terminal) -> str:
-    return bar(role["left_seconds"], role["life_seconds"], terminal)
-
-
-def _left(role: Role, _now: float, _terminal: Terminal) -> str:
-    left = role["left_seconds"]
-    return in_words(left) if left is not None and left > 0 else "-"
-
-
-def _renewal(role: Role, now: float, _terminal: Terminal) -> str:
-    if not role["next_renewal"]:
-        return "now" if role.get("waits") == IN_FLIGHT else "-"
-    seconds = posix(role["next_renewal"]) - now
-    return f"in {in_words(seconds).split()[0]}" if seconds >= 1 else "now"
-
-
-def _delivery(role: Role, _now: float, _terminal: Terminal) -> str:
-    if not is_enabled(role):
-        return "-"
-    return str(role["deliver"]) if role["delivered"] else "not written"
-
-
-COLUMNS = (
-    Column("STATE", 11, 0, _state),
-    Column("LEFT", 0, 3, _bar),
-    Column("", 7, 1, _left),
-    Column("RENEWAL", 7, 2, _renewal),
-    Column("DELIVERY", 11, 4, _delivery),
-)
-COLOURED = ("STATE", "LEFT")
-
-
-def sentences(role: Role, terminal: Terminal) -> list[str]:
-    """What is wrong with the role, and what to do about it."""
-    error = role["last_error"]
-    if error is None:
-        quiet = role["state"] == "pending" and not role.get("waits")
-        text = explanation(role)
-        return [] if quiet or not text else wrapped(f"{text[0].upper()}{text[1:]}.", terminal, "  ")
-    what = f"{error['code']}: {error['message']}" if error["code"] else error["message"]
-    lines = wrapped(what, terminal, "  ")
-    if error["advice"]:
-        lines += wrapped(error["advice"], terminal, "  → " if terminal.unicode else "  -> ", "1")
-    return lines
-
-
-def wrapped(text: str, terminal: Terminal, indent: str, colour: str = "") -> list[str]:
-    """The text in lines that fit, the first after `indent` and the others under it."""
-    text = printable(text)
-    # textwrap counts characters: wide ones take two columns each.
-    width = terminal.width if columns_of(text) == len(text) else terminal.width // 2
-    lines = textwrap.wrap(text, max(width, len(indent) + 1), initial_indent=indent, subsequent_indent=" " * len(indent))
-    return [terminal.paint(line, colour) for line in lines]
-
-
-def columns_of(text: str) -> int:
-    """Columns that the text takes on a terminal."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def shortened(text: str, terminal: Terminal, width: int | None = None) -> str:
-    """The text, cut with an ellipsis where it takes more than `width` columns (the terminal's by default)."""
-    width = terminal.width if width is None else width
-    if columns_of(text) <= width:
-        return text
-    mark = "…" if terminal.unicode else "~"
-    while text and columns_of(text) + 1 > width:
-        text = text[:-1]
-    return text + mark
-
-
-def padded(text: str, width: int, terminal: Terminal) -> str:
-    """The text in exactly `width` columns."""
-    text = shortened(printable(text), terminal, width)
-    return text + " " * (width - columns_of(text))
 
 
 def posix(instant: Any) -> float:

@@ -1,78 +1,67 @@
-"""The screen of `assumed status --watch`: a document and what was seen before it → as many lines as the terminal has.
+"""The status on a terminal, drawn by rich: once, or as the screen of `assumed status --watch`.
 
-Pure, like `render`, whose table it shows: with trouble at the top, what happens in the middle, and the last events at
-the bottom, the newest last. What does not fit gives way in the order in which nobody would miss it.
+What fails stands at the top, the last events at the bottom. Whatever ends the screen (q, Ctrl-C, Ctrl-\\, a signal, an
+error), the terminal is as it was: its lines and their history, its cursor, its echo. So it is while Ctrl-Z stops it.
 """
 
 from __future__ import annotations
 
-import math
-import re
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import termios
+import time
+import tty
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.segment import SegmentLines
+from rich.table import Column, Table
+from rich.text import Text
+
 from assumed.engine.schedule import IN_FLIGHT
+from assumed.errors import AssumedError
 from assumed.redact import printable
+from assumed.runtime.signals import relay
 
-from .health import Document, Role, is_enabled, trouble
-from .render import (
-    BAR_CELLS,
-    GAP,
-    STATE_COLOURS,
-    Terminal,
-    about,
-    columns_of,
-    in_words,
-    posix,
-    sentences,
-    shortened,
-    table,
-    wrong,
-)
+from .health import Document, Role, stuck
+from .place import locate
+from .render import about, alarms, cells, collapsed, in_words, posix, render, sentences
+from .terminal import Line, console_of, drawn, is_smart, write
 
-MARKED = 5.0
-"""Seconds for which a role that has just been renewed says so."""
-WIDEST_BAR = 40
-SENTENCE_LINES = 5
-"""Lines that one role's trouble takes at most where there are others."""
+STYLES = {
+    "fresh": "green",
+    "pending": "blue",
+    "failing": "yellow",
+    "expired": "red",
+    "needs login": "magenta",
+}
+LEVELS = {"warning": "yellow", "error": "red"}
+COLUMNS = (("PROFILE", 0), ("STATE", 25), ("LEFT", 55), ("", 34), ("RENEWAL", 43), ("DELIVERY", 68))
+"""Title, and the width of a terminal from which on the column is shown."""
+NARROWEST_BAR, WIDEST_BAR = 10, 40
 LOW = 12
 """Lines of a terminal that is too low for events."""
-EVENTS = ((24, 5), (18, 3), (0, 1))
-"""Height → lines for events where roles want them, too."""
 DAY = 86400.0
-DISTANCE, LEAST_NEXT = "    ", 12
-"""Between the two halves of the summary; columns below which there is no second."""
-LEVEL_COLOURS = {"warning": "33", "error": "31"}
-QUIT = "q quits"
+PERIOD = 1.0
+"""Seconds between two looks: at the turn of each second, so that countdowns tick evenly."""
 
-PAINT = re.compile(r"\x1b\[[0-9;]*m")
+OF_ROLE = ("state", "issued_at", "expiration", "delivered", "enabled", "last_error")
+"""What makes a role worth printing again."""
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
-Clock = Callable[[float], datetime]
-
-
-@dataclass(slots=True)
-class Memory:
-    """What a watcher has seen so far."""
-
-    seen_running: float | None = None
-    """When a daemon last answered, in POSIX seconds."""
-    issued: dict[str, Any] = field(default_factory=dict)
-    renewed: dict[str, float] = field(default_factory=dict)
-    """Profile → until when it is marked."""
-
-    def take(self, document: Document, now: float) -> None:
-        """See a document."""
-        if document["daemon"] is not None:
-            self.seen_running = now
-        issued = {role["profile"]: (role["issued_at"], role["expiration"]) for role in document["roles"]}
-        for profile, session in issued.items():
-            if self.issued.get(profile, session) != session and session[0] is not None:
-                self.renewed[profile] = now + MARKED
-        self.issued = issued
-        self.renewed = {profile: until for profile, until in self.renewed.items() if until > now}
+Lines = list[list[Any]]
+"""rich's segments, a list of them for each line."""
 
 
 def local(at: float) -> datetime:
@@ -80,181 +69,254 @@ def local(at: float) -> datetime:
     return datetime.fromtimestamp(at).astimezone()
 
 
-def screen(
-    document: Document, now: float, terminal: Terminal, memory: Memory, *, keys: bool = False, clock: Clock = local
-) -> list[str]:
-    """At most `terminal.height` lines (24 where it has none) of at most its width. `keys`: whether q can be pressed."""
-    height = terminal.height or 24
-    terminal = replace(terminal, bar_cells=_bar_cells(document["roles"], terminal))
-    head = _head(document, now, terminal, memory, clock)
-    alarm = wrong(document, terminal)[: max(2, height // 3)]
-    blocks = _blocks(document, now, terminal, memory)
-    title, wanted = blocks[0][:1], sum(len(lines) for lines in blocks[1:])
-    room = height - len(head) - len(alarm) - len(title)
-    events = _events(document, terminal, now, clock)
-    events = events[-_room_for_events(len(events), height, room - wanted) :] if height >= LOW else []
-    foot = [_events_title(terminal, keys), *events] if events else []
-    room -= len(foot) + (1 if foot else 0)
-    body = _fitted(blocks[1:], document, now, room, terminal)
-    gap = [""] * max(0, room - len(body)) if foot else []
-    return [*head, *title, *body, *alarm, *gap, *([""] if foot else []), *foot][:height]
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What a screen is drawn with."""
+
+    console: Console
+    now: float
+    height: int | None = None
+    """Lines that there are; None: as many as it takes."""
+    show_all: bool = False
+    """Each role in the configuration's order, none collapsed."""
+    hint: str = ""
+    """What stands at the right of the events' title."""
+    problem: str = ""
+    """Why what is shown is no longer looked at."""
+    clock: Callable[[float], datetime] = local
+
+    def of(self, document: Document) -> SegmentLines:
+        """The lines of a document: head, roles, what else is wrong, the last events at the bottom."""
+        height = self.height or 1_000_000
+        head, wrong = self._lines(*self._head(document), ""), self._lines(*alarms(document))[: height // 3]
+        events = (document.get("events") or []) if LOW <= height < 1_000_000 else []
+        room = height - len(head) - len(wrong)
+        reserved = min(len(events) + 2, height // 4) if events else 0
+        body = self._roles(document["roles"] if self.show_all else collapsed(document["roles"]), room - reserved)
+        foot = self._events(events, room - len(body)) if events else []
+        gap: Lines = [[] for _ in range(room - len(body) - len(foot) if foot else 0)]
+        return SegmentLines([*head, *body, *wrong, *gap, *foot][:height], new_lines=True)
+
+    def _lines(self, *parts: RenderableType | Line) -> Lines:
+        shown = (drawn(part) if isinstance(part, Line) else part for part in parts)
+        return [line for part in shown for line in self.console.render_lines(part, pad=False)]
+
+    def _head(self, document: Document) -> Iterable[RenderableType | Line]:
+        if self.problem:
+            yield Line(self.problem.splitlines()[0], "red")
+        line = about(document, self.now)
+        yield _cut(str(line), line.style)
+        counted = Counter(cells(role, self.now)[1] for role in document["roles"])
+        states = sorted(counted, key=[*STYLES, *counted].index)
+        summary = Text(" · ").join(Text(f"{counted[state]} {state}", STYLES.get(state, "dim")) for state in states)
+        yield _ends(summary, _next(document["roles"], self.now) if document["daemon"] else "")
+
+    def _roles(self, roles: list[Role], room: int) -> Lines:
+        """The title, and what fits of the roles: all that fail, then what is wrong with them, then the others."""
+        title, *rows = self._lines(self._table(roles[:room]))
+        texts = [self._lines(*sentences(role)) for role in roles[:room]]
+        failing = sum(map(bool, texts))
+        spare = room - 1  # without the title
+        if len(roles) + sum(map(len, texts)) > spare:
+            failing, spare = min(failing, spare - 1), spare - 1  # the last line says what is not shown
+        spare -= failing
+        lines, hidden = [title], Counter(cells(role, self.now)[1] for role in roles[len(rows) :])
+        for role, row, text in zip(roles, rows, texts, strict=False):
+            if failing > 0 and text:
+                failing -= 1
+                lines += [row, *text[:spare]]
+                spare -= len(text[:spare])
+            elif spare > 0 and not text:
+                lines.append(row)
+                spare -= 1
+            else:
+                hidden[cells(role, self.now)[1]] += 1
+        more = ", ".join(f"{count} {state}" for state, count in hidden.items())
+        return [*lines, *(self._lines(_cut(f"… and {more}")) if more else [])]
+
+    def _table(self, roles: list[Role]) -> Table:
+        shown = [number for number, (_, least) in enumerate(COLUMNS) if self.console.width >= least]
+        # rich takes room from the one that could wrap first
+        columns = (Column(COLUMNS[number][0], no_wrap=number > 0) for number in shown)
+        table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        longest = max([0, *(cell_len(role["profile"]) for role in roles)])
+        spare = self.console.width - 80 - max(0, longest - 26)
+        width = max(NARROWEST_BAR, min(WIDEST_BAR, NARROWEST_BAR + spare // 2))
+        for role in roles:
+            row = self._row(role, width)
+            table.add_row(*(row[number] for number in shown))
+        return table
+
+    def _row(self, role: Role, width: int) -> list[RenderableType]:
+        profile, state, *words = cells(role, self.now)
+        style = STYLES.get(state, "dim")
+        left, life = max(0.0, role["left_seconds"] or 0.0), role["life_seconds"] or 1.0
+        full, eighths = divmod(int(min(1.0, left / life) * width * 8), 8)
+        bar = ("█" * full + "▏▎▍▌▋▊▉"[eighths - 1 : eighths]).ljust(width, "░")
+        return [_cut(profile), Text(f"{state:<11}", style), Text(bar, style), *(Text(f"{word:<7}") for word in words)]
+
+    def _events(self, events: list[dict[str, Any]], room: int) -> Lines:
+        """The last events, the newest last, under their title."""
+        profiles = Column(no_wrap=True, max_width=self.console.width // 4)
+        grid = Table.grid(Column(no_wrap=True), profiles, Column(), padding=(0, 2, 0, 0))
+        for event in events[2 - room :]:
+            at = posix(event["at"])
+            when = f"{self.clock(at):%H:%M:%S}" if self.now - at < DAY else f"{self.clock(at):%d.%m.}"
+            message = _cut(event["message"], LEVELS.get(event["level"], ""))
+            grid.add_row(Text(when, "dim"), _cut(event["profile"] or ""), message)
+        return self._lines("", _ends(Text("LAST EVENTS", "bold"), self.hint), grid)
 
 
-def _room_for_events(count: int, height: int, spare: int) -> int:
-    """Lines for events: what the roles leave, and a few in any case. `spare` is without the title and its distance."""
-    least = next(lines for low, lines in EVENTS if height >= low)
-    return max(1, min(count, max(least, spare - 2)))
+def _cut(text: str, style: str = "") -> Text:
+    """A line that ends with an ellipsis where it is too long."""
+    return Text(printable(text), style, no_wrap=True, overflow="ellipsis")
 
 
-def _bar_cells(roles: list[Role], terminal: Terminal) -> int:
-    """The bar takes half of what a wide terminal has to spare."""
-    longest = max([7, *(columns_of(role["profile"]) for role in roles)])
-    spare = terminal.width - 80 - max(0, longest - 26)
-    return max(BAR_CELLS, min(WIDEST_BAR, BAR_CELLS + spare // 2))
-
-
-def is_short(line: str, terminal: Terminal) -> bool:
-    """Whether a line leaves a column free."""
-    return columns_of(PAINT.sub("", line)) < terminal.width
-
-
-# -- the head -----------------------------------------------------------------------------------------------------
-
-
-def _head(document: Document, now: float, terminal: Terminal, memory: Memory, clock: Clock) -> list[str]:
-    if document["daemon"] is not None:
-        return [about(document, now, terminal), _summary(document, now, terminal), ""]
-    since = ""
-    if memory.seen_running is not None:
-        since = f" since {clock(memory.seen_running):%H:%M:%S} ({in_words(now - memory.seen_running)})"
-    text = f"The daemon is not running{since}. Start it with `assumed run`, or as a service."
-    what = "This is what readers find on the disk:"
-    return [terminal.paint(shortened(text, terminal), "1;31"), shortened(what, terminal), ""]
-
-
-def _summary(document: Document, now: float, terminal: Terminal) -> str:
-    """How many are in which state, and what comes next."""
-    states = Counter(role["state"] if is_enabled(role) else "disabled" for role in document["roles"])
-    order = [*STATE_COLOURS, *states]
-    counted = [(f"{states[s]} {s.replace('_', ' ')}", s) for s in dict.fromkeys(order) if states[s]]
-    mark = " · " if terminal.unicode else ", "
-    left = mark.join(text for text, _ in counted)
-    painted = mark.join(terminal.paint(text, STATE_COLOURS.get(state, "2")) for text, state in counted)
-    if columns_of(left) > terminal.width:
-        return shortened(left, terminal)
-    room = terminal.width - columns_of(left) - len(DISTANCE)
-    right = shortened(_next(document["roles"], now), terminal, room) if room >= LEAST_NEXT else ""
-    space = terminal.width - columns_of(left) - columns_of(right)
-    return painted + (" " * space + right if right else "")
+def _ends(left: Text, right: str) -> Table:
+    """A line with something at either end."""
+    grid = Table.grid(Column(no_wrap=True), Column(justify="right"), expand=True, padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_row(left, _cut(right, "dim"))
+    return grid
 
 
 def _next(roles: list[Role], now: float) -> str:
     """The renewals that happen now, or the next one."""
-    flying = [role["profile"] for role in roles if role.get("waits") == IN_FLIGHT]
-    if flying:
-        more = f" and {len(flying) - 1} more" if len(flying) > 1 else ""
-        return f"renewing {printable(flying[0])}{more}"
+    if flying := [role["profile"] for role in roles if role.get("waits") == IN_FLIGHT]:
+        return f"renewing {flying[0]}" + (f" and {len(flying) - 1} more" if len(flying) > 1 else "")
     times = [(posix(role["next_renewal"]) - now, role["profile"]) for role in roles if role["next_renewal"]]
     if not times:
         return ""
     seconds, profile = min(times)
-    return f"next: {printable(profile)} {f'in {in_words(seconds)}' if seconds >= 1 else 'now'}"
+    return f"next: {profile} {f'in {in_words(seconds)}' if seconds >= 1 else 'now'}"
 
 
-# -- the roles ----------------------------------------------------------------------------------------------------
+def watch(config_path: Path | None, as_json: bool, show_all: bool) -> int:
+    """Look until the person has seen enough. Returns the exit status. Raises AssumedError when the first look fails."""
+    document = locate(config_path).document()
+    try:
+        if as_json or not is_smart(sys.stdout):
+            _blocks(config_path, document, as_json)
+        else:
+            return _screen(config_path, document, show_all)
+    except KeyboardInterrupt:  # click would write an empty line
+        return 128 + signal.SIGINT
+    return 0
 
 
-def _blocks(document: Document, now: float, terminal: Terminal, memory: Memory) -> list[list[str]]:
-    """The title, and for each role its line and what is wrong with it; said once where several say the same."""
-    roles = sorted(document["roles"], key=_urgency)
-    shown = [_marked(role, memory) for role in roles]
-    title, *lines = table(shown, now, terminal)
-    blocks, said = [[title]], ""
-    for role, line in zip(roles, lines, strict=True):
-        text = sentences(role, terminal)
-        blocks.append([line, *([] if str(text) == said else text)])
-        said = str(text) if text else said
-    return blocks
+def _blocks(config_path: Path | None, document: Document, as_json: bool) -> None:
+    """Lines for a pipe or a simple terminal: JSON at each look; words when something has changed, and about that."""
+    before: Document | None = None
+    while True:
+        if as_json:
+            write([json.dumps(document)])
+        elif lines := changes(before, document, time.time()):
+            write([time.strftime("%H:%M:%S"), *lines, ""])
+        before = document
+        time.sleep(PERIOD)
+        document = locate(config_path).document()
 
 
-def _marked(role: Role, memory: Memory) -> Role:
-    fresh = role["state"] == "fresh" and is_enabled(role)
-    return {**role, "state": "renewed"} if fresh and role["profile"] in memory.renewed else role
+def changes(before: Document | None, document: Document, now: float) -> list[str | Line]:
+    """What is new since `before`: everything at first and where it concerns all roles, else the roles that have
+    changed; nothing where time alone has passed."""
+    old_common, old = _essence(before) if before else ([], {})
+    common, new = _essence(document)
+    if old_common != common:
+        return render(document, now)
+    changed = [role for role in document["roles"] if old[role["profile"]] != new[role["profile"]]]
+    return render({**document, "roles": changed}, now)[2:] if changed else []
 
 
-def _urgency(role: Role) -> int:
-    """Trouble first; in the order of the configuration otherwise, which sorting keeps."""
-    if not is_enabled(role):
-        return 4
-    if trouble(role) is not None and role["state"] != "pending":
-        return 0
-    return {"failing": 1, "pending": 2}.get(role["state"], 3)
+def _essence(document: Document) -> tuple[list[Any], dict[str, list[Any]]]:
+    """What is worth printing again, of all roles and of each: time left is not in it, that changes always."""
+    daemon, file = document["daemon"] or {}, document["credentials_file"]
+    roles = {role["profile"]: [role.get(name) for name in OF_ROLE] for role in document["roles"]}
+    whole = [daemon.get("pid"), daemon.get("config_error"), file.get("error"), document.get("unreadable")]
+    return [*whole, stuck(document) is None, list(roles)], roles
 
 
-def _fitted(blocks: list[list[str]], document: Document, now: float, room: int, terminal: Terminal) -> list[str]:
-    """What fits into `room` lines. Where it is not enough: all that fail, then what is wrong with them as far as there
-    is room, then those whose renewal is nearest."""
-    if sum(len(block) for block in blocks) <= room:
-        return [line for block in blocks for line in block]
-    roles = sorted(document["roles"], key=_urgency)
-    order = sorted(range(len(blocks)), key=lambda i: (_urgency(roles[i]), _until_renewal(roles[i], now)))
-    kept = order[: max(0, room - 1)]  # the last line says what is not shown
-    failing = [index for index in kept if len(blocks[index]) > 1]
-    spare = room - 1 - len(failing)
-    short = {index: blocks[index][:1] for index in kept}
-    for index in failing:
-        lines = _cut(blocks[index][1:], min(spare, SENTENCE_LINES), terminal)
-        short[index] += lines
-        spare -= len(lines)
-    kept = [index for index in kept if index in failing or (spare := spare - 1) >= 0]
-    hidden = Counter(str(roles[i]["state"]).replace("_", " ") for i in set(order) - set(kept))
-    more = ", ".join(f"{count} {state}" for state, count in hidden.most_common())
-    last = [shortened(f"{'…' if terminal.unicode else '...'} and {more}", terminal)] if hidden else []
-    return [line for index in kept for line in short[index]] + last
+def _screen(config_path: Path | None, document: Document, show_all: bool) -> int:
+    """Redraw in place until q, Ctrl-C or SIGTERM. A daemon that goes away is waited for, and so is a configuration."""
+    problem, console = "", console_of(sys.stdout)
+    live = Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+    with _signals() as signals, _terminal(live) as keys:
+        while True:
+            until = time.monotonic() + PERIOD - time.time() % PERIOD
+            while True:
+                size = os.get_terminal_size(sys.stdout.fileno())  # not $COLUMNS, which may be those of the shell
+                console.size = size if size.columns and size.lines else console.size
+                hint = "q quits" if keys else ""
+                screen = Screen(console, time.time(), console.height, show_all, hint, problem)
+                live.update(screen.of(document), refresh=True)
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                ready, _, _ = select.select([signals, *keys], [], [], left)
+                if signals in ready and (number := os.read(signals, 1)[0]) in ENDING:
+                    return 128 + number
+                if keys and keys[0] in ready and (not (typed := os.read(keys[0], 512)) or b"q" in typed.lower()):
+                    return 0
+            try:
+                document, problem = locate(config_path).document(), ""
+            except AssumedError as error:
+                # What was seen last stays on the screen, under the reason why it is not looked at any more.
+                document, problem = {**document, "daemon": None}, str(error)
 
 
-def _cut(sentence: list[str], most: int, terminal: Terminal) -> list[str]:
-    """At most so many lines of a sentence: what to do next rather than all that was said."""
-    arrow = "→" if terminal.unicode else "->"
-    step = next((n for n, line in enumerate(sentence) if PAINT.sub("", line).lstrip().startswith(arrow)), 0)
-    if len(sentence) <= most or step == 0 or most < 2:
-        return sentence[: max(0, most)]
-    said = max(1, most - (len(sentence) - step))
-    last = [shortened(f"{sentence[said - 1]} …" if terminal.unicode else f"{sentence[said - 1]} ~", terminal)]
-    return [*sentence[: said - 1], *last, *sentence[step : step + most - said]]
+@contextlib.contextmanager
+def _terminal(live: Live) -> Iterator[list[int]]:
+    """The alternate screen, and keys without a return; while Ctrl-Z holds us, the terminal is the shell's.
+
+    Yields the descriptor of the keys, if there are any.
+    """
+    keys = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
+    before: Any = termios.tcgetattr(keys) if keys is not None else None
+
+    def is_ours() -> bool:
+        """Who changes a terminal from the background is stopped by the system (SIGTTOU), `kill %1` or not."""
+        return keys is not None and os.tcgetpgrp(keys) == os.getpgrp()
+
+    def enter() -> None:
+        if keys is not None and is_ours():
+            tty.setcbreak(keys, termios.TCSANOW)
+        live.start()
+
+    def leave() -> None:
+        with contextlib.suppress(OSError, ValueError):  # it has been closed
+            live.stop()
+        if keys is not None and is_ours():
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(keys, termios.TCSANOW, before)
+
+    def stop(_number: int, _frame: object) -> None:
+        leave()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        # Here it goes on, after SIGCONT.
+        signal.signal(signal.SIGTSTP, stop)
+        enter()
+
+    old = signal.signal(signal.SIGTSTP, stop)
+    try:
+        enter()
+        yield [] if keys is None else [keys]
+    finally:
+        leave()
+        signal.signal(signal.SIGTSTP, old)
 
 
-def _until_renewal(role: Role, now: float) -> float:
-    return posix(role["next_renewal"]) - now if role["next_renewal"] else -math.inf
+@contextlib.contextmanager
+def _signals() -> Iterator[int]:
+    """A descriptor to wait for: each signal that ends us, or wants a redraw, is a byte."""
+    outlet, inlet = os.pipe()
 
+    def note(number: int) -> None:
+        os.write(inlet, bytes([number]))
 
-# -- the events ---------------------------------------------------------------------------------------------------
-
-
-def _events(document: Document, terminal: Terminal, now: float, clock: Clock) -> list[str]:
-    """A line for each of the last events, the newest last."""
-    events = document.get("events") or []
-    longest = max([0, *(columns_of(str(event["profile"])) for event in events if event["profile"])])
-    width = min(longest, max(0, terminal.width // 4))
-    return [_event(event, width, terminal, now, clock) for event in events]
-
-
-def _event(event: dict[str, Any], width: int, terminal: Terminal, now: float, clock: Clock) -> str:
-    at = posix(event["at"])
-    when = f"{clock(at):%H:%M:%S}" if now - at < DAY else f"{clock(at):%d.%m.  }"
-    profile = shortened(printable(event["profile"] or ""), terminal, width) if width else ""
-    profile += " " * (width - columns_of(profile))
-    before = f"{when}{GAP}{profile}{GAP if width else ''}"
-    text = shortened(printable(event["message"]), terminal, max(1, terminal.width - columns_of(before)))
-    painted = (
-        terminal.paint(when, "2") + before[len(when) :] + terminal.paint(text, LEVEL_COLOURS.get(event["level"], ""))
-    )
-    return painted if columns_of(before) + columns_of(text) <= terminal.width else shortened(before + text, terminal)
-
-
-def _events_title(terminal: Terminal, keys: bool) -> str:
-    title, right = "LAST EVENTS", QUIT if keys else ""
-    space = terminal.width - len(title) - len(right)
-    if space < 2:
-        return terminal.paint(shortened(title, terminal), "1")
-    return (terminal.paint(title, "1") + (" " * space + terminal.paint(right, "2") if right else "")).rstrip()
+    restore = relay((*ENDING, signal.SIGWINCH, signal.SIGCONT), note)
+    try:
+        yield outlet
+    finally:
+        restore()
+        os.close(inlet)
+        os.close(outlet)

@@ -39,7 +39,7 @@ def service(ctx: click.Context, config_path: Path | None) -> None:
     \b
     Examples:
       assumed service install
-      assumed service install --dry-run      show every file and command, change nothing
+      assumed service install --dry-run    show every file and command, change nothing
       sudo assumed service install --system --user alice
       assumed service logs --follow
     """
@@ -86,9 +86,9 @@ def report(severity: Any, subject: str, message: str, advice: str = "") -> None:
     from assumed.model import Finding
 
     from .check import finding_lines
-    from .terminal import terminal_of, write
+    from .terminal import write
 
-    write(finding_lines(Finding(severity, subject, message, advice), terminal_of(sys.stderr)), sys.stderr)
+    write(finding_lines(Finding(severity, subject, message, advice)), sys.stderr)
 
 
 def counted(number: int, noun: str) -> str:

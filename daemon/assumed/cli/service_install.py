@@ -24,9 +24,9 @@ from assumed.service.site import program, trial
 
 from .app import FAILING, OK, USAGE, say
 from .health import is_enabled, is_healthy, is_served
-from .render import render
 from .service import chosen, counted, options, report
-from .terminal import show_line, terminal_of, write
+from .status import show
+from .terminal import show_line, write
 
 FIRST_SESSIONS_SECONDS = 15.0
 """The daemon reports READY within 10 s whatever the network does."""
@@ -246,7 +246,8 @@ def _first_look(choice: Choice, config: Config) -> int:
     show_line("", shown)
     if document is None:
         raise AssumedError(f"the service does not answer\n  see its log: {choice.site.command('logs', '-n', '20')}")
-    write(["", *render(document, time.time(), terminal_of(sys.stdout))])
+    write([""])
+    show(document)
     return OK if is_healthy(document) else FAILING
 
 

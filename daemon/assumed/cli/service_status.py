@@ -25,10 +25,10 @@ from assumed.service.findings import about, services
 from assumed.service.site import Site
 
 from .app import FAILING, NOT_RUNNING, OK, say
-from .check import LONG_LINE, finding_lines
+from .check import finding_lines
 from .render import in_words
 from .service import chosen, counted, options
-from .terminal import terminal_of, write
+from .terminal import Line, write
 
 
 @click.command(name="status")
@@ -145,7 +145,6 @@ def _look(choice: Choice) -> tuple[dict[str, Any], list[Finding]]:
 
 
 def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> None:
-    terminal = terminal_of(sys.stdout, elsewhere=LONG_LINE)
     if document["file"] is None:
         others = [one.site for _, one in services(choice.config_path) if one.site.unit != document["unit"]]
         findings = [Finding("error", document["unit"], "is not installed", choice.site.command("install"))]
@@ -164,9 +163,9 @@ def _show(document: dict[str, Any], findings: list[Finding], choice: Choice) -> 
             "config": document["config"] or "cannot be used; see `assumed check`",
         }
         lines = [f"  {name:<11}{printable(value)}" for name, value in rows.items() if value]
-        write([terminal.paint(document["unit"], "1"), *lines])
+        write([Line(document["unit"], "bold"), *lines])
     for finding in findings:
-        write(finding_lines(finding, terminal))
+        write(finding_lines(finding))
 
 
 def _running(document: dict[str, Any]) -> str:

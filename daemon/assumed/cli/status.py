@@ -1,4 +1,4 @@
-"""`assumed status`: every role, once or again and again."""
+"""What a running daemon says of itself: `assumed status`, `assumed metrics`, and `assumed probe` for containers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 
 import click
 
+from assumed.errors import NotRunning
+
 from .app import FAILING, NO_DAEMON, NOT_RUNNING, OK, config_option, say
-from .health import is_healthy
+from .health import Document, is_healthy, stuck, trouble
 from .place import locate
-from .render import render
-from .terminal import terminal_of, write
+from .probe import PATHS, PORT, ask
+from .terminal import ansi, console_of, is_smart, write
 
 
 @click.command()
@@ -24,7 +26,8 @@ from .terminal import terminal_of, write
 def status(config_path: Path | None, as_json: bool, show_all: bool, watch: bool) -> int:
     """Show every role: time left, next renewal, last error in words.
 
-    Roles that need somebody come first; those of one source that fail alike are one line with their number.
+    Roles in trouble come first; those of one source that fail alike are one line with their number. `--watch` shows
+    a screenful.
 
     The state is what a reader of the profile gets, read from the disk. Exit status 1 when a role is not
     delivered, expired, needs a login, or is failing with less than 15 minutes (or 25 %) left, or when the
@@ -38,14 +41,14 @@ def status(config_path: Path | None, as_json: bool, show_all: bool, watch: bool)
       assumed status --json | jq -r '.roles[] | select(.state != "fresh") | .profile'
     """
     if watch:
-        from .watch import watch as look_on
+        from .screen import watch as look_on
 
-        return look_on(config_path, as_json)
+        return look_on(config_path, as_json, show_all)
     document = locate(config_path).document()
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
-        write(render(document, time.time(), terminal_of(sys.stdout), show_all))
+        show(document, show_all)
     if document.get("daemon_error"):
         say(document["daemon_error"])
         return FAILING
@@ -53,3 +56,98 @@ def status(config_path: Path | None, as_json: bool, show_all: bool, watch: bool)
         say(NO_DAEMON)
         return NOT_RUNNING
     return OK if is_healthy(document) else FAILING
+
+
+def show(document: Document, show_all: bool = False) -> None:
+    """A status document on stdout: drawn by rich on a terminal, plain elsewhere."""
+    if is_smart(sys.stdout):
+        from .screen import Screen
+
+        console = console_of(sys.stdout)
+        sys.stdout.write(ansi(console, Screen(console, time.time(), show_all=show_all).of(document)))
+    else:
+        from .render import render
+
+        write(render(document, time.time(), show_all=show_all))
+
+
+@click.command()
+@config_option
+@click.option(
+    "--textfile",
+    metavar="PATH",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write this file for node_exporter's textfile collector instead, all at once, readable by everybody.",
+)
+def metrics(config_path: Path | None, textfile: Path | None) -> int:
+    """Print every metric in Prometheus' text format.
+
+    The daemon opens no port: node_exporter's textfile collector is how they are scraped. `metrics_textfile` in the
+    configuration has the daemon itself keep that file fresh. Without a daemon, what the disk says is printed, with
+    `assumed_up 0`, and the exit status is 3.
+
+    \b
+    Examples:
+      assumed metrics | grep assumed_role_session_left_seconds
+      assumed metrics --textfile /var/lib/prometheus/node-exporter/assumed.prom
+    """
+    from assumed.metrics.exposition import text, write_textfile
+
+    if textfile is not None and textfile.suffix != ".prom":
+        raise click.UsageError(f"{textfile} does not end in .prom; node_exporter reads no other files")
+    place = locate(config_path)
+    try:
+        facts = place.ask({"command": "metrics"})
+    except NotRunning:
+        from assumed.metrics.facts import facts_offline
+
+        if place.config is None:
+            raise
+        facts = facts_offline(place.config)
+    if textfile is None:
+        click.echo(text(facts), nl=False)
+    else:
+        write_textfile(textfile.absolute(), text(facts))
+    if facts["running"] is None:
+        say(NO_DAEMON)
+        return NOT_RUNNING
+    return OK
+
+
+@click.command()
+@config_option
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PATH",
+    help="Ask the `assumed serve` that wrote this file; without it, the daemon.",
+)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Where that `assumed serve` listens."
+)
+@click.argument("kind", type=click.Choice(list(PATHS)), metavar="liveness|readiness")
+def probe(config_path: Path | None, token_file: Path | None, port: int, kind: str) -> int:
+    """Say by the exit status whether a container is alive, or ready: for the probes of Kubernetes and Docker.
+
+    Readiness: a reader of every profile finds a session with life left. Liveness: it answers and goes on working; an
+    AWS that is down, or a role that is refused, is nothing that a restart would mend.
+
+    \b
+    Examples:
+      assumed probe readiness                                      (of assumed run)
+      assumed probe liveness --token-file /run/assumed/token       (of assumed serve)
+    """
+    if token_file is not None:
+        return ask(kind, str(token_file), port)
+    place = locate(config_path)
+    # Liveness asks for nothing that takes longer the more roles there are. An older daemon answers with less.
+    daemon = place.ask({"command": "ping"}) if kind == "liveness" else {}
+    alive: Document = {"daemon": daemon, "roles": []}
+    document = alive if "beat_age_seconds" in daemon else place.ask({"command": "status"})
+    problem = stuck(document)
+    problems = [problem] if problem else []
+    if not problems and kind == "readiness":
+        problems = [f"{role['profile']} {found}" for role in document["roles"] if (found := trouble(role))]
+    for problem in problems:
+        say(problem)
+    return FAILING if problems else OK

@@ -87,10 +87,12 @@ class Delivery:
     """When a change that another program has made may be judged; None while there is none."""
     _cost: float = 0.0
     _ended: float = float("-inf")
+    _changed: float = float("-inf")
+    """When a write last ended that changed the file."""
 
     def want(self, now: float, at_once: bool = False, patience: float = 0.0) -> None:
         """There is something to write: soon, or with the next burst, `patience` seconds after the last at most."""
-        at = now if at_once else max(now, self._ended + max(WRITE_SHARE * self._cost, patience))
+        at = now if at_once else max(now, self._ended + WRITE_SHARE * self._cost, self._changed + patience)
         self.due_at = at if self.due_at is None else min(self.due_at, at)
 
     def write(
@@ -126,6 +128,7 @@ class Delivery:
             self.due_at = clock() + RETRY
             return False
         self._ended = clock()
+        self._changed = self._ended if result.written else self._changed
         self._cost = self._ended - began
         self._record(result)
         self._note_delivered(kept, held)

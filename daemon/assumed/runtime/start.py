@@ -14,8 +14,6 @@ from assumed.doctor import network
 from assumed.errors import ConfigError
 from assumed.paths import exists, named_credentials_file, state_dir
 
-from .deliverable import check_deliverable
-
 KEY_LOG = "SSLKEYLOGFILE"
 
 
@@ -56,6 +54,8 @@ def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]
 def config_to_keep(config_path: Path | None) -> tuple[Config, ConfigError | None]:
     """The configuration that the daemon starts with: as `usable_config`, but an edit with a role that cannot be
     delivered waits, too. Without a last good one to go on with, every other role is kept."""
+    from .deliverable import check_deliverable  # noqa: PLC0415 - `exec`, which needs the rest, can do without
+
     config, error = usable_config(config_path)
     if error is not None:
         return config, error

@@ -1,29 +1,40 @@
 #compdef assumed
-# zsh completion for assumed: what fits is asked of `assumed` itself, so it is never out of step.
-_assumed() {
-    local line kind value help
-    local -a lines described
-    lines=("${(@f)$(_ASSUMED_COMPLETE=zsh _ASSUMED_LINE="${(j: :)words[1,CURRENT-1]} $PREFIX" \
-        command ${(Q)words[1]} 2>/dev/null)}")
-    [[ $PREFIX == --*=* ]] && compset -P '*='
-    for line in $lines; do
-        IFS=$'\t' read -r kind value help <<<"$line"
-        case $kind in
-            plain) described+=("${value//:/\\:}${help:+:$help}") ;;
-            file) _files ;;
-            dir) _files -/ ;;
-            command) # another program's command line: `value` of its words are complete
-                shift $((CURRENT - 1 - value)) words
-                CURRENT=$((value + 1))
-                _normal
-                ;;
-        esac
+
+_assumed_completion() {
+    local -a completions
+    local -a completions_with_descriptions
+    local -a response
+    (( ! $+commands[assumed] )) && return 1
+
+    response=("${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) _ASSUMED_COMPLETE=zsh_complete assumed)}")
+
+    for type key descr in ${response}; do
+        if [[ "$type" == "plain" ]]; then
+            if [[ "$descr" == "_" ]]; then
+                completions+=("$key")
+            else
+                completions_with_descriptions+=("$key":"$descr")
+            fi
+        elif [[ "$type" == "dir" ]]; then
+            _path_files -/
+        elif [[ "$type" == "file" ]]; then
+            _path_files -f
+        fi
     done
-    (($#described)) && _describe -V assumed described
+
+    if [ -n "$completions_with_descriptions" ]; then
+        _describe -V unsorted completions_with_descriptions -U
+    fi
+
+    if [ -n "$completions" ]; then
+        compadd -U -V unsorted -a completions
+    fi
 }
 
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
-    _assumed "$@"
+if [[ $funcstack[1] == _assumed ]]; then
+    # autoload from fpath, call function directly
+    _assumed_completion "$@"
 else
-    compdef _assumed assumed
+    # eval/source/. command, register function for later
+    compdef _assumed_completion assumed
 fi

@@ -18,11 +18,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
-
-import h11
+from typing import TYPE_CHECKING, Any
 
 from assumed.jobs.peers import Peers
+
+if TYPE_CHECKING:  # 5 ms that a command need not wait for: imported when the first client comes
+    import h11
 
 HOST = "127.0.0.1"
 MAX_CLIENTS = 256
@@ -178,6 +179,8 @@ class Endpoint:
         return oldest if oldest.is_stranger else next((client for client in idle if client.is_stranger), oldest)
 
     def _turn(self, client: _Client) -> None:
+        import h11
+
         try:
             going_on = client.turn()
         except BlockingIOError:
@@ -215,6 +218,8 @@ class _Client:
 
     def __init__(self, channel: socket.socket, reply: Callable[[h11.Request], Reply | None], is_stranger: bool) -> None:
         """`is_stranger`: another account has opened it. It may still hold the token: a sidecar's job, say."""
+        import h11
+
         self.channel = channel
         self.is_stranger = is_stranger
         self.deadline = time.monotonic() + PATIENCE
@@ -236,6 +241,8 @@ class _Client:
 
     def turn(self) -> bool:
         """Go on: the socket is ready, or time is; False when this is the end. Raises OSError, h11.ProtocolError."""
+        import h11
+
         if self.unsent:
             self._flush()
             return True
@@ -266,6 +273,8 @@ class _Client:
         self._say(reply or refusal(503, "NotYet", "there is no session yet; `assumed status` says why"))
 
     def _say(self, reply: Reply) -> None:
+        import h11
+
         status, document = reply
         body = json.dumps(document).encode()
         headers = [
