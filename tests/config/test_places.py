@@ -32,7 +32,7 @@ def test_only_a_relative_name_needs_a_working_directory(tmp_path: Path, monkeypa
     gone.rmdir()
     assert find("/x/mine.toml", {}) == Path("/x/mine.toml")
     assert find(None, {"HOME": "/h", "ASSUMED_CONFIG": "~/env.toml"}) == Path("/h/env.toml")
-    with pytest.raises(ConfigError, match=r"mine\.toml: is relative to the working directory, which has been removed"):
+    with pytest.raises(ConfigError, match=r"mine\.toml: is relative to the working directory, which no longer exists"):
         find("mine.toml", {})
 
 

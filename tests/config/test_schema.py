@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.config import SMALLEST_USEFUL, rules, schema
-from assumed.config.hooks import HOOK_KEYS
-from assumed.config.keys import ROLE, ROLE_KEYS, TOP_KEYS, Key
+from assumed.config import SMALLEST_USEFUL, schema, validate
+from assumed.config.keys import HOOK_KEYS, ROLE, ROLE_KEYS, TOP_KEYS, Key
 from assumed.model import Role
 from assumed.names import is_profile_name
 from config.cases import BAD, GOOD, Bad, loaded
@@ -81,7 +80,7 @@ def test_every_option_stands_in_the_example_with_its_own_example_value(key: Key)
     """An option that nobody can find is none. The value shown is one that loads."""
     lines = re.findall(rf"(?m)^(?:# )?{key.name} = (.*)$", EXAMPLE.read_text("utf-8"))
     assert key.example in lines
-    assert list(rules.check(key, tomllib.loads(f"v = {key.example}")["v"])) == []
+    assert list(validate.check(key, tomllib.loads(f"v = {key.example}")["v"])) == []
     assert key.doc.endswith(".")
 
 
@@ -93,5 +92,5 @@ def test_the_table_and_the_role_have_the_same_keys() -> None:
 @given(st.from_regex(r"[A-Za-z0-9_.@/% -]{1,6}", fullmatch=True) | st.text(max_size=10))
 def test_what_loads_as_a_profile_is_one_to_the_rest_of_the_program(name: str) -> None:
     """The loader is the stricter one, by the names that start with a hyphen."""
-    loads = not list(rules.check(ROLE["profile"], name))
+    loads = not list(validate.check(ROLE["profile"], name))
     assert loads == (is_profile_name(name) and not name.startswith("-"))

@@ -1,4 +1,4 @@
-"""The JSON Schema of the configuration, from the same table that the loader checks by.
+"""The JSON Schema of the configuration, from the table of keys that the loader checks by.
 
 `python -m assumed.config.schema` prints it; `schema.json` beside this file is that output, for editors.
 """
@@ -10,8 +10,7 @@ import sys
 import tomllib
 from typing import Any
 
-from .hooks import HOOK_KEYS
-from .keys import NOT_WITH_WEB_IDENTITY, ROLE_KEYS, SOURCE_KEYS, TOP_KEYS, Key
+from .keys import HOOK_KEYS, NOT_WITH_WEB_IDENTITY, ROLE_KEYS, SOURCE_KEYS, TOP_KEYS, Key
 
 Schema = dict[str, Any]
 URL = "https://json-schema.org/draft/2020-12/schema"
