@@ -149,7 +149,7 @@ def test_wait_gives_up_in_time_with_a_sentence_for_each_role(user: Home) -> None
 def test_check_finds_nothing_wrong_with_a_right_configuration(user: Home) -> None:
     result = user.assumed("check")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.splitlines()[0] == f"✓ {user.config}: 1 role to keep, no mistake"
+    assert result.stdout.splitlines()[0] == f"✓ {user.config}: 1 role, configuration OK"
 
 
 def test_check_says_what_hides_the_kept_profile_and_exits_1(user: Home) -> None:

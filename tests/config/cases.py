@@ -533,7 +533,7 @@ BAD = [
     bad(
         "51 tags",
         f"{SOURCED}[roles.tags]\n" + "".join(f'k{n} = "v"\n' for n in range(51)),
-        '5: roles[0] "r" key tags: has 51 items; at most 50 are allowed',
+        '5: roles[0] "r" key tags: has 51 tags; at most 50 are allowed',
     ),
     bad(
         "a transitive key that is no tag",
@@ -571,13 +571,13 @@ BAD = [
     bad(
         "a role that is its own source",
         f'{ROLE}source_profile = "r"\n',
-        '4: roles[0] "r" key source_profile: cycle: r → r; one of them needs a source outside this file',
+        '4: roles[0] "r" key source_profile: cycle: r -> r; one of them needs a source outside this file',
         seen=False,
     ),
     bad(
         "a role that is its own source by the defaults",
         f'[defaults]\nsource_profile = "r"\n{ROLE}',
-        '3: roles[0] "r" key source_profile: cycle: r → r; one of them needs a source outside this file',
+        '3: roles[0] "r" key source_profile: cycle: r -> r; one of them needs a source outside this file',
         seen=False,
     ),
     bad(
@@ -586,7 +586,7 @@ BAD = [
             f'[[roles]]\nprofile = "{name}"\n{ARN}source_profile = "{source}"\n'
             for name, source in (("x", "c"), ("a", "b"), ("b", "c"), ("c", "a"))
         ),
-        ('8: roles[1] "a" key source_profile: cycle: a → b → c → a; one of them needs a source outside this file'),
+        ('8: roles[1] "a" key source_profile: cycle: a -> b -> c -> a; one of them needs a source outside this file'),
         seen=False,
     ),
     bad(
@@ -644,47 +644,50 @@ BAD = [
 SYNTAX = [
     (
         'profile = "r\n',
-        "1: is not TOML at column 13: illegal character '\\n'; close the string with \"",
+        "1: is not TOML: Illegal character '\\n' (at line 1, column 13); close the string with \"",
     ),
     (
         "profile\n",
         (
-            "1: is not TOML at column 8: expected '=' after a key in a key/value pair; write key = value, e.g. "
-            'profile = "my-role"'
+            "1: is not TOML: Expected '=' after a key in a key/value pair (at line 1, column 8); write key = "
+            'value, e.g. profile = "my-role"'
         ),
     ),
     (
         "region = us-west-2\n",
-        '1: is not TOML at column 10: invalid value; put strings in quotes, e.g. region = "us-west-2"',
+        ('1: is not TOML: Invalid value (at line 1, column 10); put strings in quotes, e.g. region = "us-west-2"'),
     ),
     (
         "\n[[roles]\n",
         (
-            "2: is not TOML at column 8: expected ']]' at the end of an array declaration; "
-            "write [[roles]] with two brackets on either side"
+            "2: is not TOML: Expected ']]' at the end of an array declaration (at line 2, column 8); write "
+            "[[roles]] with two brackets on either side"
         ),
     ),
-    ("a = 1\na = 2\n", "2: is not TOML at column 6: cannot overwrite a value; the key is set twice; keep one"),
+    (
+        "a = 1\na = 2\n",
+        "2: is not TOML: Cannot overwrite a value (at line 2, column 6); the key is set twice; keep one",
+    ),
     (
         "[a]\n[a]\n",
         (
-            "2: is not TOML at column 3: cannot declare ('a',) twice; the table exists already; write [[roles]] "
-            "with two brackets for each role"
+            "2: is not TOML: Cannot declare ('a',) twice (at line 2, column 3); the table exists already; write "
+            "[[roles]] with two brackets for each role"
         ),
     ),
-    ("a = [1\n", "1: is not TOML at the end of the file: unclosed array; close the list with ]"),
+    ("a = [1\n", "1: is not TOML: Unclosed array (at end of document); close the list with ]"),
     (
         "a = 1 b = 2\n",
         (
-            "1: is not TOML at column 7: expected newline or end of document after a statement; write one key = "
-            "value on each line"
+            "1: is not TOML: Expected newline or end of document after a statement (at line 1, column 7); write "
+            "one key = value on each line"
         ),
     ),
     (
         'a = "\\q"\n',
         (
-            "1: is not TOML at column 8: unescaped '\\' in a string; write \\\\ for a backslash, or put the string "
-            "in single quotes"
+            "1: is not TOML: Unescaped '\\' in a string (at line 1, column 8); write \\\\ for a backslash, or put "
+            "the string in single quotes"
         ),
     ),
     (f"a = {'[' * 5000}", "1: is nested too deeply; two levels are enough for every option"),

@@ -1,4 +1,4 @@
-"""`assumed check`: is the configuration right, and will the tools see what is kept?"""
+"""`assumed check`: whether the configuration is right, and whether tools will see the kept profiles."""
 
 from __future__ import annotations
 
@@ -19,14 +19,11 @@ from .render import Terminal, wrapped
 from .terminal import terminal_of, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from assumed.config import Config
     from assumed.model import Finding
 
 MARKS = {"ok": ("✓", "ok", "32"), "warning": ("!", "warning", "33"), "error": ("✗", "error", "31")}
-"""Severity → (sign, word where there are no such signs, colour)."""
-
+"""Severity → (sign, word for terminals without Unicode, colour)."""
 
 MOST_SECONDS_OFF = 60.0
 
@@ -40,17 +37,17 @@ LONG_LINE = 10_000
 def check(config_path: Path | None, as_json: bool) -> int:
     """Validate the configuration and its surroundings, without a request to AWS.
 
-    Every problem at once: names that ~/.aws/config claims for itself, exported keys that outrank the kept
-    profile, modes, directories, the clock, a service that does not run or sees something else than this shell,
-    an old daemon after an upgrade. Exit status 2 when the configuration cannot be used, 1 when something will
-    not work, 0 otherwise (warnings included).
+    Reports every problem at once: profiles that ~/.aws/config claims for itself, exported keys that outrank the
+    kept profile, sources that cannot sign, modes, directories, the clock, a service that does not run or sees
+    something else than this shell, an old daemon after an upgrade. Exit status 2 when the configuration cannot
+    be used, 1 when something will not work, 0 otherwise (warnings included).
 
     \b
     Examples:
       assumed check
       assumed check --config ./config.toml --json
     """
-    from assumed.runtime.deliverable import check_deliverable, config_lines
+    from assumed.runtime.deliverable import check_deliverable
 
     try:
         config = check_deliverable(configuration(config_path))
@@ -64,9 +61,7 @@ def check(config_path: Path | None, as_json: bool) -> int:
 
     (status, unanswered), installed = _status(config), services(config.path)
     passed = any(service.passed_keys for _, service in installed)
-    findings = [*inspect(config, os.environ, passed_keys=passed), *config_lines(config, os.environ)]
-    findings += [*_endpoints(config), *_clock(status)]
-    findings += unanswered
+    findings = [*inspect(config, os.environ, passed_keys=passed), *_clock(status), *unanswered]
     findings += [*stopped(installed), *about(installed, config, status)]
     if as_json:
         shown = [asdict(finding) for finding in findings]
@@ -74,14 +69,14 @@ def check(config_path: Path | None, as_json: bool) -> int:
     else:
         terminal = terminal_of(sys.stdout, elsewhere=LONG_LINE)
         roles = len(config.enabled())
-        write(line("ok", str(config.path), f"{roles} role{'s' * (roles != 1)} to keep, no mistake", terminal))
+        write(line("ok", str(config.path), f"{roles} role{'s' * (roles != 1)}, configuration OK", terminal))
         for finding in findings:
             write(finding_lines(finding, terminal))
     return FAILING if any(finding.severity == "error" for finding in findings) else OK
 
 
 def _status(config: Config) -> tuple[dict[str, Any] | None, list[Finding]]:
-    """What a running daemon says, None without one; and a finding where it runs but does not answer."""
+    """The status of a running daemon, None without one; and a finding where it runs but does not answer."""
     from assumed.paths import socket_path, state_dir
     from assumed.runtime.control import ask
 
@@ -94,18 +89,6 @@ def _status(config: Config) -> tuple[dict[str, Any] | None, list[Finding]]:
 
         message, _, advice = str(error).partition(" → ")
         return None, [Finding("warning", "the daemon", message, advice)]
-
-
-def _endpoints(config: Config) -> Iterable[Finding]:
-    """The endpoints that the roles' sources name."""
-    from assumed.aws.files import AwsFiles
-    from assumed.doctor.network import endpoints
-    from assumed.paths import aws_config_file
-
-    files = AwsFiles(config.credentials_file, aws_config_file(os.environ), os.environ, {})
-    roots = [role for role in config.enabled() if role.parent is None]
-    files.look(roots)
-    return endpoints(url for url in files.endpoints(roots).values() if url is not None)
 
 
 def _clock(status: dict[str, Any] | None) -> list[Finding]:
@@ -122,7 +105,7 @@ def _clock(status: dict[str, Any] | None) -> list[Finding]:
 
 
 def finding_lines(finding: Finding, terminal: Terminal) -> list[str]:
-    """A finding, and under it what to do."""
+    """A finding, and what to do on the lines below."""
     lines = line(finding.severity, finding.subject, finding.message, terminal)
     if finding.advice:
         lines += wrapped(finding.advice, terminal, "    → " if terminal.unicode else "    -> ")

@@ -52,7 +52,7 @@ def _parents_first(by_profile: dict[str, Entry], parents: dict[str, Entry | None
             cycle = [by_profile[name] for name in error.args[1][:0:-1]]
         first = cycle.index(min(cycle, key=lambda entry: entry.index))
         names = [entry.role.profile for entry in [*cycle[first:], *cycle[: first + 1]]]
-        what = f"cycle: {' → '.join(names)}; one of them needs a source outside this file"
+        what = f"cycle: {' -> '.join(names)}; one of them needs a source outside this file"
         report.add(("roles", cycle[first].index, "source_profile"), what)
         parents.update(dict.fromkeys(names))
 

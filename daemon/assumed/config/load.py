@@ -19,15 +19,13 @@ from .model import Config, Hooks, HostFacts, session_name
 from .report import MOST, Report, TooMany, listed, nearest, type_words
 
 Table = dict[str, Any]
+_VALUES: dict[str, Callable[[Any], Any]] = {
+    "policy": validate.policy_text,
+    "strings": tuple,
+    "table": lambda tags: tuple(sorted(tags.items())),
+}
+"""Kind → the value as a `Role` holds it."""
 _FIRST_ROLE = 'add [[roles]] with profile = "my-role" and role_arn = "arn:aws:iam::123456789012:role/NAME"'
-
-
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """The keys of one table whose values are right, paths resolved, and the names of those that are not."""
-
-    good: Table
-    bad: frozenset[str]
 
 
 def load(text: str, path: Path, environ: Mapping[str, str], *, host: HostFacts) -> Config:
@@ -59,17 +57,17 @@ class _Loader:
 
     def config(self) -> Config:
         """What could be read; the report says whether that is all of it."""
-        top = self._checked(self.report.document, keys.TOP, ())
+        top, bad = self._checked(self.report.document, keys.TOP, ())
         self._look_up("aws_config_file")  # everything that reads it later finds it at the same place
         return Config(
             path=self.report.path,
             log_level=self._setting("log_level", top),
             log_format=self._setting("log_format", top),
-            credentials_file=self._credentials_file(top),
-            hooks=Hooks(**self._checked(self._table("hooks"), keys.HOOKS, ("hooks",)).good),
+            credentials_file=self._credentials_file(top, bad),
+            hooks=Hooks(**self._checked(self._table("hooks"), keys.HOOKS, ("hooks",))[0]),
             roles=tuple(self._roles()),
             text=self.report.text,
-            metrics_textfile=Path(top.good["metrics_textfile"]) if "metrics_textfile" in top.good else None,
+            metrics_textfile=Path(top["metrics_textfile"]) if "metrics_textfile" in top else None,
         )
 
     def _table(self, name: str) -> Table:
@@ -79,7 +77,8 @@ class _Loader:
         self.report.add((name,), f"{type_words(table)}; write [{name}]")
         return {}
 
-    def _checked(self, table: Table, known: Mapping[str, Key], at: KeyPath) -> _Checked:
+    def _checked(self, table: Table, known: Mapping[str, Key], at: KeyPath) -> tuple[Table, frozenset[str]]:
+        """The keys of one table whose values are right, paths resolved, and the names of those that are not."""
         good: Table = {}
         for name, value in table.items():
             if at == () and name in keys.TABLES:
@@ -95,10 +94,10 @@ class _Loader:
                     wrong = [str(error)]
             for sentence in wrong:
                 self.report.add((*at, name), sentence)
-        return _Checked(good, frozenset(table.keys() & known.keys() - good.keys()))
+        return good, frozenset(table.keys() & known.keys() - good.keys())
 
     def _resolved(self, key: Key, value: Any) -> Any:
-        """A right value with its path made absolute, if it has one. Raises ValueError as `paths.resolve` does.
+        """A right value as a `Role` holds it, its path absolute. Raises ValueError as `paths.resolve` does.
 
         A program with a slash in its name is found as any other path of the file is; one without is looked up in
         $PATH when it is run.
@@ -107,63 +106,55 @@ class _Loader:
         if key.is_path:
             return str(paths.resolve(value, base, self.environ))
         if key.kind != "command":
-            return value
+            return _VALUES.get(key.kind, lambda value: value)(value)
         program, *arguments = validate.command_words(value)
         return (str(paths.resolve(program, base, self.environ)) if "/" in program else program, *arguments)
 
-    def _setting(self, name: str, top: _Checked) -> str:
+    def _setting(self, name: str, top: Table) -> str:
         key, variable = keys.TOP[name], f"ASSUMED_{name.upper()}"
         value = self.environ.get(variable, "").lower()
         for sentence in validate.check(key, value) if value else ():
-            self.report.add_elsewhere(f"${variable}", sentence)
-        return value or str(top.good.get(name, key.default))
+            self.report.add(f"${variable}", sentence)
+        return value or str(top.get(name, key.default))
 
-    def _credentials_file(self, top: _Checked) -> Path:
+    def _credentials_file(self, top: Table, bad: frozenset[str]) -> Path:
         name = "credentials_file"
-        if name in top.bad:
-            return paths.NULL
-        if name not in top.good:
-            return self._look_up(f"default_{name}")
-        if top.good[name] == str(paths.NULL):
+        if name not in top:
+            return paths.NULL if name in bad else self._look_up(f"default_{name}")
+        if top[name] == str(paths.NULL):
             self.report.add((name,), "is /dev/null, which cannot hold profiles; name a file")
-        return Path(top.good[name])
+        return Path(top[name])
 
     def _look_up(self, which: str) -> Path:
         """A path of AWS's by the environment, by the function of `paths` that knows it."""
         try:
             found: Path = getattr(paths, which)(self.environ)
         except paths.PathError as error:
-            self.report.add_elsewhere(error.variable, str(error))
+            self.report.add(error.variable, str(error))
             return paths.NULL
         return found
 
     def _roles(self) -> list[Role]:
-        inherited = self._checked(self._table("defaults"), keys.DEFAULTS, ("defaults",))
-        validate.check_table(inherited.good, ("defaults",), self.report)
+        inherited, bad = self._checked(self._table("defaults"), keys.DEFAULTS, ("defaults",))
+        validate.check_table(inherited, ("defaults",), self.report)
         tables = self.report.document.get("roles", [])
         if not isinstance(tables, list):
             self.report.add(("roles",), f"{type_words(tables)}; write [[roles]], with two brackets, for each role")
             return []
         if not tables:
             self.report.add(("roles",), f"there are no roles; {_FIRST_ROLE}")
-        entries = [self._entry(index, table, inherited) for index, table in enumerate(tables)]
+        entries = [self._entry(index, table, inherited, bad) for index, table in enumerate(tables)]
         return link([entry for entry in entries if entry is not None], self.report)
 
-    def _entry(self, index: int, table: object, inherited: _Checked) -> Entry | None:
+    def _entry(self, index: int, table: object, inherited: Table, bad: frozenset[str]) -> Entry | None:
         if not isinstance(table, dict):
             self.report.add(("roles", index), f"{type_words(table)}; write [[roles]] for each role")
             return None
-        own = self._checked(table, keys.ROLE, ("roles", index))
-        values = validate.merge(index, own.good, inherited.good, own.bad | inherited.bad, self.report)
+        own, wrong = self._checked(table, keys.ROLE, ("roles", index))
+        values = validate.merge(index, own, inherited, wrong | bad, self.report)
         if not values.keys() >= {"profile", "role_arn"}:
             return None
-        values = {"role_session_name": session_name(self.host), **values}
-        if "policy" in values:
-            values["policy"] = validate.policy_text(values["policy"])
-        values["tags"] = tuple(sorted(values.get("tags", {}).items()))
-        for name in ("policy_arns", "transitive_tag_keys"):
-            values[name] = tuple(values.get(name, ()))
-        return Entry(index, Role(**values), frozenset(own.good))
+        return Entry(index, Role(**{"role_session_name": session_name(self.host), **values}), frozenset(own))
 
 
 def _unknown(name: str, known: Mapping[str, Key], at: KeyPath) -> str:

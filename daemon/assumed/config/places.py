@@ -6,21 +6,27 @@ import errno
 import getpass
 import os
 import socket
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from assumed.errors import ConfigError
+from assumed.files import read_limited
 from assumed.paths import PathError, resolve, usual_configurations
-from assumed.redact import printable
+from assumed.redact import printable, quoted
 
 from . import trust
 from .model import HostFacts
-from .report import escape
+from .report import LONGEST
 
 LARGEST = 1 << 20
 """Bytes. A thousand roles take about 200 kB; more than this is some other file."""
 
+_UNREADABLE = {
+    errno.ENOENT: "does not exist; write it, or name another with --config",
+    errno.EACCES: "may not be read by this user; change its owner or mode",
+    errno.EINVAL: "is not a regular file; name a file",
+    errno.EFBIG: f"has more than {LARGEST} bytes; a configuration has a few lines for each role",
+}
 SMALLEST_USEFUL = """\
 [[roles]]
 profile = "my-role"
@@ -41,10 +47,10 @@ def find(explicit: str | os.PathLike[str] | None, environ: Mapping[str, str]) ->
             # A job of days may outlive its working directory: only a relative name needs one.
             return resolve(named, Path("/") if named.startswith(("/", "~")) else Path.cwd(), environ)
         except ValueError as error:
-            raise ConfigError([f"{escape(named)}: {error}"]) from None
+            raise ConfigError([f"{quoted(named, LONGEST)}: {error}"]) from None
         except FileNotFoundError:
             gone = "is relative to the working directory, which no longer exists; write the whole path"
-            raise ConfigError([f"{escape(named)}: {gone}"]) from None
+            raise ConfigError([f"{quoted(named, LONGEST)}: {gone}"]) from None
     try:
         usual = usual_configurations(environ)
     except PathError as error:
@@ -83,32 +89,14 @@ def glimpse(path: Path) -> str:
 
 def _text(path: Path) -> str:
     try:
-        with open(path, "rb", opener=_open) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigError([f"{path}: is not a regular file; it is read again at every change, so name a file"])
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise ConfigError([f"{path}: {_unreadable(error)}"]) from None
-    if len(data) > LARGEST:
-        raise ConfigError([f"{path}: has more than {LARGEST} bytes; a configuration has a few lines for each role"])
-    try:
+        data = read_limited(path, LARGEST)
         return data.decode("utf-8-sig")
+    except OSError as error:
+        what = _UNREADABLE.get(error.errno or 0, f"cannot be read: {error.strerror}")
+        raise ConfigError([f"{path}: {what}"]) from None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError([f"{path}:{line}: is not UTF-8; save the file in that encoding"]) from None
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO must not hang the daemon
-
-
-def _unreadable(error: OSError) -> str:
-    known = {
-        errno.ENOENT: "does not exist; write it, or name another with --config",
-        errno.EACCES: "may not be read by this user; change its owner or mode",
-        errno.EISDIR: "is a directory; name the file in it",
-    }
-    return known.get(error.errno or 0, f"cannot be read: {error.strerror}")
 
 
 def host_facts() -> HostFacts:

@@ -14,8 +14,8 @@ from .lines import Document, KeyPath, key_lines
 
 MOST = 100
 """Problems of one file that are reported; who corrects those sees the next."""
-
-
+LONGEST = 80
+"""Characters of what a user typed: it may hold line ends, terminal controls, and keys pasted into the wrong place."""
 _TYPES = ((str, "string"), (list, "list"), (dict, "table"))
 
 
@@ -42,17 +42,13 @@ class Report:
             at = at[:-1]
         return self._lines.get(at, 1)
 
-    def add(self, at: KeyPath, what: str) -> None:
-        """A problem with the key, table or entry `at`. Raises TooMany."""
-        line = self.line(at)
-        self._add(line, ": ".join(part for part in (f"{self.path}:{line}", self._locus(at), what) if part))
-
-    def add_elsewhere(self, where: str, what: str) -> None:
-        """A problem outside of the file: an environment variable, say."""
-        self._add(0, f"{where}: {what}")
-
-    def _add(self, line: int, problem: str) -> None:
-        self._found.append((line, len(self._found), problem))
+    def add(self, at: KeyPath | str, what: str) -> None:
+        """A problem with the key, table or entry `at`, or with a variable of the environment. Raises TooMany."""
+        line, where = 0, at
+        if not isinstance(at, str):
+            line = self.line(at)
+            where = ": ".join(part for part in (f"{self.path}:{line}", self._locus(at)) if part)
+        self._found.append((line, len(self._found), f"{where}: {what}"))
         if len(self._found) >= MOST:
             raise TooMany
 
@@ -68,7 +64,7 @@ class Report:
                 table = f"[{name}]"
             case _:
                 table, rest = "", list(at)
-        key = ".".join(escape(str(name)) for name in rest)
+        key = ".".join(quoted(str(name), LONGEST) for name in rest)
         return f"{table} key {key}".strip() if key else table
 
     def _profile(self, index: int) -> str:
@@ -79,19 +75,13 @@ class Report:
         return ""
 
 
-def escape(text: str, longest: int = 80) -> str:
-    """`text` on one line, cut where it is long: what a user typed may hold line ends and terminal controls, and keys
-    that were pasted into the wrong place."""
-    return quoted(text, longest)
-
-
 def show(value: object) -> str:
     """A TOML value as it may stand in a sentence: one line, not endless."""
     if isinstance(value, str):
-        return f'"{escape(value)}"'
+        return f'"{quoted(value, LONGEST)}"'
     if isinstance(value, int) and value.bit_length() > 64:  # str() refuses integers of more than 4300 digits
         return "a number of more than 64 bits"
-    return escape(str(value).lower() if isinstance(value, bool) else str(value))
+    return quoted(str(value).lower() if isinstance(value, bool) else str(value), LONGEST)
 
 
 def type_words(value: object) -> str:

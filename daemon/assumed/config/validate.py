@@ -16,7 +16,9 @@ from .report import Report, listed, nearest, show, type_words
 Table = dict[str, Any]
 Checks = Iterator[str]
 
-SHELL_ONLY = re.compile(r"[$`]|^~|^(?:\d*[<>].*|[|&;]+)$|[;|]$")
+OPERATOR = re.compile(r"\d*[<>].*|[|&;]+")
+"""A word that is a pipe or a redirection to a shell, and an argument where none runs the command."""
+_SHELL_ONLY = re.compile(rf"[$`]|^~|^(?:{OPERATOR.pattern})$|[;|]$")
 """A word that means something to a shell alone."""
 
 
@@ -59,7 +61,8 @@ def _integer(key: Key, value: int) -> Checks:
 
 
 def _strings(key: Key, value: list[Any]) -> Checks:
-    yield from _count(key, value)
+    if len(value) > (key.most or 0):
+        yield f"has {len(value)} items; at most {key.most} are allowed"
     seen: set[str] = set()
     for position, item in enumerate(value, start=1):
         if not isinstance(item, str):
@@ -75,7 +78,8 @@ def _strings(key: Key, value: list[Any]) -> Checks:
 
 
 def _tags(key: Key, value: Table) -> Checks:
-    yield from _count(key, value)
+    if len(value) > (key.most or 0):
+        yield f"has {len(value)} tags; at most {key.most} are allowed"
     seen: dict[str, str] = {}
     for name, text in value.items():
         if name.casefold() in seen:
@@ -86,11 +90,6 @@ def _tags(key: Key, value: Table) -> Checks:
         yield from (f"name {show(name)} {wrong}" for wrong in _tag_text(name, 1, 128))
         wrong_value = _tag_text(text, 0, 256) if isinstance(text, str) else [f"{type_words(text)}; expected a string"]
         yield from (f"value of {show(name)} {wrong}" for wrong in wrong_value)
-
-
-def _count(key: Key, value: list[Any] | Table) -> Checks:
-    if len(value) > (key.most or 0):
-        yield f"has {len(value)} items; at most {key.most} are allowed"
 
 
 def _tag_text(text: str, least: int, most: int) -> Checks:
@@ -147,7 +146,7 @@ def _command(key: Key, value: str | list[Any]) -> Checks:
         yield f"{fault}; expected e.g. {key.name} = {key.example}, or leave the line out"
     elif isinstance(value, str):
         for word in [words[0].removeprefix("~"), *words[1:]]:
-            if SHELL_ONLY.search(word):
+            if _SHELL_ONLY.search(word):
                 yield f'contains {show(word)}, but is not run by a shell; to use one, write ["sh", "-c", "…"]'
 
 
@@ -173,7 +172,7 @@ def check_table(own: Table, at: KeyPath, report: Report) -> None:
 
 
 def merge(index: int, own: Table, inherited: Table, bad: frozenset[str], report: Report) -> Table:
-    """A role's values with the inherited ones filled in.
+    """A role's values, as `Role` holds them, with the inherited ones filled in.
 
     A source of the role's own replaces an inherited one of another kind. What web identity has no parameter
     for is dropped where it is inherited and an error where the role sets it. `bad` are keys already reported.
@@ -201,17 +200,18 @@ def merge(index: int, own: Table, inherited: Table, bad: frozenset[str], report:
 
 
 def _check_policies(values: Table, own: Table, at: KeyPath, report: Report) -> None:
-    total = sum(map(len, [policy_text(values.get("policy", "")), *values.get("policy_arns", ())]))
+    policy = values.get("policy", "")
+    total = sum(map(len, [policy, *values.get("policy_arns", ())]))
     if total > (ROLE["policy"].most or 0):
         name = "policy" if "policy" in own or "policy_arns" not in own else "policy_arns"
-        hint = "; a table instead of text leaves out the spaces" if isinstance(values.get("policy"), str) else ""
+        hint = "; a table instead of text leaves out the spaces" if '": ' in policy else ""
         what = f"has, with policy_arns, a length of {total}; {ROLE['policy'].most} characters are allowed"
         report.add((*at, name), what + hint)
 
 
 def _check_transitive(values: Table, own: Table, bad: frozenset[str], at: KeyPath, report: Report) -> None:
     """STS: "The specified transitive tag key must be included in the requested tags", in any case."""
-    tags = {name.casefold() for name in values.get("tags", {})}
+    tags = {name.casefold() for name, _ in values.get("tags", ())}
     for key in values.get("transitive_tag_keys", ()):
         if key.casefold() not in tags and "tags" not in bad:
             name = "transitive_tag_keys" if "transitive_tag_keys" in own else "tags"
