@@ -6,7 +6,9 @@ docs/man/words.toml what neither of them says. tests/shipped/test_manual.py keep
 
 from __future__ import annotations
 
+import importlib.resources
 import inspect
+import json
 import textwrap
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -17,8 +19,8 @@ import click
 
 from assumed import __version__
 from assumed.cli.app import app
-from assumed.config.schema import schema
 
+SCHEMA = json.loads(importlib.resources.files("assumed.config").joinpath("schema.json").read_text("utf-8"))
 PAGES = Path(__file__).parent / "man"
 WORDS = tomllib.loads((PAGES / "words.toml").read_text(encoding="utf-8"))
 """What neither the commands nor the configuration say of themselves."""
@@ -54,7 +56,7 @@ def command_page() -> str:
 def config_page() -> str:
     """assumed-config(5)."""
     tables: list[str] = []
-    for name, value in schema()["properties"].items():
+    for name, value in SCHEMA["properties"].items():
         inner = value.get("properties") or value.get("items", {}).get("properties")
         if inner is None:
             continue
@@ -70,7 +72,7 @@ def config_page() -> str:
                 *filled("A command finds in its environment, which is the daemon's without any credentials:"),
                 *terms(WORDS["hooks"].items()),
             ]
-    plain = {name: value for name, value in schema()["properties"].items() if not {"properties", "items"} & set(value)}
+    plain = {name: value for name, value in SCHEMA["properties"].items() if not {"properties", "items"} & set(value)}
     lines = [
         *head("assumed-config", 5, "File Formats", "the roles that assumed keeps assumed"),
         *section(

@@ -37,8 +37,6 @@ def bad(name: str, text: str, *said: str, seen: bool = True) -> Bad:
     return Bad(name, text, said, seen)
 
 
-ROLE_IS = "an ARN, as in arn:aws:iam::123456789012:role/NAME"
-
 BAD = [
     bad(
         "no roles at all",
@@ -57,8 +55,8 @@ BAD = [
         '[roles]\nprofile = "r"\n',
         "1: key roles: is a table; write [[roles]], with two brackets, for each role",
     ),
-    bad("a role that is none", "roles = [1]\n", "1: roles[0]: is the number 1; write [[roles]] for each role"),
-    bad("defaults that are no table", f"defaults = 3\n{SOURCED}", "1: [defaults]: is the number 3; write [defaults]"),
+    bad("a role that is none", "roles = [1]\n", "1: roles[0]: is 1; write [[roles]] for each role"),
+    bad("defaults that are no table", f"defaults = 3\n{SOURCED}", "1: [defaults]: is 3; write [defaults]"),
     bad(
         "an unknown table",
         f"{SOURCED}[default]\n",
@@ -80,7 +78,7 @@ BAD = [
         "1: key zzz: is unknown; known are credentials_file, log_level, log_format, metrics_textfile, "
         "defaults, hooks and roles",
     ),
-    bad("hooks that are no table", f'hooks = "x"\n{SOURCED}', "1: [hooks]: is text; write [hooks]"),
+    bad("hooks that are no table", f'hooks = "x"\n{SOURCED}', "1: [hooks]: is a string; write [hooks]"),
     bad(
         "a misspelt hook",
         f'[hooks]\nafter_renewl = "x"\n{SOURCED}',
@@ -94,37 +92,48 @@ BAD = [
     bad(
         "a hook that is no command",
         f"[hooks]\nafter_failure = true\n{SOURCED}",
-        "2: [hooks] key after_failure: is true; write a list of words, "
-        'as in after_failure = "logger -t assumed renewal failed"',
+        (
+            '2: [hooks] key after_failure: is true; expected a list of words, e.g. after_failure = "logger -t '
+            'assumed renewal failed"'
+        ),
     ),
     bad(
         "a hook without a program",
         f"[hooks]\nafter_failure = []\n{SOURCED}",
-        "2: [hooks] key after_failure: names no program; write it "
-        'as in after_failure = "logger -t assumed renewal failed", or leave the line out',
+        (
+            '2: [hooks] key after_failure: names no program; expected e.g. after_failure = "logger -t assumed '
+            'renewal failed", or leave the line out'
+        ),
     ),
     bad(
         "a word of a hook that is none",
         f'[hooks]\nafter_failure = ["sleep", 5]\n{SOURCED}',
-        "2: [hooks] key after_failure: item 2 is the number 5; write each word in quotes, "
-        'as in after_failure = "logger -t assumed renewal failed"',
+        (
+            '2: [hooks] key after_failure: item 2 is 5; put each word in quotes, e.g. after_failure = "logger -t '
+            'assumed renewal failed"'
+        ),
     ),
     bad(
         "a hook with a quote that does not end",
         f"""[hooks]\nafter_failure = "echo 'x"\n{SOURCED}""",
-        "2: [hooks] key after_failure: cannot be cut into words (no closing quotation); write a list of words, "
-        'as in after_failure = "logger -t assumed renewal failed"',
+        (
+            "2: [hooks] key after_failure: cannot be split into words (no closing quotation); expected e.g. "
+            'after_failure = "logger -t assumed renewal failed"'
+        ),
         seen=False,
     ),
     bad(
         "a hook that takes itself for a shell's line",
         f'[hooks]\nwhen_needed = "mail -s $ASSUMED_MESSAGE me"\nafter_failure = "date >> ~/log"\n{SOURCED}',
-        '2: [hooks] key when_needed: has "$ASSUMED_MESSAGE", which only a shell understands, and none runs it; '
-        'write ["sh", "-c", "…"]',
-        '3: [hooks] key after_failure: has ">>", which only a shell understands, and none runs it; '
-        'write ["sh", "-c", "…"]',
-        '3: [hooks] key after_failure: has "~/log", which only a shell understands, and none runs it; '
-        'write ["sh", "-c", "…"]',
+        (
+            '2: [hooks] key when_needed: contains "$ASSUMED_MESSAGE", but is not run by a shell; to use one, '
+            'write ["sh", "-c", "…"]'
+        ),
+        ('3: [hooks] key after_failure: contains ">>", but is not run by a shell; to use one, write ["sh", "-c", "…"]'),
+        (
+            '3: [hooks] key after_failure: contains "~/log", but is not run by a shell; to use one, write ["sh", '
+            '"-c", "…"]'
+        ),
         seen=False,
     ),
     bad(
@@ -146,12 +155,12 @@ BAD = [
     bad(
         "a key of the top inside a role",
         f'{SOURCED}log_level = "info"\n',
-        '5: roles[0] "r" key log_level: belongs to the top of the file, before the first [ ]',
+        '5: roles[0] "r" key log_level: belongs to the top of the file, before the first [table]',
     ),
     bad(
         "a profile in the defaults",
         f'[defaults]\nprofile = "x"\n{SOURCED}',
-        "2: [defaults] key profile: is each role's own; set it in [[roles]]",
+        "2: [defaults] key profile: each role has its own; set it in [[roles]]",
     ),
     bad(
         "a secret in the file",
@@ -162,24 +171,28 @@ BAD = [
     bad(
         "log_level",
         f'log_level = "warn"\n{SOURCED}',
-        '1: key log_level: is "warn"; write "debug", "info", "warning" or "error", you may mean "warning"',
+        '1: key log_level: "warn" is not "debug", "info", "warning" or "error"; did you mean "warning"?',
     ),
     bad(
         "log_format",
         f"log_format = 1\n{SOURCED}",
-        '1: key log_format: is the number 1; write text in quotes, as in log_format = "auto"',
+        '1: key log_format: is 1; expected a string in quotes, e.g. log_format = "auto"',
     ),
     bad(
         "a metrics_textfile that node_exporter would not read",
         f'metrics_textfile = "/tmp/assumed.txt"\n{SOURCED}',
-        '1: key metrics_textfile: is "/tmp/assumed.txt", which is no metrics_textfile; write it as in '
-        'metrics_textfile = "/var/lib/node_exporter/textfile_collector/assumed.prom"',
+        (
+            '1: key metrics_textfile: "/tmp/assumed.txt" is not a valid metrics_textfile; expected e.g. '
+            'metrics_textfile = "/var/lib/node_exporter/textfile_collector/assumed.prom"'
+        ),
     ),
     bad(
         "an empty credentials_file",
         f'credentials_file = ""\n{SOURCED}',
-        '1: key credentials_file: is empty; write it as in credentials_file = "~/.aws/credentials", '
-        "or leave the line out",
+        (
+            '1: key credentials_file: is empty; expected e.g. credentials_file = "~/.aws/credentials", or leave '
+            "the line out"
+        ),
     ),
     bad(
         "another user's home",
@@ -219,14 +232,18 @@ BAD = [
     bad(
         "credential_source in another case",
         f'{ROLE}credential_source = "environment"\n',
-        '4: roles[0] "r" key credential_source: is "environment"; write "Environment", "Ec2InstanceMetadata" or '
-        '"EcsContainer", you may mean "Environment"',
+        (
+            '4: roles[0] "r" key credential_source: "environment" is not "Environment", "Ec2InstanceMetadata" or '
+            '"EcsContainer"; did you mean "Environment"?'
+        ),
     ),
     bad(
         "a source with a bracket",
         f'{ROLE}source_profile = "a]"\n',
-        '4: roles[0] "r" key source_profile: has a bracket or a control character; '
-        'write a profile\'s name, as in source_profile = "default"',
+        (
+            '4: roles[0] "r" key source_profile: "a]" contains a bracket or a control character; write the name '
+            "of a profile"
+        ),
         seen=False,
     ),
     bad(
@@ -234,7 +251,7 @@ BAD = [
         f'{ROLE}web_identity_token_file = "/t"\nexternal_id = "x1"\ntags = {{ a = "b" }}\n'
         'source_identity = "alice"\nmfa_serial = "123456789"\ntransitive_tag_keys = ["a"]\n',
         *(
-            f'{line}: roles[0] "r" key {key}: does not go with web_identity_token_file: AWS takes no such thing there'
+            f'{line}: roles[0] "r" key {key}: cannot be combined with web_identity_token_file; remove one of them'
             for line, key in enumerate(
                 ("external_id", "tags", "source_identity", "mfa_serial", "transitive_tag_keys"), start=5
             )
@@ -243,120 +260,129 @@ BAD = [
     bad(
         "an external_id beside an inherited web identity",
         f'[defaults]\nweb_identity_token_file = "/t"\n{ROLE}external_id = "x1"\n',
-        '6: roles[0] "r" key external_id: does not go with the web_identity_token_file of [defaults]; '
-        "set one of the two",
+        ('6: roles[0] "r" key external_id: cannot be combined with web_identity_token_file of [defaults]; remove one'),
         seen=False,
     ),
     bad(
         "a space in the profile",
         f'[[roles]]\nprofile = "my role"\n{ARN}source_profile = "default"\n',
-        '2: roles[0] "my role" key profile: has a space at position 3; allowed are letters A-Z a-z, '
-        "digits and _.@/%:+-",
+        (
+            '2: roles[0] "my role" key profile: contains " " at position 3; allowed are letters A-Z a-z, digits '
+            "and _.@/%:+-"
+        ),
     ),
     bad(
         "a letter that not every SDK reads in the profile",
         f'[[roles]]\nprofile = "é"\n{ARN}source_profile = "default"\n',
-        '2: roles[0] "é" key profile: has the character "é" at position 1; '
-        "allowed are letters A-Z a-z, digits and _.@/%:+-",
+        ('2: roles[0] "é" key profile: contains "é" at position 1; allowed are letters A-Z a-z, digits and _.@/%:+-'),
     ),
     bad(
         "the profile DEFAULT",
         f'[[roles]]\nprofile = "DEFAULT"\n{ARN}source_profile = "default"\n',
-        '2: roles[0] "DEFAULT" key profile: is "DEFAULT", whose keys leak into every profile in Python; '
-        '"default" is the default profile',
+        (
+            '2: roles[0] "DEFAULT" key profile: "DEFAULT" would leak into every profile in Python; the default '
+            'profile is "default"'
+        ),
         seen=False,
     ),
     bad(
         "the profile __proto__",
         f'[[roles]]\nprofile = "__proto__"\n{ARN}source_profile = "default"\n',
-        '2: roles[0] "__proto__" key profile: is "__proto__", at which the JavaScript SDK fails; choose another name',
+        '2: roles[0] "__proto__" key profile: "__proto__" breaks the JavaScript SDK; choose another name',
         seen=False,
     ),
     bad(
         "the config file's way of naming a profile",
         f'[[roles]]\nprofile = "profile prod"\n{ARN}source_profile = "default"\n',
-        '2: roles[0] "profile prod" key profile: starts with "profile ", which only ~/.aws/config has; write "prod"',
+        (
+            '2: roles[0] "profile prod" key profile: "profile prod" starts with "profile ", which belongs to '
+            "headers of ~/.aws/config; write the name alone"
+        ),
     ),
     bad(
         "a profile like an option",
         f'[[roles]]\nprofile = "-p"\n{ARN}source_profile = "default"\n',
-        '2: roles[0] "-p" key profile: starts with "-", which every command takes for an option; '
-        "begin it with a letter",
+        (
+            '2: roles[0] "-p" key profile: "-p" starts with "-", which every command takes for an option; start '
+            "it with a letter"
+        ),
         seen=False,
     ),
     bad(
         "a profile that no credential_process line can hold",
         f'[[roles]]\nprofile = "a%b"\n{ARN}source_profile = "default"\ndeliver = "process"\n',
-        '2: roles[0] "a%b" key profile: has a %, which no credential_process line can hold; '
-        'rename it, or deliver = "keys"',
+        ('2: roles[0] "a%b" key profile: contains %, which no credential_process may; rename it, or deliver = "keys"'),
         seen=False,
     ),
     *(
         bad(
-            f"role_arn: {wrong}",
+            f"role_arn that {wrong}",
             f'[[roles]]\nprofile = "r"\nrole_arn = "{arn}"\nsource_profile = "default"\n',
-            f'3: roles[0] "r" key role_arn: is "{arn}"{wrong}',
+            f'3: roles[0] "r" key role_arn: "{arn}" {wrong}; expected e.g. arn:aws:iam::123456789012:role/NAME',
         )
         for arn, wrong in (
-            ("prod", f"; write {ROLE_IS}"),
-            (
-                "arn:aws:sts::123456789012:assumed-role/R/s",
-                ", the ARN of a session; write the role's own, as in arn:aws:iam::123456789012:role/NAME",
-            ),
+            ("prod", "is not an ARN"),
+            ("arn:aws:sts::123456789012:assumed-role/R/s", "is the ARN of a session, not of a role"),
             (
                 "arn:amazon:iam::123456789012:role/R",
-                ', whose partition is "amazon"; it is aws, aws-cn, aws-us-gov or another aws-…',
+                "has an unknown partition (aws, aws-cn, aws-us-gov and other aws-… exist)",
             ),
-            ("arn:aws:s3:::bucket-of-mine", f", which is not IAM's; write {ROLE_IS.replace('an ARN,', 'an ARN')}"),
-            ("arn:aws:iam::12345:role/R", ', whose account is "12345"; an account has 12 digits'),
-            ("arn:aws:iam::١٢٣٤٥٦٧٨٩٠١٢:role/R", ', whose account is "١٢٣٤٥٦٧٨٩٠١٢"; an account has 12 digits'),
-            (
-                "arn:aws:iam::123456789012:user/alice",
-                ", which names no role; write role/ and the role's name after the account",
-            ),
+            ("arn:aws:s3:::bucket-of-mine", "is not an ARN of IAM"),
+            ("arn:aws:iam::12345:role/R", "has no account of 12 digits"),
+            ("arn:aws:iam::١٢٣٤٥٦٧٨٩٠١٢:role/R", "has no account of 12 digits"),
+            ("arn:aws:iam::123456789012:user/alice", "is not the ARN of a role"),
             (
                 "arn:aws:iam::123456789012:role/a b",
-                ", whose role name is not one; 1 to 64 letters, digits and _+=,.@- after the last /",
+                "has no valid role name (1 to 64 letters, digits and _+=,.@- after the last /)",
             ),
         )
     ),
     bad(
         "role_arn too long",
         f'[[roles]]\nprofile = "r"\nrole_arn = "arn:aws:iam::123456789012:role/{"x" * 2048}"\nsource_profile = "s"\n',
-        '3: roles[0] "r" key role_arn: has 2079 characters; 20 to 2048 are allowed',
+        (
+            '3: roles[0] "r" key role_arn: "arn:aws:iam::123456789012:[redacted]" has no valid role name (1 to '
+            "64 letters, digits and _+=,.@- after the last /); expected e.g. arn:aws:iam::123456789012:role/NAME"
+        ),
     ),
     bad(
         "an empty text",
         f'{SOURCED}external_id = ""\n',
-        '5: roles[0] "r" key external_id: is empty; write it as in external_id = "my-external-id", '
-        "or leave the line out",
+        (
+            '5: roles[0] "r" key external_id: is empty; expected e.g. external_id = "my-external-id", or leave '
+            "the line out"
+        ),
     ),
     bad(
         "external_id too short",
         f'{SOURCED}external_id = "x"\n',
-        '5: roles[0] "r" key external_id: has 1 character; 2 to 1224 are allowed',
+        '5: roles[0] "r" key external_id: has a length of 1; 2 to 1224 are allowed',
     ),
     bad(
         "external_id too long",
         f'{SOURCED}external_id = "{"x" * 1225}"\n',
-        '5: roles[0] "r" key external_id: has 1225 characters; 2 to 1224 are allowed',
+        '5: roles[0] "r" key external_id: has a length of 1225; 2 to 1224 are allowed',
     ),
     bad(
         "external_id with a character that STS refuses, which is not shown whole",
         f'{SOURCED}external_id = "ab#cd"\n',
-        '5: roles[0] "r" key external_id: has the character "#" at position 3; '
-        "allowed are letters A-Z a-z, digits and _+=,.@:/-",
+        (
+            '5: roles[0] "r" key external_id: contains "#" at position 3; allowed are letters A-Z a-z, digits '
+            "and _+=,.@:/-"
+        ),
     ),
     bad(
         "role_session_name",
         f'{SOURCED}role_session_name = "alice@corp mac"\n',
-        '5: roles[0] "r" key role_session_name: has a space at position 11; '
-        "allowed are letters A-Z a-z, digits and _+=,.@-",
+        (
+            '5: roles[0] "r" key role_session_name: contains " " at position 11; allowed are letters A-Z a-z, '
+            "digits and _+=,.@-"
+        ),
     ),
     bad(
         "role_session_name too long",
         f'{SOURCED}role_session_name = "{"a" * 65}"\n',
-        '5: roles[0] "r" key role_session_name: has 65 characters; 2 to 64 are allowed',
+        '5: roles[0] "r" key role_session_name: has a length of 65; 2 to 64 are allowed',
     ),
     *(
         bad(
@@ -368,28 +394,28 @@ BAD = [
         for value, said, seen in (
             ("899", "is 899; 900 to 43200 seconds are allowed", True),
             ("43201", "is 43201; 900 to 43200 seconds are allowed", True),
-            ('"1h"', "is text; write a whole number, as in duration_seconds = 3600", True),
-            ("true", "is true; write a whole number, as in duration_seconds = 3600", True),
+            ('"1h"', "is a string; expected a whole number, e.g. duration_seconds = 3600", True),
+            ("true", "is true; expected a whole number, e.g. duration_seconds = 3600", True),
             (
                 "3600.0",  # JSON Schema calls it an integer
-                "is the number 3600.0; write a whole number, as in duration_seconds = 3600",
+                "is 3600.0; expected a whole number, e.g. duration_seconds = 3600",
                 False,
             ),
-            ("[3600]", "is a list; write a whole number, as in duration_seconds = 3600", True),
-            ("{ a = 1 }", "is a table; write a whole number, as in duration_seconds = 3600", True),
-            ("2026-01-01", "is a date or time; write a whole number, as in duration_seconds = 3600", True),
+            ("[3600]", "is a list; expected a whole number, e.g. duration_seconds = 3600", True),
+            ("{ a = 1 }", "is a table; expected a whole number, e.g. duration_seconds = 3600", True),
+            ("2026-01-01", "is a date or time; expected a whole number, e.g. duration_seconds = 3600", True),
             (f"0x{'f' * 20}", "is a number of more than 64 bits; 900 to 43200 seconds are allowed", True),
         )
     ),
     bad(
         "mfa_serial",
         f'{SOURCED}mfa_serial = "123"\n',
-        '5: roles[0] "r" key mfa_serial: has 3 characters; 9 to 256 are allowed',
+        '5: roles[0] "r" key mfa_serial: has a length of 3; 9 to 256 are allowed',
     ),
     bad(
         "region",
         f'{SOURCED}region = "us-west2"\n',
-        '5: roles[0] "r" key region: is "us-west2", which is no region; write it as in region = "us-west-2"',
+        '5: roles[0] "r" key region: "us-west2" is not a valid region; expected e.g. region = "us-west-2"',
     ),
     bad(
         "a policy that is no JSON",
@@ -400,52 +426,64 @@ BAD = [
     bad(
         "a policy without a statement",
         f'{SOURCED}policy = {{ Version = "2012-10-17" }}\n',
-        '5: roles[0] "r" key policy: is JSON, but no policy: it has no Statement; write it as in policy = '
-        '{ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "s3:Get*", Resource = "*" }] }',
+        (
+            '5: roles[0] "r" key policy: is JSON, but not a policy: it has no Statement; expected e.g. policy = '
+            '{ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "s3:Get*", Resource = "*" }] }'
+        ),
     ),
     bad(
         "a policy with a date that is not text",
         f"{SOURCED}policy = {{ Version = 2012-10-17, Statement = [] }}\n",
-        '5: roles[0] "r" key policy: holds something that JSON has no word for (a date, inf, a huge number); '
-        "write it in quotes",
+        (
+            '5: roles[0] "r" key policy: contains what JSON cannot express (a date, inf, a huge number); write '
+            "it in quotes"
+        ),
         seen=False,
     ),
     bad(
         "a policy of another type",
         f"{SOURCED}policy = 1\n",
-        '5: roles[0] "r" key policy: is the number 1; write JSON text or a table, as in policy = '
-        '{ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "s3:Get*", Resource = "*" }] }',
+        (
+            '5: roles[0] "r" key policy: is 1; expected JSON text or a table, e.g. policy = { Version = '
+            '"2012-10-17", Statement = [{ Effect = "Allow", Action = "s3:Get*", Resource = "*" }] }'
+        ),
     ),
     bad(
         "a policy with a character beyond Latin-1",
         f'{SOURCED}policy = \'{{"Statement": "→"}}\'\n',
-        '5: roles[0] "r" key policy: has a character beyond Latin-1, which STS refuses; write it as \\uXXXX',
+        ('5: roles[0] "r" key policy: contains a character beyond Latin-1, which STS refuses; write it as \\uXXXX'),
         seen=False,
     ),
     bad(
         "a policy too long",
         f'{SOURCED}policy = \'{{"Statement": "{"x" * 2032}"}}\'\n',
-        '5: roles[0] "r" key policy: has, with policy_arns, 2049 characters; 2048 are allowed; '
-        "a table instead of text leaves out the spaces",
+        (
+            '5: roles[0] "r" key policy: has, with policy_arns, a length of 2049; 2048 characters are allowed; a '
+            "table instead of text leaves out the spaces"
+        ),
     ),
     bad(
         "a policy too long together with policy_arns",
         f'{SOURCED}policy = {{ Statement = "{"x" * 2000}" }}\n'
         'policy_arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]\n',
-        '5: roles[0] "r" key policy: has, with policy_arns, 2054 characters; 2048 are allowed',
+        '5: roles[0] "r" key policy: has, with policy_arns, a length of 2054; 2048 characters are allowed',
         seen=False,
     ),
     bad(
         "policy_arns of another kind",
         f'{SOURCED}policy_arns = ["arn:aws:iam::123456789012:role/R"]\n',
-        '5: roles[0] "r" key policy_arns: item 1 is "arn:aws:iam::123456789012:role/R"; '
-        'write policy_arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]',
+        (
+            '5: roles[0] "r" key policy_arns: item 1 is "arn:aws:iam::123456789012:role/R"; expected e.g. '
+            'policy_arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]'
+        ),
     ),
     bad(
         "policy_arns as text",
         f'{SOURCED}policy_arns = "arn:aws:iam::aws:policy/ReadOnlyAccess"\n',
-        '5: roles[0] "r" key policy_arns: is text; write a list of texts, as in '
-        'policy_arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]',
+        (
+            '5: roles[0] "r" key policy_arns: is a string; expected a list of strings, e.g. policy_arns = '
+            '["arn:aws:iam::aws:policy/ReadOnlyAccess"]'
+        ),
     ),
     bad(
         "eleven policy_arns",
@@ -455,43 +493,42 @@ BAD = [
     bad(
         "a policy_arn twice",
         f"{SOURCED}policy_arns = {['arn:aws:iam::aws:policy/P'] * 2}\n",
-        '5: roles[0] "r" key policy_arns: item 2, "arn:aws:iam::aws:policy/P", is there already; name it once',
+        '5: roles[0] "r" key policy_arns: item 2 repeats "arn:aws:iam::aws:policy/P"; list it once',
         seen=False,
     ),
     bad(
         "a tag that is no text",
         f"{SOURCED}tags = {{ cost = 7 }}\n",
-        '5: roles[0] "r" key tags: value of "cost" is the number 7; write text in quotes',
+        '5: roles[0] "r" key tags: value of "cost" is 7; expected a string',
     ),
     bad(
         "a tag in a table of its own",
         f"{SOURCED}[roles.tags]\ncost = 7\n",
-        '5: roles[0] "r" key tags: value of "cost" is the number 7; write text in quotes',
+        '5: roles[0] "r" key tags: value of "cost" is 7; expected a string',
     ),
     bad(
         "tags that differ in case alone",
         f'{SOURCED}tags = {{ Team = "a", team = "b" }}\n',
-        '5: roles[0] "r" key tags: has "Team" and "team", which are the same tag to AWS; keep one',
+        '5: roles[0] "r" key tags: "Team" and "team" are the same tag to AWS; keep one',
         seen=False,
     ),
     bad(
         "a tag that AWS keeps for itself",
         f'{SOURCED}tags = {{ "aws:x" = "a" }}\n',
-        '5: roles[0] "r" key tags: name "aws:x" starts with "aws:", which AWS keeps for itself; choose another name',
+        '5: roles[0] "r" key tags: name "aws:x" starts with "aws:", which AWS reserves; choose another name',
         seen=False,
     ),
     bad(
         "characters that no tag may have",
         f'{SOURCED}tags = {{ "a#" = "b\\n" }}\n',
-        '5: roles[0] "r" key tags: name "a#" has the character "#"; allowed are letters, digits, spaces and _.:/=+-@',
-        '5: roles[0] "r" key tags: value of "a#" has the character "\\n"; '
-        "allowed are letters, digits, spaces and _.:/=+-@",
+        '5: roles[0] "r" key tags: name "a#" contains "#"; allowed are letters, digits, spaces and _.:/=+-@',
+        ('5: roles[0] "r" key tags: value of "a#" contains "\\n"; allowed are letters, digits, spaces and _.:/=+-@'),
         seen=False,
     ),
     bad(
         "a tag value too long",
         f'{SOURCED}tags = {{ a = "{"b" * 257}" }}\n',
-        '5: roles[0] "r" key tags: value of "a" has 257 characters; 0 to 256 are allowed',
+        '5: roles[0] "r" key tags: value of "a" has a length of 257; 0 to 256 are allowed',
     ),
     bad(
         "51 tags",
@@ -501,49 +538,46 @@ BAD = [
     bad(
         "a transitive key that is no tag",
         f'{SOURCED}tags = {{ a = "b" }}\ntransitive_tag_keys = ["c"]\n',
-        '6: roles[0] "r" key transitive_tag_keys: "c" is to be transitive, but is no tag of this role; add it to tags',
+        '6: roles[0] "r" key transitive_tag_keys: transitive tag "c" is not a tag of this role; add it to tags',
         seen=False,
     ),
     bad(
         "tags that lack an inherited transitive key",
         f'[defaults]\ntags = {{ c = "d" }}\ntransitive_tag_keys = ["c"]\n{SOURCED}tags = {{ a = "b" }}\n',
-        '8: roles[0] "r" key tags: "c" is to be transitive, but is no tag of this role; add it to tags',
+        '8: roles[0] "r" key tags: transitive tag "c" is not a tag of this role; add it to tags',
         seen=False,
     ),
     bad(
         "a source identity that AWS keeps for itself",
         f'{SOURCED}source_identity = "aws:alice"\n',
-        '5: roles[0] "r" key source_identity: starts with "aws:", which AWS keeps for itself; write who it is',
+        ('5: roles[0] "r" key source_identity: "aws:alice" starts with "aws:", which AWS reserves; name the user'),
     ),
     bad(
         "deliver",
         f'{SOURCED}deliver = "proces"\n',
-        '5: roles[0] "r" key deliver: is "proces"; write "keys" or "process", you may mean "process"',
+        '5: roles[0] "r" key deliver: "proces" is not "keys" or "process"; did you mean "process"?',
     ),
     bad(
         "enabled",
         f'{SOURCED}enabled = "no"\n',
-        '5: roles[0] "r" key enabled: is text; write true or false, as in enabled = true',
+        '5: roles[0] "r" key enabled: is a string; expected true or false, e.g. enabled = true',
     ),
     bad(
         "two roles for one profile",
         f"{SOURCED}\n{SOURCED}",
-        '7: roles[1] "r" key profile: is kept by the role at line 2 already; '
-        "a profile has one role, give this one another name",
+        '7: roles[1] "r" key profile: is also set at line 2; give each role its own profile',
         seen=False,
     ),
     bad(
         "a role that is its own source",
         f'{ROLE}source_profile = "r"\n',
-        '4: roles[0] "r" key source_profile: is the profile that this role keeps; '
-        "name the profile whose credentials assume the role",
+        '4: roles[0] "r" key source_profile: cycle: r -> r; one of them needs a source outside this file',
         seen=False,
     ),
     bad(
         "a role that is its own source by the defaults",
         f'[defaults]\nsource_profile = "r"\n{ROLE}',
-        '3: roles[0] "r" key source_profile: is the profile that this role keeps; '
-        "name the profile whose credentials assume the role",
+        '3: roles[0] "r" key source_profile: cycle: r -> r; one of them needs a source outside this file',
         seen=False,
     ),
     bad(
@@ -552,29 +586,31 @@ BAD = [
             f'[[roles]]\nprofile = "{name}"\n{ARN}source_profile = "{source}"\n'
             for name, source in (("x", "c"), ("a", "b"), ("b", "c"), ("c", "a"))
         ),
-        '8: roles[1] "a" key source_profile: closes a circle, a -> b -> c -> a, so nobody could sign first; '
-        "let one of them have an outside source",
+        ('8: roles[1] "a" key source_profile: cycle: a -> b -> c -> a; one of them needs a source outside this file'),
         seen=False,
     ),
     bad(
         "a chained role that asks for more than an hour",
         f'{SOURCED}[[roles]]\nprofile = "c"\n{ARN}source_profile = "r"\nduration_seconds = 3601\n',
-        '9: roles[1] "c" key duration_seconds: is 3601, but "r" is a role itself, and AWS ends chained sessions '
-        "after 3600 seconds; write at most that",
+        (
+            '9: roles[1] "c" key duration_seconds: is 3601, but AWS ends chained sessions (source "r") after '
+            "3600 s; write at most that"
+        ),
         seen=False,
     ),
     bad(
         "a disabled source",
         f'{SOURCED}enabled = false\n[[roles]]\nprofile = "c"\n{ARN}source_profile = "r"\n',
-        '9: roles[1] "c" key source_profile: is "r", whose role at line 1 is disabled; '
-        "enable that one, or disable this one too",
+        '9: roles[1] "c" key source_profile: is "r", whose role at line 1 is disabled; enable or disable both',
         seen=False,
     ),
     bad(
         "an MFA device on a chained role",
         f'{SOURCED}[[roles]]\nprofile = "c"\n{ARN}source_profile = "r"\nmfa_serial = "123456789"\n',
-        '9: roles[1] "c" key mfa_serial: does not go with the source "r", a role, which has no MFA device; '
-        "set it at the role whose source is a user",
+        (
+            '9: roles[1] "c" key mfa_serial: has no effect: the source "r" is a role and has no MFA device; set '
+            "it where the source is a user"
+        ),
         seen=False,
     ),
     bad(
@@ -582,21 +618,25 @@ BAD = [
         f'{SOURCED}tags = {{ Team = "x" }}\ntransitive_tag_keys = ["team"]\n'
         f'[[roles]]\nprofile = "c"\n{ARN}source_profile = "r"\n'
         f'[[roles]]\nprofile = "d"\n{ARN}source_profile = "c"\n[roles.tags]\nteam = "y"\n',
-        '16: roles[2] "d" key tags.team: is passed on by "c" already, and AWS refuses it twice; leave it out here',
+        '16: roles[2] "d" key tags.team: is already passed on by "c", and AWS refuses it twice; remove it',
         seen=False,
     ),
     bad(
         "every problem of a file, in its order",
         'log_level = "loud"\n[defaults]\nregion = "here"\n[[roles]]\nprofile = "a b"\nrole_arn = "x"\n'
         f'[[roles]]\nprofile = "c"\n{ARN}sourceprofile = "default"\n',
-        '1: key log_level: is "loud"; write "debug", "info", "warning" or "error"',
-        '3: [defaults] key region: is "here", which is no region; write it as in region = "us-west-2"',
-        '4: roles[0] "a b": has no source; set source_profile = "default", '
-        "or credential_source or web_identity_token_file",
-        '5: roles[0] "a b" key profile: has a space at position 2; allowed are letters A-Z a-z, digits and _.@/%:+-',
-        f'6: roles[0] "a b" key role_arn: is "x"; write {ROLE_IS}',
-        '7: roles[1] "c": has no source; set source_profile = "default", '
-        "or credential_source or web_identity_token_file",
+        '1: key log_level: "loud" is not "debug", "info", "warning" or "error"',
+        '3: [defaults] key region: "here" is not a valid region; expected e.g. region = "us-west-2"',
+        (
+            '4: roles[0] "a b": has no source; set source_profile = "default", or credential_source or '
+            "web_identity_token_file"
+        ),
+        ('5: roles[0] "a b" key profile: contains " " at position 2; allowed are letters A-Z a-z, digits and _.@/%:+-'),
+        '6: roles[0] "a b" key role_arn: "x" is not an ARN; expected e.g. arn:aws:iam::123456789012:role/NAME',
+        (
+            '7: roles[1] "c": has no source; set source_profile = "default", or credential_source or '
+            "web_identity_token_file"
+        ),
         '10: roles[1] "c" key sourceprofile: is unknown; did you mean source_profile?',
     ),
 ]
@@ -604,51 +644,54 @@ BAD = [
 SYNTAX = [
     (
         'profile = "r\n',
-        "1: is not TOML at column 13: illegal character '\\n'; a text ends on its line; close it with \"",
+        "1: is not TOML: Illegal character '\\n' (at line 1, column 13); close the string with \"",
     ),
     (
         "profile\n",
         (
-            "1: is not TOML at column 8: expected '=' after a key in a key/value pair; "
-            'write key = value, as in profile = "my-role"'
+            "1: is not TOML: Expected '=' after a key in a key/value pair (at line 1, column 8); write key = "
+            'value, e.g. profile = "my-role"'
         ),
     ),
     (
         "region = us-west-2\n",
-        '1: is not TOML at column 10: invalid value; texts stand in quotes, as in region = "us-west-2"',
+        ('1: is not TOML: Invalid value (at line 1, column 10); put strings in quotes, e.g. region = "us-west-2"'),
     ),
     (
         "\n[[roles]\n",
         (
-            "2: is not TOML at column 8: expected ']]' at the end of an array declaration; "
-            "write [[roles]] with two brackets on either side"
+            "2: is not TOML: Expected ']]' at the end of an array declaration (at line 2, column 8); write "
+            "[[roles]] with two brackets on either side"
         ),
     ),
-    ("a = 1\na = 2\n", "2: is not TOML at column 6: cannot overwrite a value; the key is set twice; keep one"),
+    (
+        "a = 1\na = 2\n",
+        "2: is not TOML: Cannot overwrite a value (at line 2, column 6); the key is set twice; keep one",
+    ),
     (
         "[a]\n[a]\n",
         (
-            "2: is not TOML at column 3: cannot declare ('a',) twice; "
-            "the table is there already; write [[roles]] with two brackets for each role"
+            "2: is not TOML: Cannot declare ('a',) twice (at line 2, column 3); the table exists already; write "
+            "[[roles]] with two brackets for each role"
         ),
     ),
-    ("a = [1\n", "1: is not TOML at the end of the file: unclosed array; close the list with ]"),
+    ("a = [1\n", "1: is not TOML: Unclosed array (at end of document); close the list with ]"),
     (
         "a = 1 b = 2\n",
         (
-            "1: is not TOML at column 7: expected newline or end of document after a statement; "
+            "1: is not TOML: Expected newline or end of document after a statement (at line 1, column 7); write "
             "one key = value on each line"
         ),
     ),
     (
         'a = "\\q"\n',
         (
-            "1: is not TOML at column 8: unescaped '\\' in a string; "
-            "write \\\\ for a backslash, or put the text in single quotes"
+            "1: is not TOML: Unescaped '\\' in a string (at line 1, column 8); write \\\\ for a backslash, or put "
+            "the string in single quotes"
         ),
     ),
     (f"a = {'[' * 5000}", "1: is nested too deeply; two levels are enough for every option"),
-    (f"a = {'9' * 5000}", "1: holds a number of thousands of digits; none of the options needs one"),
+    (f"a = {'9' * 5000}", "1: contains a number of thousands of digits; no option needs one"),
 ]
 
 GOOD = {

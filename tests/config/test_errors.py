@@ -29,9 +29,9 @@ def test_what_is_no_toml_is_said_with_line_column_and_advice(text: str, said: st
     [
         (
             {"ASSUMED_LOG_LEVEL": "loud"},
-            '$ASSUMED_LOG_LEVEL: is "loud"; write "debug", "info", "warning" or "error"',
+            '$ASSUMED_LOG_LEVEL: "loud" is not "debug", "info", "warning" or "error"',
         ),
-        ({"ASSUMED_LOG_FORMAT": "xml"}, '$ASSUMED_LOG_FORMAT: is "xml"; write "auto", "console" or "json"'),
+        ({"ASSUMED_LOG_FORMAT": "xml"}, '$ASSUMED_LOG_FORMAT: "xml" is not "auto", "console" or "json"'),
         (
             {"AWS_SHARED_CREDENTIALS_FILE": "creds"},
             "$AWS_SHARED_CREDENTIALS_FILE: is a relative path ('creds'); set it to an absolute path",

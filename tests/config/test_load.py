@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.config import Hooks, load, missing_sources
+from assumed.config import Hooks, load
 from assumed.errors import ConfigError
 from assumed.model import Role
 from config.cases import ARN, ENVIRON, FILE, GOOD, HOST, ROLE, SOURCED, loaded
@@ -203,24 +203,6 @@ def test_the_environment_overrides_how_it_logs() -> None:
     text = 'log_level = "error"\nlog_format = "console"\n' + SOURCED
     config = loaded(text, ASSUMED_LOG_LEVEL="DEBUG", ASSUMED_LOG_FORMAT="")
     assert (config.log_level, config.log_format) == ("debug", "console")
-
-
-def test_a_source_that_no_file_has_is_named_with_its_line() -> None:
-    """Kept, disabled and known ones are no problem."""
-    config = loaded(
-        chain(("a", "defualt"), ("b", "a"), ("c", "elsewhere"), ("d", "known"))
-        + f'[[roles]]\nprofile = "e"\n{ARN}source_profile = "gone"\nenabled = false\n'
-    )
-    assert missing_sources(config, {"default", "known"}) == [
-        (
-            f'{FILE}:6: roles[0] "a" key source_profile: is "defualt", a profile that neither AWS file has; '
-            'did you mean "default"?'
-        ),
-        (
-            f'{FILE}:14: roles[2] "c" key source_profile: is "elsewhere", a profile that neither AWS file has; '
-            "create it with: aws configure --profile elsewhere"
-        ),
-    ]
 
 
 @pytest.mark.parametrize("wrong", [False, True], ids=["good", "each wrong"])

@@ -32,7 +32,7 @@ def test_only_a_relative_name_needs_a_working_directory(tmp_path: Path, monkeypa
     gone.rmdir()
     assert find("/x/mine.toml", {}) == Path("/x/mine.toml")
     assert find(None, {"HOME": "/h", "ASSUMED_CONFIG": "~/env.toml"}) == Path("/h/env.toml")
-    with pytest.raises(ConfigError, match=r"mine\.toml: is relative to the working directory, which has been removed"):
+    with pytest.raises(ConfigError, match=r"mine\.toml: is relative to the working directory, which no longer exists"):
         find("mine.toml", {})
 
 
@@ -79,8 +79,8 @@ def _missing(path: Path) -> None:
     ("make", "said"),
     [
         (_missing, "{}: does not exist; write it, or name another with --config"),
-        (Path.mkdir, "{}: is a directory; name the file in it"),
-        (os.mkfifo, "{}: is not a regular file; it is read again at every change, so name a file"),
+        (Path.mkdir, "{}: is not a regular file; name a file"),
+        (os.mkfifo, "{}: is not a regular file; name a file"),
         (lambda path: path.symlink_to(path), "{}: cannot be read: "),
         (lambda path: path.write_bytes(b"a = 1\n\xff"), "{}:2: is not UTF-8; save the file in that encoding"),
         (lambda path: path.write_text("x = 1\n", "utf-16"), "{}:1: is not UTF-8; save the file in that encoding"),

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.configloader import load_config, raw_config_parse
 
-from world.daemon import Daemon, Home, role
+from world.daemon import DEFAULTS, Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually
 
@@ -283,3 +283,22 @@ def test_keys_alone_leave_the_config_file_as_it_is(before: str | None, aws_home:
     keep(aws_home, "keys")
     daemon.start().wait_until_fresh()
     assert (aws_home.aws_config.read_text() if aws_home.aws_config.exists() else None) == before
+
+
+def test_a_second_credentials_file_with_the_same_profile_is_advised_to_use_exec(aws_home: Home, sts: FakeSts) -> None:
+    """The config file has one section of that name: each daemon would put its own line back."""
+    keep(aws_home)
+    assert aws_home.assumed("once", AWS_ENDPOINT_URL_STS=sts.url).returncode == 0
+    assert has_both(aws_home)
+    second = aws_home.path / "second" / "credentials"
+    second.parent.mkdir(mode=0o700)
+    second.write_bytes(aws_home.credentials.read_bytes())
+    second.chmod(0o600)
+    aws_home.configure(role("p", f"{ARN}p", deliver="process"), defaults=f'credentials_file = "{second}"\n{DEFAULTS}')
+
+    checked = json.loads(aws_home.assumed("check", "--json").stdout)
+
+    (found,) = [finding for finding in checked["findings"] if finding["subject"] == "p" and finding["advice"]]
+    assert found["severity"] == "warning"
+    assert "exec p" in found["advice"]
+    assert not re.search("remove|delete", found["advice"], re.IGNORECASE)

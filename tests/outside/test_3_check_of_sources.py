@@ -62,6 +62,19 @@ PROFILES: dict[str, tuple[str, str, str]] = {
     "its helper is in $HOME": ("[profile src]\ncredential_process = $HOME/bin/helper\n", "", "$HOME/bin/helper"),
     "its helper is not executable": ("[profile src]\ncredential_process = /etc/passwd\n", "", "executable"),
     "its helper has an open quote": ('[profile src]\ncredential_process = helper "x\n', "", "quote"),
+    "its helper ends in a pipe": (f"[profile src]\ncredential_process = {sys.executable} -V | cat\n", "", "sh -c"),
+    "its helper is redirected": (f"[profile src]\ncredential_process = {sys.executable} -V 2>/dev/null\n", "", "sh -c"),
+    "its credential_source is misspelled": (
+        f"[profile src]\nrole_arn = {ARN}\ncredential_source = Ec2InstanceMetaData\n",
+        "",
+        "Ec2InstanceMetadata?",
+    ),
+    "it signs for itself without keys": (f"[profile src]\nrole_arn = {ARN}\nsource_profile = src\n", "", "src -> src"),
+    "its source is a loop": (
+        f"[profile src]\nrole_arn = {ARN}\nsource_profile = b\n[profile b]\nrole_arn = {ARN}\nsource_profile = src\n",
+        "",
+        "src -> b -> src",
+    ),
     "its token is missing": (
         f"[profile src]\nrole_arn = {ARN}\nweb_identity_token_file = /nowhere/token\n",
         "",
@@ -146,6 +159,7 @@ WORKING = {
     "a helper in PATH": ("[profile src]\ncredential_process = true\n", ""),
     "a role signed by keys": (f"[profile src]\nrole_arn = {ARN}\nsource_profile = default\n", ""),
     "a role signed by itself": (f"[profile src]\nrole_arn = {ARN}\nsource_profile = src\n", GOOD),
+    "a helper that names a shell": ("[profile src]\ncredential_process = sh -c 'true | cat 2>/dev/null'\n", ""),
     "a login": (SSO + SESSION, ""),
 }
 

@@ -1,4 +1,4 @@
-"""`assumed check`: is the configuration right, and will the tools see what is kept?"""
+"""`assumed check`: whether the configuration is right, and whether tools will see the kept profiles."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from .place import configuration
 from .terminal import Line, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from assumed.config import Config
 
 MARKS = {"ok": ("✓ ", "green"), "warning": ("! ", "yellow"), "error": ("✗ ", "red")}
@@ -33,17 +31,17 @@ MOST_SECONDS_OFF = 60.0
 def check(config_path: Path | None, as_json: bool) -> int:
     """Validate the configuration and its surroundings, without a request to AWS.
 
-    Every problem at once: names that ~/.aws/config claims for itself, exported keys that outrank the kept
-    profile, modes, directories, the clock, a service that does not run or sees something else than this shell,
-    an old daemon after an upgrade. Exit status 2 when the configuration cannot be used, 1 when something will
-    not work, 0 otherwise (warnings included).
+    Reports every problem at once: profiles that ~/.aws/config claims for itself, exported keys that outrank the
+    kept profile, sources that cannot sign, modes, directories, the clock, a service that does not run or sees
+    something else than this shell, an old daemon after an upgrade. Exit status 2 when the configuration cannot
+    be used, 1 when something will not work, 0 otherwise (warnings included).
 
     \b
     Examples:
       assumed check
       assumed check --config ./config.toml --json
     """
-    from assumed.runtime.deliverable import check_deliverable, config_lines
+    from assumed.runtime.deliverable import check_deliverable
 
     try:
         config = check_deliverable(configuration(config_path))
@@ -57,9 +55,7 @@ def check(config_path: Path | None, as_json: bool) -> int:
 
     (status, unanswered), installed = _status(config), services(config.path)
     passed = any(service.passed_keys for _, service in installed)
-    findings = [*inspect(config, os.environ, passed_keys=passed), *config_lines(config, os.environ)]
-    findings += [*_endpoints(config), *_clock(status)]
-    findings += unanswered
+    findings = [*inspect(config, os.environ, passed_keys=passed), *_clock(status), *unanswered]
     findings += [*stopped(installed), *about(installed, config, status)]
     if as_json:
         shown = [asdict(finding) for finding in findings]
@@ -72,7 +68,7 @@ def check(config_path: Path | None, as_json: bool) -> int:
 
 
 def _status(config: Config) -> tuple[dict[str, Any] | None, list[Finding]]:
-    """What a running daemon says, None without one; and a finding where it runs but does not answer."""
+    """The status of a running daemon, None without one; and a finding where it runs but does not answer."""
     from assumed.paths import socket_path, state_dir
     from assumed.runtime.control import ask
 
@@ -83,18 +79,6 @@ def _status(config: Config) -> tuple[dict[str, Any] | None, list[Finding]]:
     except NotAnswering as error:
         message, _, advice = str(error).partition(" → ")
         return None, [Finding("warning", "the daemon", message, advice)]
-
-
-def _endpoints(config: Config) -> Iterable[Finding]:
-    """The endpoints that the roles' sources name."""
-    from assumed.aws.files import AwsFiles
-    from assumed.doctor.network import endpoints
-    from assumed.paths import aws_config_file
-
-    files = AwsFiles(config.credentials_file, aws_config_file(os.environ), os.environ, {})
-    roots = [role for role in config.enabled() if role.parent is None]
-    files.look(roots)
-    return endpoints(url for url in files.endpoints(roots).values() if url is not None)
 
 
 def _clock(status: dict[str, Any] | None) -> list[Finding]:

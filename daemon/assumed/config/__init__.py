@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from .diff import Changes, diff
-from .load import load, missing_sources, role_problems
-from .model import Config, Hooks, HostFacts
-from .places import SMALLEST_USEFUL, find, host_facts, read, session_name
+from .load import load, role_problems
+from .model import Changes, Config, Hooks, HostFacts, diff, session_name
+from .places import SMALLEST_USEFUL, find, host_facts, read
 
 __all__ = [
     "SMALLEST_USEFUL",
@@ -17,7 +16,6 @@ __all__ = [
     "find",
     "host_facts",
     "load",
-    "missing_sources",
     "read",
     "role_problems",
     "session_name",

@@ -1,9 +1,10 @@
-"""What roles are to one another: who signs for whom, and what that forbids."""
+"""What roles are to one another: which signs for which, and what that forbids."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
 
 from assumed.model import Role
 
@@ -22,124 +23,71 @@ class Entry:
     own: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
-    role: Role
-    passes_on: frozenset[str]
-    """Tags that hold further down by themselves, lower-cased."""
-
-
-def link(entries: list[Entry], report: Report) -> list[Role]:
+def link(entries: Iterable[Entry], report: Report) -> list[Role]:
     """The roles in the order of `entries`, each with its `parent`; what cannot be is reported."""
-    by_profile = _unique(entries, report)
-    parents = {name: by_profile.get(entry.role.source_profile or "") for name, entry in by_profile.items()}
-    for circle in _circles(parents):
-        _report_circle(circle, report)
-        for entry in circle:
-            parents[entry.role.profile] = None
-    linked: dict[str, _Link] = {}
-    for entry in _parents_first(by_profile, parents):
-        parent = parents[entry.role.profile]
-        if parent is None:
-            linked[entry.role.profile] = _Link(entry.role, _lowered(entry.role.transitive_tag_keys))
-            continue
-        _report_link(entry, parent, report)
-        linked[entry.role.profile] = _chained(entry, linked[parent.role.profile], report)
-    return [linked[profile].role for profile in by_profile]
-
-
-def _unique(entries: list[Entry], report: Report) -> dict[str, Entry]:
     by_profile: dict[str, Entry] = {}
     for entry in entries:
         first = by_profile.setdefault(entry.role.profile, entry)
         if first is not entry:
             line = report.line(("roles", first.index, "profile"))
-            report.add(
-                ("roles", entry.index, "profile"),
-                f"is kept by the role at line {line} already; a profile has one role, give this one another name",
-            )
-    return by_profile
+            report.add(("roles", entry.index, "profile"), f"is also set at line {line}; give each role its own profile")
+    parents = {name: by_profile.get(entry.role.source_profile or "") for name, entry in by_profile.items()}
+    linked: dict[str, Role] = {}
+    passed_on: dict[str, frozenset[str]] = {}
+    for name in _parents_first(by_profile, parents, report):
+        entry, parent = by_profile[name], parents[name]
+        inherited = passed_on[parent.role.profile] if parent else frozenset()
+        linked[name] = _chained(entry, parent, inherited, report) if parent else entry.role
+        passed_on[name] = inherited | {key.casefold() for key in entry.role.transitive_tag_keys}
+    return [linked[profile] for profile in by_profile]
 
 
-def _circles(parents: dict[str, Entry | None]) -> Iterator[list[Entry]]:
-    """Each circle once, from the one of its roles that comes first in the file."""
-    done: set[str] = set()
-    for start in parents:
-        walk: dict[str, Entry] = {}
-        name = start
-        while name not in done and name not in walk and (parent := parents[name]) is not None:
-            walk[name] = parent
-            name = parent.role.profile
-        if name in walk:
-            names = list(walk)
-            circle = [walk[step] for step in names[names.index(name) :]]
-            first = min(range(len(circle)), key=lambda position: circle[position].index)
-            yield circle[first:] + circle[:first]
-        done.update(walk, (name,))
+def _parents_first(by_profile: dict[str, Entry], parents: dict[str, Entry | None], report: Report) -> list[str]:
+    """The profiles in an order in which they can be signed for. A cycle is reported, and cut out of `parents`."""
+    while True:
+        graph = {name: [parent.role.profile] if parent else [] for name, parent in parents.items()}
+        try:
+            return list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            cycle = [by_profile[name] for name in error.args[1][:0:-1]]
+        first = cycle.index(min(cycle, key=lambda entry: entry.index))
+        names = [entry.role.profile for entry in [*cycle[first:], *cycle[: first + 1]]]
+        what = f"cycle: {' -> '.join(names)}; one of them needs a source outside this file"
+        report.add(("roles", cycle[first].index, "source_profile"), what)
+        parents.update(dict.fromkeys(names))
 
 
-def _report_circle(circle: list[Entry], report: Report) -> None:
-    at = ("roles", circle[0].index, "source_profile")
-    if len(circle) == 1:
-        report.add(at, "is the profile that this role keeps; name the profile whose credentials assume the role")
-        return
-    path = " -> ".join(entry.role.profile for entry in [*circle, circle[0]])
-    report.add(at, f"closes a circle, {path}, so nobody could sign first; let one of them have an outside source")
-
-
-def _parents_first(by_profile: dict[str, Entry], parents: dict[str, Entry | None]) -> Iterator[Entry]:
-    done: set[str] = set()
-    for entry in by_profile.values():
-        line: list[Entry] = []
-        step: Entry | None = entry
-        while step is not None and step.role.profile not in done:
-            line.append(step)
-            done.add(step.role.profile)
-            step = parents[step.role.profile]
-        yield from reversed(line)
-
-
-def _report_link(entry: Entry, parent: Entry, report: Report) -> None:
-    name = show(parent.role.profile)
-    if entry.role.enabled and not parent.role.enabled:
-        report.add(
-            ("roles", entry.index, "source_profile"),
-            f"is {name}, whose role at line {report.line(('roles', parent.index))} is disabled; "
-            "enable that one, or disable this one too",
-        )
-    if entry.role.duration_seconds > LONGEST_IN_CHAIN and "duration_seconds" in entry.own:
-        report.add(
-            ("roles", entry.index, "duration_seconds"),
-            f"is {entry.role.duration_seconds}, but {name} is a role itself, and AWS ends chained sessions "
-            f"after {LONGEST_IN_CHAIN} seconds; write at most that",
-        )
-    if entry.role.mfa_serial is not None and "mfa_serial" in entry.own:
-        report.add(
-            ("roles", entry.index, "mfa_serial"),
-            f"does not go with the source {name}, a role, which has no MFA device; "
-            "set it at the role whose source is a user",
-        )
-
-
-def _chained(entry: Entry, parent: _Link, report: Report) -> _Link:
+def _chained(entry: Entry, parent: Entry, passed_on: frozenset[str], report: Report) -> Role:
     """The role as the chain leaves it. STS refuses a tag that the signing session passes on already."""
-    role = entry.role
-    again = [name for name, _ in role.tags if name.casefold() in parent.passes_on]
-    if again and "tags" in entry.own:
-        report.add(
-            ("roles", entry.index, "tags", again[0]),
-            f"is passed on by {show(parent.role.profile)} already, and AWS refuses it twice; leave it out here",
-        )
-    chained = replace(
+    role, signer = entry.role, show(parent.role.profile)
+    again = [name for name, _ in role.tags if name.casefold() in passed_on]
+    line = report.line(("roles", parent.index)) if role.enabled and not parent.role.enabled else 0
+    limit = f"is {role.duration_seconds}, but AWS ends chained sessions (source {signer}) after {LONGEST_IN_CHAIN} s"
+    for at, is_wrong, what in (
+        (["source_profile"], line, f"is {signer}, whose role at line {line} is disabled; enable or disable both"),
+        (
+            ["duration_seconds"],
+            role.duration_seconds > LONGEST_IN_CHAIN and "duration_seconds" in entry.own,
+            f"{limit}; write at most that",
+        ),
+        (
+            ["mfa_serial"],
+            role.mfa_serial and "mfa_serial" in entry.own,
+            f"has no effect: the source {signer} is a role and has no MFA device; set it where the source is a user",
+        ),
+        (
+            ["tags", *again[:1]],
+            again and "tags" in entry.own,
+            f"is already passed on by {signer}, and AWS refuses it twice; remove it",
+        ),
+    ):
+        if is_wrong:
+            report.add(("roles", entry.index, *at), what)
+    return replace(
         role,
         parent=parent.role.profile,
         duration_seconds=min(role.duration_seconds, LONGEST_IN_CHAIN),
         mfa_serial=None,
         tags=tuple(tag for tag in role.tags if tag[0] not in again),
-        transitive_tag_keys=tuple(key for key in role.transitive_tag_keys if key.casefold() not in parent.passes_on),
+        transitive_tag_keys=tuple(key for key in role.transitive_tag_keys if key.casefold() not in passed_on),
     )
-    return _Link(chained, parent.passes_on | _lowered(role.transitive_tag_keys))
-
-
-def _lowered(names: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(name.casefold() for name in names)

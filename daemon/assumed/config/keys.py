@@ -1,4 +1,4 @@
-"""The table of every option: what the loader checks, the schema says and the example shows comes from here.
+"""The table of every option. The loader, the schema and the tests of the example all work from it.
 
 Limits are STS's own (botocore's model `sts/2011-06-15/service-2.json`); botocore checks only the lower ones.
 STS writes `\\w` and means ASCII.
@@ -36,8 +36,32 @@ class Key:
     allowed_words: str = ""
     shape: str = ""
     """Regular expression for the whole text, where characters alone do not tell."""
+    refused: tuple[tuple[str, str], ...] = ()
+    """Regular expressions for the beginning of wrong texts, each with what is wrong and what would be right."""
     is_path: bool = False
 
+
+_PROFILE = (
+    (r"DEFAULT$", 'would leak into every profile in Python; the default profile is "default"'),
+    (r"__proto__$", "breaks the JavaScript SDK; choose another name"),
+    (r"profile ", 'starts with "profile ", which belongs to headers of ~/.aws/config; write the name alone'),
+    (r"-", 'starts with "-", which every command takes for an option; start it with a letter'),
+)
+_ROLE_ARN = tuple(
+    (pattern, f"{what}; expected e.g. arn:aws:iam::123456789012:role/NAME")
+    for pattern, what in (
+        (r"(?!arn(:[^:]*){5})", "is not an ARN"),
+        (r"arn:[^:]*:sts:[^:]*:[^:]*:assumed-role/", "is the ARN of a session, not of a role"),
+        (r"arn:(?!aws[a-z-]*:)", "has an unknown partition (aws, aws-cn, aws-us-gov and other aws-… exist)"),
+        (r"arn:[^:]*:(?!iam::)", "is not an ARN of IAM"),
+        (r"arn:[^:]*:iam::(?![0-9]{12}:)", "has no account of 12 digits"),
+        (r"arn:[^:]*:iam::[0-9]{12}:(?!role/)", "is not the ARN of a role"),
+        (
+            r"(?!arn:[^:]*:iam::[0-9]{12}:role/([!-~]+/)?[A-Za-z0-9_+=,.@-]{1,64}$)",
+            "has no valid role name (1 to 64 letters, digits and _+=,.@- after the last /)",
+        ),
+    )
+)
 
 TOP_KEYS: tuple[Key, ...] = (
     Key(
@@ -89,6 +113,7 @@ ROLE_KEYS: tuple[Key, ...] = (
         most=128,
         allowed=r"[A-Za-z0-9_.@/%:+-]",
         allowed_words="letters A-Z a-z, digits and _.@/%:+-",
+        refused=_PROFILE,
     ),
     Key(
         "role_arn",
@@ -99,6 +124,7 @@ ROLE_KEYS: tuple[Key, ...] = (
         least=20,
         most=2048,
         shape=r"arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]+/)?[A-Za-z0-9_+=,.@-]{1,64}",
+        refused=_ROLE_ARN,
     ),
     Key(
         "source_profile",
@@ -108,6 +134,7 @@ ROLE_KEYS: tuple[Key, ...] = (
         "The profile whose credentials sign the request; naming another kept profile makes a chain.",
         least=1,
         most=256,
+        refused=((r".*[][\x00-\x1f\x7f]", "contains a bracket or a control character; write the name of a profile"),),
     ),
     Key(
         "credential_source",
@@ -239,6 +266,7 @@ ROLE_KEYS: tuple[Key, ...] = (
         most=64,
         allowed=PLAIN,
         allowed_words=PLAIN_WORDS,
+        refused=((r"aws:", 'starts with "aws:", which AWS reserves; name the user'),),
     ),
     Key(
         "deliver",
@@ -258,6 +286,40 @@ ROLE_KEYS: tuple[Key, ...] = (
     ),
 )
 
+HOOK_KEYS: tuple[Key, ...] = (
+    Key(
+        "after_renewal",
+        "command",
+        '["systemctl", "--user", "reload", "my-job"]',
+        "none",
+        "Run when a profile has a new session and readers find it: for a program that has to reload it.",
+    ),
+    Key(
+        "after_failure",
+        "command",
+        '"logger -t assumed renewal failed"',
+        "none",
+        "Run when a role begins to fail, and when it fails for another reason; not at each retry.",
+    ),
+    Key(
+        "when_needed",
+        "command",
+        '["sh", "-c", \'notify-send -u critical assumed "$ASSUMED_MESSAGE. $ASSUMED_ADVICE"\']',
+        "none",
+        "Run when nothing goes on without a person (a login, a mistake in the configuration), and when that is over.",
+    ),
+    Key(
+        "timeout_seconds",
+        "integer",
+        "10",
+        "10",
+        "How long a command may take; then it is killed, with its process group.",
+        unit="seconds",
+        least=1,
+        most=600,
+    ),
+)
+
 SOURCE_KEYS = ("source_profile", "credential_source", "web_identity_token_file")
 NOT_WITH_WEB_IDENTITY = ("external_id", "tags", "transitive_tag_keys", "source_identity", "mfa_serial")
 """AssumeRoleWithWebIdentity has no such parameters."""
@@ -266,3 +328,5 @@ TABLES = ("defaults", "hooks", "roles")
 TOP = {key.name: key for key in TOP_KEYS}
 ROLE = {key.name: key for key in ROLE_KEYS}
 DEFAULTS = {name: key for name, key in ROLE.items() if name != "profile"}
+HOOKS = {key.name: key for key in HOOK_KEYS}
+COMMANDS = tuple(key.name for key in HOOK_KEYS if key.kind == "command")

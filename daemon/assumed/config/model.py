@@ -1,9 +1,10 @@
-"""The configuration as the daemon holds it: frozen, checked, with every default filled in."""
+"""The configuration as the daemon holds it: frozen, checked, with every default filled in; and what changed in it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +14,20 @@ from assumed.model import Role
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """Who and where we are: the default `role_session_name` tells CloudTrail's readers."""
+    """The account and the host that this process runs as and on; they make up the default `role_session_name`."""
 
     user: str
     host: str
+
+
+def session_name(host: HostFacts) -> str:
+    """`assumed-<user>-<host>` within STS's rule: 2 to 64 of `[A-Za-z0-9_+=,.@-]`.
+
+    The host's domain is left out: it changes with the network, and a name that changes asks for new sessions.
+    """
+    parts = ("assumed", host.user, host.host.split(".")[0])
+    cleaned = (re.sub(r"[^A-Za-z0-9_+=,.@-]+", "-", part).strip("-") for part in parts)
+    return "-".join(part for part in cleaned if part)[:64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +77,24 @@ class Config:
     def config_id(self) -> str:
         """Marks what this configuration owns in the credentials file: same path, same owner."""
         return hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Profiles, each in exactly one of the four, in the order of the file they come from."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+def diff(old: Config, new: Config) -> Changes:
+    """From `old` to `new`. A role has changed when anything about it has, its inherited values included."""
+    both = [(old.role(role.profile), role) for role in new.roles]
+    return Changes(
+        added=tuple(role.profile for before, role in both if before is None),
+        removed=tuple(role.profile for role in old.roles if new.role(role.profile) is None),
+        changed=tuple(role.profile for before, role in both if before is not None and before != role),
+        unchanged=tuple(role.profile for before, role in both if before == role),
+    )

@@ -1,27 +1,32 @@
-"""The configuration file, found and read, and who and where this process is."""
+"""The configuration file, found and read; the account and the host of this process."""
 
 from __future__ import annotations
 
 import errno
 import getpass
 import os
-import re
 import socket
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from assumed.errors import ConfigError
+from assumed.files import read_limited
 from assumed.paths import PathError, resolve, usual_configurations
-from assumed.redact import printable
+from assumed.redact import printable, quoted
 
 from . import trust
 from .model import HostFacts
-from .report import escape
+from .report import LONGEST
 
 LARGEST = 1 << 20
 """Bytes. A thousand roles take about 200 kB; more than this is some other file."""
 
+_UNREADABLE = {
+    errno.ENOENT: "does not exist; write it, or name another with --config",
+    errno.EACCES: "may not be read by this user; change its owner or mode",
+    errno.EINVAL: "is not a regular file; name a file",
+    errno.EFBIG: f"has more than {LARGEST} bytes; a configuration has a few lines for each role",
+}
 SMALLEST_USEFUL = """\
 [[roles]]
 profile = "my-role"
@@ -42,10 +47,10 @@ def find(explicit: str | os.PathLike[str] | None, environ: Mapping[str, str]) ->
             # A job of days may outlive its working directory: only a relative name needs one.
             return resolve(named, Path("/") if named.startswith(("/", "~")) else Path.cwd(), environ)
         except ValueError as error:
-            raise ConfigError([f"{escape(named)}: {error}"]) from None
+            raise ConfigError([f"{quoted(named, LONGEST)}: {error}"]) from None
         except FileNotFoundError:
-            gone = "is relative to the working directory, which has been removed; write the whole path"
-            raise ConfigError([f"{escape(named)}: {gone}"]) from None
+            gone = "is relative to the working directory, which no longer exists; write the whole path"
+            raise ConfigError([f"{quoted(named, LONGEST)}: {gone}"]) from None
     try:
         usual = usual_configurations(environ)
     except PathError as error:
@@ -58,7 +63,7 @@ def find(explicit: str | os.PathLike[str] | None, environ: Mapping[str, str]) ->
         looked += "($HOME is not set, so not in ~/.config)\n"
     smallest = "".join(f"  {line}\n" for line in SMALLEST_USEFUL.splitlines())
     raise ConfigError(
-        ["there is no configuration; it was looked for at"],
+        ["no configuration found; looked for it at"],
         f"{looked}The smallest useful {printable(str(usual[0]))}:\n{smallest}",
     )
 
@@ -66,7 +71,7 @@ def find(explicit: str | os.PathLike[str] | None, environ: Mapping[str, str]) ->
 def read(path: Path) -> str:
     """The text of the configuration file. Raises `ConfigError` with the one reason why there is none, and with every
     file or directory that lets another account write it."""
-    # First, then opened: what only we and root can write, nobody can exchange in between.
+    # Checked before it is opened: what only we and root can write, no other account can exchange in between.
     refused = trust.problems(path)
     if refused:
         raise ConfigError(refused)
@@ -74,7 +79,7 @@ def read(path: Path) -> str:
 
 
 def glimpse(path: Path) -> str:
-    """What the file says whoever wrote it, empty where it cannot be read: to find the state directory by, as
+    """The text without the check of who can write it, empty where it cannot be read: to find the state directory by, as
     `named_credentials_file` does, and for nothing else."""
     try:
         return _text(path)
@@ -84,48 +89,18 @@ def glimpse(path: Path) -> str:
 
 def _text(path: Path) -> str:
     try:
-        with open(path, "rb", opener=_open) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigError([f"{path}: is not a regular file; it is read again at every change, so name a file"])
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise ConfigError([f"{path}: {_unreadable(error)}"]) from None
-    if len(data) > LARGEST:
-        raise ConfigError([f"{path}: has more than {LARGEST} bytes; a configuration has a few lines for each role"])
-    try:
+        data = read_limited(path, LARGEST)
         return data.decode("utf-8-sig")
+    except OSError as error:
+        what = _UNREADABLE.get(error.errno or 0, f"cannot be read: {error.strerror}")
+        raise ConfigError([f"{path}: {what}"]) from None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError([f"{path}:{line}: is not UTF-8; save the file in that encoding"]) from None
 
 
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO must not hang the daemon
-
-
-def _unreadable(error: OSError) -> str:
-    match error.errno:
-        case errno.ENOENT:
-            return "does not exist; write it, or name another with --config"
-        case errno.EACCES | errno.EPERM:
-            return "may not be read by this user; change its owner or mode"
-        case errno.EISDIR:
-            return "is a directory; name the file in it"
-    return f"cannot be read: {error.strerror}"
-
-
-def session_name(host: HostFacts) -> str:
-    """`assumed-<user>-<host>` within STS's rule: 2 to 64 of `[A-Za-z0-9_+=,.@-]`.
-
-    The host's domain is left out: it changes with the network, and a name that changes asks for new sessions.
-    """
-    parts = ("assumed", host.user, host.host.split(".")[0])
-    cleaned = (re.sub(r"[^A-Za-z0-9_+=,.@-]+", "-", part).strip("-") for part in parts)
-    return "-".join(part for part in cleaned if part)[:64]
-
-
 def host_facts() -> HostFacts:
-    """Who and where this process is. A user without a name (a container's bare uid) is `uid<number>`."""
+    """Those of this process. A user without a name (a container's bare uid) is `uid<number>`."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # KeyError before Python 3.13

@@ -6,7 +6,6 @@ that exist: docs/decisions/0016-a-configuration-that-only-we-can-write.md lists 
 
 from __future__ import annotations
 
-import errno
 import grp
 import os
 import pwd
@@ -30,27 +29,24 @@ OVERFLOW_UID = 65534
 
 
 def findings(path: Path) -> Iterator[Finding]:
-    """Everything that lets another account write the configuration at `path`, each an error, or what was found well.
+    """Everything that lets another account write the configuration at `path`, each an error or a warning.
 
     What does not exist or cannot be reached is not reported here: opening it says so.
     """
-    uid, is_shared, is_well = os.geteuid(), False, True
+    uid, is_shared = os.geteuid(), False
     try:
         for place, found in _way(os.fspath(path)):
             finding = _owner(place, found, uid, is_shared) or _writers(place, found, uid)
             if finding:
                 yield finding
-                is_well = False
             is_shared = stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_IWOTH)
     except OSError:
         return
-    if is_well:
-        yield Finding("ok", str(path), "only this user and root can write it")
 
 
 def problems(path: Path) -> list[str]:
     """The errors among the findings, a sentence each."""
-    refused = "is refused, as others decide by it which roles are assumed and which hooks run"
+    refused = "is refused: other accounts could decide which roles are assumed and which hooks run"
     return [
         f"{path}: {refused}: {finding.subject} {finding.message} → {finding.advice}"
         for finding in findings(path)
@@ -78,7 +74,7 @@ def _way(path: str) -> Iterator[tuple[str, os.stat_result]]:
             continue
         links += 1
         if links > MOST_LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), place)
+            return
         target = os.readlink(place)
         names += target.split("/")[::-1]
         here = "/" if target.startswith("/") else here
@@ -113,18 +109,16 @@ def _writers(place: str, found: os.stat_result, uid: int) -> Finding | None:
     if stat.S_ISDIR(mode) and mode & stat.S_ISVTX:
         return None  # whose entries others cannot replace, and each entry on the way is ours or root's
     who, by_a_group = ("everyone", False) if mode & stat.S_IWOTH else _group_writers(place, found, uid)
-    if not who or _is_read_only(place):
+    if not who:
+        return None
+    # A ConfigMap is 0777 on a read-only mount. The sandbox of a systemd service makes read-only mounts of everything
+    # for the service alone: there it says nothing about others.
+    if not os.environ.get("INVOCATION_ID") and os.statvfs(place).f_flag & os.ST_RDONLY:
         return None
     message = f"can be written by {who} (mode {stat.S_IMODE(mode):04o})"
     advice = f"{'' if found.st_uid == uid else 'sudo '}chmod go-w {shlex.quote(place)}"
     is_roots_choice = by_a_group and found.st_uid == 0 and stat.S_ISREG(mode)
     return Finding("warning" if is_roots_choice else "error", place, message, advice)
-
-
-def _is_read_only(place: str) -> bool:
-    """Whether it lies on a read-only mount, as a ConfigMap does (0777). The sandbox of a systemd service makes
-    read-only mounts of everything for the service alone: there it says nothing about others."""
-    return not os.environ.get("INVOCATION_ID") and bool(os.statvfs(place).f_flag & os.ST_RDONLY)
 
 
 def _group_writers(place: str, found: os.stat_result, uid: int) -> tuple[str, bool]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from assumed.errors import FileRefused
-from assumed.files import directory, explained
 
 from .config_lines import merge_config
-from .file import CredentialsFile, check_directory
+from .file import CredentialsFile
 from .profiles import KeptProfile, Merge
-from .snapshot import take
 
 
 class ConfigFile(CredentialsFile):
@@ -39,16 +36,3 @@ class ConfigFile(CredentialsFile):
         self, text: bytes, kept: Sequence[KeptProfile], config_id: str, remove_orphans: bool, _held: Collection[str]
     ) -> Merge:
         return merge_config(text, kept, config_id, remove_orphans, self._known)
-
-    def check_writable(self) -> None:
-        """Raises FileRefused where `write` would, as far as that can be told without writing."""
-        real = self.real_path
-        with explained("write", real):
-            there = next(parent for parent in real.parents if parent.exists())
-            with directory(there) as dir_fd:
-                if there == real.parent:
-                    check_directory(dir_fd, there)
-                    take(dir_fd, real)
-                if not os.access(there, os.W_OK | os.X_OK):
-                    read_only = os.statvfs(there).f_flag & os.ST_RDONLY
-                    raise OSError(errno.EROFS if read_only else errno.EACCES, "")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from assumed.names import header_of, profile_of
 
 from .ini import Document, Section, decode, scan
-from .ownership import PREFERRED_KEYS, STATIC_KEYS, Refusal, Unfit
+from .ownership import OWNER_KEY, PREFERRED_KEYS, STATIC_KEYS, Refusal, Unfit
 from .profiles import Merge, merge
 from .sections import CONFIG, KeptProfile
 
@@ -26,6 +26,14 @@ def line_for(profile: str, command: str | None) -> KeptProfile:
     return KeptProfile(
         profile, "keys" if command is None else "process", None, None, command, header=header_of(profile)
     )
+
+
+def advice_for(profile: str, remedy: str) -> str:
+    """What to do about a line that is not there. An empty `remedy`: nothing brings it there."""
+    who = "Clients built on the AWS C++ SDK (pyarrow up to 24, DuckDB) read credential_process from that file alone"
+    if not remedy:
+        return f"{who}: run them with: assumed exec {profile} -- COMMAND"
+    return f"{remedy}. {who}; until it has the line, run them with: assumed exec {profile} -- COMMAND"
 
 
 def merge_config(
@@ -71,6 +79,8 @@ def _check(document: Document, sections: Sequence[Section], command: str) -> Non
             )
         theirs = section.values().get("credential_process", command)
         if _session_of(theirs) != _session_of(command):
+            if OWNER_KEY in section.keys:  # each of the two daemons would put its own line back
+                raise Unfit(f"[{section.name}] has the line of another credentials file that keeps this profile", "")
             raise Unfit(f"[{section.name}] has another credential_process", "Remove it from that section")
 
 
@@ -80,11 +90,3 @@ def _session_of(command: str) -> list[str]:
         return shlex.split(command)[-3:]
     except ValueError:
         return [command]
-
-
-WHO = "Clients built on the AWS C++ SDK (pyarrow up to 24, DuckDB) read credential_process from that file alone"
-
-
-def advice_for(profile: str, remedy: str) -> str:
-    """What to do about a line that is not there."""
-    return f"{remedy}. {WHO}; until it has the line, run them with: assumed exec {profile} -- COMMAND"

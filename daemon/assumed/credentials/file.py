@@ -126,6 +126,19 @@ class CredentialsFile:
                 return b""
             return found.text if found else b""
 
+    def check_writable(self) -> None:
+        """Raises FileRefused where `write` would, as far as that can be told without writing."""
+        real = self.real_path
+        with explained("write", real):
+            there = next(parent for parent in real.parents if parent.exists())
+            with directory(there) as dir_fd:
+                if there == real.parent:
+                    check_directory(dir_fd, there)
+                    take(dir_fd, real)
+                if not os.access(there, os.W_OK | os.X_OK):
+                    read_only = os.statvfs(there).f_flag & os.ST_RDONLY
+                    raise OSError(errno.EROFS if read_only else errno.EACCES, "")
+
     def sweep(self) -> int:
         """Removes what killed writers left beside the file; returns how many files that were."""
         real = self.real_path

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from assumed.aws.refusals import cannot_be_typed, get_session, mismatch
-from assumed.aws.source import BUNDLE_VARIABLES, bundle_fault
 from assumed.config.model import Config
 from assumed.config.report import listed, nearest
 from assumed.model import Finding, Role
 
-from .source_profiles import LOGIN_KEYS, SESSION_KEYS, Around, at_home, place_of, profile
+from .files import AwsFiles
+from .profiles import LOGIN_KEYS, TOKENS, known_regions, place_fault, source_profile
 
 
-def sources(config: Config, around: Around) -> Iterator[Finding]:
-    """Each source once, in the order of the configuration; then what concerns them all."""
+def sources(
+    config: Config, files: AwsFiles, elsewhere: Collection[str], *, passed_keys: bool = False
+) -> Iterator[Finding]:
+    """Each source once, in the order of the configuration; then the regions in which they are asked for.
+
+    `elsewhere`: those whose requests go to another server than AWS, where its rules for keys and regions do not hold.
+    `passed_keys`: whether a service has an AWS credentials file that systemd passes to it alone.
+    """
     signed: dict[str, list[Role]] = {}
     for role in config.enabled():
         if role.parent is None and role.web_identity_token_file is None:
             signed.setdefault(role.source(), []).append(role)
-    for roles in signed.values():
+    for source, roles in signed.items():
         name, place = roles[0].source_profile, roles[0].credential_source
         used = f"signs for {_names(roles)}"
-        if place is not None:
-            yield place_of(place, used, around.environ)
-        elif name is not None:
-            yield from profile(name, used, roles, around)
-        yield from _mfa(roles, around)
-    yield from _regions(config, around)
-    yield from _bundles(config, around)
+        if name is not None:
+            yield source_profile(name, used, files, elsewhere=source in elsewhere, passed_keys=passed_keys)
+        elif place is not None:
+            fault = place_fault(place, files.environ)
+            finding = Finding("ok", f"credential_source {place}", used)
+            yield replace(finding, severity="error", message=f"{used}{fault[0]}", advice=fault[1]) if fault else finding
+        yield from _mfa(roles, files)
+    yield from _regions(config, files, elsewhere)
 
 
 def _names(roles: list[Role]) -> str:
@@ -36,83 +44,46 @@ def _names(roles: list[Role]) -> str:
     return listed(names, "and") if len(names) < 4 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
 
 
-# -- roles ----------------------------------------------------------------------------------------------------------
-
-
-def _mfa(roles: list[Role], around: Around) -> Iterator[Finding]:
+def _mfa(roles: list[Role], files: AwsFiles) -> Iterator[Finding]:
     """Roles that demand MFA of a source whose keys carry none; with a security key no source of keys ever will."""
-    by_serial: dict[str, list[Role]] = {}
-    for role in roles:
-        if role.mfa_serial is not None:
-            by_serial.setdefault(role.mfa_serial, []).append(role)
-    for serial, demanding in by_serial.items():
-        source, place = demanding[0].source_profile, demanding[0].credential_source
-        if not _are_long_term(source, place, around):
-            continue
-        name = source or str(place)
-        message = (
-            f"is demanded by {_names(demanding)}, and {name} holds long-term keys, which carry no MFA: it cannot work"
-        )
-        way = (
-            get_session(serial, source, "source_profile of the role")
-            if source
-            else f"start it with a session of: aws sts get-session-token --serial-number {serial} --token-code CODE"
-        )
+    source = roles[0].source_profile
+    if not _are_long_term(source, roles[0].credential_source, files):
+        return
+    for serial in dict.fromkeys(role.mfa_serial for role in roles if role.mfa_serial is not None):
+        demanding = _names([role for role in roles if role.mfa_serial == serial])
+        message = f"is demanded by {demanding}, but {source or 'the environment'} holds long-term keys, without MFA"
+        way = f"start it with a session of: aws sts get-session-token --serial-number {serial} --token-code CODE"
+        if source:
+            way = get_session(serial, source, "source_profile of the role")
         yield Finding("error", f"mfa_serial {serial}", message, cannot_be_typed(serial) or way)
 
 
-def _are_long_term(source: str | None, place: str | None, around: Around) -> bool:
+def _are_long_term(source: str | None, place: str | None, files: AwsFiles) -> bool:
     if source is None:
-        environ = around.environ
+        environ = files.environ
         return place == "Environment" and "AWS_ACCESS_KEY_ID" in environ and not environ.get("AWS_SESSION_TOKEN")
-    values = around.values(source)
-    others = {"role_arn", *LOGIN_KEYS, *SESSION_KEYS} & values.keys()
-    return "aws_access_key_id" in values and not others
+    values = files.values(source)
+    return "aws_access_key_id" in values and values.keys().isdisjoint({"role_arn", *LOGIN_KEYS, *TOKENS})
 
 
-def _regions(config: Config, around: Around) -> Iterator[Finding]:
+def _regions(config: Config, files: AwsFiles, elsewhere: Collection[str]) -> Iterator[Finding]:
     """Regions that do not exist, and those of another partition than the role's. Each once."""
-    seen: dict[tuple[str, str], list[Role]] = {}
+    known = known_regions()
+    seen: dict[tuple[str, str, str], list[Role]] = {}
     for role in config.enabled():
-        region = _region(role, config, around)
-        if region is None:
-            continue
-        if around.regions and region not in around.regions and region != "aws-global":
-            seen.setdefault((region, ""), []).append(role)
-        elif problem := mismatch(role.role_arn, region):
-            seen.setdefault((region, problem), []).append(role)
-    for (region, problem), roles in seen.items():
-        elsewhere = around.has_endpoint(roles[0].source_profile)
-        subject = f"region {region}"
+        root = role
+        while root.parent is not None and (parent := config.role(root.parent)) is not None:
+            root = parent
+        of_source = files.values(root.source_profile or "default").get("region")
+        region = role.region or files.environ.get("AWS_DEFAULT_REGION") or of_source or ""
+        problem = mismatch(role.role_arn, region or None)
+        if region and known and region not in {*known, "aws-global"}:
+            meant = nearest(region, sorted(known))
+            hint = f"did you mean {meant}?" if meant else "correct it"
+            problem = f"is not a region that botocore knows: {hint} (a new region needs a newer boto3)"
         if problem:
-            what, _, todo = problem.partition(": ")
-            yield Finding("warning" if elsewhere else "error", subject, f"{_names(roles)}: {what}", todo)
-            continue
-        meant = nearest(region, sorted(around.regions))
-        hint = f"did you mean {meant}?" if meant else "correct it"
-        message = f"is no region of AWS that botocore knows, and {_names(roles)} would be asked for there"
-        yield Finding(
-            "warning" if elsewhere else "error", subject, message, f"{hint} (a new region needs a newer boto3)"
-        )
-
-
-def _region(role: Role, config: Config, around: Around) -> str | None:
-    root = role
-    while root.parent is not None and (parent := config.role(root.parent)) is not None:
-        root = parent
-    of_source = around.values(root.source_profile or "default").get("region")
-    return role.region or around.environ.get("AWS_DEFAULT_REGION") or of_source
-
-
-def _bundles(config: Config, around: Around) -> Iterator[Finding]:
-    """CA bundles that every request needs and that are not there."""
-    named = {f"${name}": around.environ[name] for name in BUNDLE_VARIABLES if around.environ.get(name)}
-    for role in config.enabled():
-        bundle = around.values(role.source_profile or "default").get("ca_bundle") if role.parent is None else None
-        if bundle:
-            named[f"ca_bundle of profile {role.source_profile or 'default'}"] = bundle
-    for subject, bundle in named.items():
-        fault = bundle_fault(str(at_home(bundle, around.environ)) if "HOME" in around.environ else bundle)
-        if fault:
-            message = f"is {bundle}, which {fault}: every request over TLS fails"
-            yield Finding("error", subject, message, "name a file of certificates in PEM, or unset it")
+            seen.setdefault((region, problem, root.source()), []).append(role)
+    for (region, problem, source), roles in seen.items():
+        what, _, todo = problem.partition(": ")
+        finding = Finding("error", f"region {region}", f"{_names(roles)}: {what}", todo)
+        yield replace(finding, severity="warning") if source in elsewhere else finding

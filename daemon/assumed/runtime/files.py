@@ -12,7 +12,7 @@ from assumed.aws.source import sign_in_of
 from assumed.aws.urls import is_unencrypted
 from assumed.aws.variables import ENDPOINT, shown
 from assumed.config import Config, diff
-from assumed.doctor.network import UNENCRYPTED
+from assumed.doctor.environment import UNENCRYPTED
 from assumed.engine import events as ev
 from assumed.errors import FileRefused
 from assumed.model import Instant

@@ -10,7 +10,7 @@ from assumed import redact
 from assumed.aws.variables import SHELL_VARIABLES
 from assumed.config import Config, find, host_facts, load, read
 from assumed.config.places import glimpse
-from assumed.doctor import network
+from assumed.doctor import environment
 from assumed.errors import ConfigError
 from assumed.paths import exists, named_credentials_file, state_dir
 
@@ -29,7 +29,7 @@ def take_shell_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
 def guard_environment(inherited: Mapping[str, str]) -> None:
     """Never print the environment's credentials, nor the passwords of its proxies and endpoints."""
     redact.guard("environment", *(inherited.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")))
-    for name, passwords in network.secrets(os.environ):
+    for name, passwords in environment.secrets(os.environ):
         redact.guard(name, *passwords)
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from assumed.aws.urls import is_of_this_machine
 from assumed.aws.variables import ENDPOINT, TRUST, carried
 from assumed.config.model import Config
-from assumed.doctor.aws_files import Profiles, signing
-from assumed.doctor.inspect import aws_files
+from assumed.doctor.files import AwsFiles, read
 from assumed.model import Role
 from assumed.paths import CREDENTIALS_FILE, aws_config_file, default_credentials_file
 
@@ -20,7 +19,7 @@ _FILE_OF = {"AWS_CONFIG_FILE": aws_config_file, "AWS_SHARED_CREDENTIALS_FILE": d
 
 def started_programs(config: Config, environ: Mapping[str, str]) -> list[str]:
     """The hooks and helpers that the daemon starts for this configuration, as names for a person."""
-    files = aws_files(config, environ)
+    files = read(config, environ)
     helpers = [
         f"the credential_process of {name}"
         for role in config.enabled()
@@ -46,9 +45,9 @@ def differences(
 
 def _ignored(config: Config, environ: Mapping[str, str]) -> str:
     """A pattern of the variables that no role of this configuration depends on."""
-    files = aws_files(config, environ)
+    files = read(config, environ)
     sources = {role: _sources(config, role, files) for role in config.enabled()}
-    default = signing("default", *files)  # whose region botocore takes where a source has none
+    default = files.signing("default")  # whose region botocore takes where a source has none
     has_region = all(
         role.region or any(values.get("region") for _, values in (found or default)[:1])
         for role, found in sources.items()
@@ -74,8 +73,8 @@ def _root(config: Config, role: Role) -> Role:
     return role
 
 
-def _sources(config: Config, role: Role, files: tuple[Profiles, Profiles]) -> list[tuple[str, dict[str, str]]]:
-    return signing(_root(config, role).source_profile, *files)
+def _sources(config: Config, role: Role, files: AwsFiles) -> list[tuple[str, dict[str, str]]]:
+    return files.signing(_root(config, role).source_profile)
 
 
 def _same(name: str, here: str | None, there: str | None, home: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from assumed import __version__
 from assumed.aws.variables import shown
 from assumed.config.model import Config
 from assumed.config.report import listed
-from assumed.doctor.named import found_only_here
 from assumed.errors import AssumedError
 from assumed.model import Finding
 from assumed.paths import socket_path, state_dir
@@ -108,7 +108,7 @@ def _environment(choice: Choice, installed: Installed, config: Config) -> Iterat
         advice = "use a source_profile, whose keys systemd can pass: LoadCredential=aws-credentials:FILE in a drop-in"
         yield Finding("error", title, message, advice)
     here, there = choice.environ.get("PATH", os.defpath), installed.variables.get("PATH") or PLAIN_PATH
-    for hook, program in found_only_here(config, here, there).items():
+    for hook, program in _found_only_here(config, here, there).items():
         advice = f"write the program's whole path, or capture $PATH: {again}"
         yield Finding("warning", f"hook {hook}", f"{program} is in $PATH here, not in that of {title}", advice)
 
@@ -154,3 +154,13 @@ def _started(choice: Choice, installed: Installed, config: Config) -> Iterator[F
         message = f"starts {listed(programs, 'and')}, but {' and '.join(wrong)}"
         advice = f"{installed.site.command('install')} (or change it in a drop-in)"
         yield Finding("warning", installed.site.title, message, advice)
+
+
+def _found_only_here(config: Config, here: str, there: str) -> dict[str, str]:
+    """Hook → its program, where that is found by the $PATH `here` and not by the one `there`."""
+    named = {hook: program for hook, (program, *_) in config.hooks.commands().items() if "/" not in program}
+    return {
+        hook: program
+        for hook, program in named.items()
+        if shutil.which(program, path=here) and not shutil.which(program, path=there)
+    }

@@ -1,19 +1,19 @@
-"""The JSON Schema of the configuration, from the same table that the loader checks by.
+"""Writes daemon/assumed/config/schema.json, the JSON Schema of the configuration for editors (`python docs/schema.py`).
 
-`python -m assumed.config.schema` prints it; `schema.json` beside this file is that output, for editors.
+It comes from the table of keys that the loader checks by; tests/config/test_schema.py keeps the two in step.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import tomllib
+from pathlib import Path
 from typing import Any
 
-from .hooks import HOOK_KEYS
-from .keys import NOT_WITH_WEB_IDENTITY, ROLE_KEYS, SOURCE_KEYS, TOP_KEYS, Key
+from assumed.config.keys import HOOK_KEYS, NOT_WITH_WEB_IDENTITY, ROLE_KEYS, SOURCE_KEYS, TOP_KEYS, Key
 
 Schema = dict[str, Any]
+SCHEMA = Path(__file__).parents[1] / "daemon" / "assumed" / "config" / "schema.json"
 URL = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -105,4 +105,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(text())
+    SCHEMA.write_text(text(), encoding="utf-8")
