@@ -1,4 +1,4 @@
-"""Words of the metrics' tests: an exposition read by a real parser, and the tools that judge one."""
+"""Helpers of the metrics' tests: an exposition read by a real parser, and the tools that check one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from assumed.metrics.counters import Facts
 from assumed.metrics.exposition import text
-from assumed.metrics.samples import Facts
 from world.daemon import DEFAULTS, Daemon
 
 MONITORING = Path(__file__).parents[2] / "docs" / "monitoring"
@@ -29,7 +29,7 @@ class Exposition:
         self.samples = [sample for family in self.families for sample in family.samples]
 
     def names(self) -> set[str]:
-        """As they stand in the lines: `_total`, `_bucket` and all."""
+        """As in the lines, with `_total` and `_bucket`."""
         return {sample.name for sample in self.samples}
 
     def labels(self, name: str) -> list[Labels]:
@@ -70,7 +70,7 @@ def role(profile: str = "a", **more: Any) -> dict[str, Any]:
 
 
 def facts(*roles: dict[str, Any], running: bool = True, **more: Any) -> Facts:
-    """What a daemon of these roles tells. Everything that can be told is."""
+    """What a daemon of these roles answers, with every fact."""
     known = {
         "counts": {},
         "durations": {result: {"counts": [0] * 11, "sum": 0.0} for result in ("success", "failure")},
@@ -100,13 +100,13 @@ def tool(name: str) -> str:
 
 
 def promtool(*words: str, given: str = "") -> str:
-    """What promtool says; an error of its is a failure."""
+    """What promtool prints; an error of its own is a failure."""
     done = subprocess.run(
         [tool("promtool"), *words], input=given, capture_output=True, text=True, timeout=200, check=False
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return output
 
 
 def dashboard() -> dict[str, Any]:
@@ -137,12 +137,12 @@ def rule_queries() -> list[tuple[str, str]]:
 
 
 def metrics_in(expression: str) -> set[str]:
-    """The names of ours that a query reads."""
+    """The metrics that a query reads."""
     return set(re.findall(r"\bassumed_\w+", expression))
 
 
 def scrape(daemon: Daemon) -> Exposition:
-    """What the running daemon tells."""
+    """What the running daemon exposes."""
     return Exposition(text(daemon.ask("metrics")).decode())
 
 

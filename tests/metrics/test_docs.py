@@ -1,4 +1,4 @@
-"""docs/monitoring says what the daemon tells: the table, the rules and the dashboard."""
+"""docs/monitoring names what the daemon exposes: the table, the rules and the dashboard."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.metrics.definitions import METRICS, Metric
-from assumed.metrics.exposition import text
-from assumed.metrics.samples import STATES
+from assumed.metrics.exposition import METRICS, STATES, Metric, text
 from assumed.model import FailureKind
 from metrics.kit import (
     MONITORING,
@@ -46,7 +44,7 @@ def test_the_table_has_a_line_for_every_metric_and_no_other() -> None:
     assert re.findall(r"(?m)^\| `assumed_.*$", README) == [row(metric) for metric in METRICS]
 
 
-def test_the_table_is_what_a_daemon_tells() -> None:
+def test_the_table_lists_what_a_daemon_exposes() -> None:
     """By the text itself, not by the table in the code."""
     told = Exposition(text(facts(role("a"))).decode())
     named = set(re.findall(r"(?m)^\| `(assumed_\w+)`", README))

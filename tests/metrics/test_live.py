@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assumed.metrics.definitions import METRICS
+from assumed.metrics.exposition import METRICS
 from metrics.kit import Exposition, into, promtool, scrape
 from process.kit import arn
 from world.daemon import Daemon, Home, role

@@ -91,7 +91,8 @@ def metrics(config_path: Path | None, textfile: Path | None) -> int:
       assumed metrics | grep assumed_role_session_left_seconds
       assumed metrics --textfile /var/lib/prometheus/node-exporter/assumed.prom
     """
-    from assumed.metrics.exposition import text, write_textfile
+    from assumed.metrics.exposition import text
+    from assumed.metrics.textfile import write_textfile
 
     if textfile is not None and textfile.suffix != ".prom":
         raise click.UsageError(f"{textfile} does not end in .prom; node_exporter reads no other files")
@@ -99,7 +100,7 @@ def metrics(config_path: Path | None, textfile: Path | None) -> int:
     try:
         facts = place.ask({"command": "metrics"})
     except NotRunning:
-        from assumed.metrics.facts import facts_offline
+        from assumed.metrics.counters import facts_offline
 
         if place.config is None:
             raise

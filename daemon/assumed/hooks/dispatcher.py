@@ -48,8 +48,7 @@ PRIVATE = (
 
 
 class Dispatcher:
-    """`wake` after each snapshot. Does nothing before `start`; the thread begins with the first hook in the
-    configuration: most have none."""
+    """`wake` after each snapshot. The thread begins with the first hook in the configuration: most have none."""
 
     def __init__(
         self, snapshot: Callable[[], Snapshot], store: Store, now: Callable[[], Instant], log: Callable[..., None]
@@ -66,22 +65,17 @@ class Dispatcher:
         self._is_unkept = False
         self._due = threading.Event()
         self._thread: threading.Thread | None = None
-        self._is_open = False
         self._deadline = math.inf
-
-    def start(self) -> None:
-        """Run commands from the next snapshot on."""
-        self._is_open = True
 
     def wake(self) -> None:
         """There is a new snapshot. Quick, and called by the thread that makes them."""
         snapshot = self._snapshot()
         if not snapshot.config.hooks.commands():
             self._before = None
-        elif self._before is None and self._is_open:
+        elif self._before is None:
             sessions = {p: facts.session for p, facts in snapshot.state.states.items() if facts.session is not None}
             self._before = {profile: due.mark_of(session.access_key_id) for profile, session in sessions.items()}
-        if self._is_open and self._thread is None and self._before is not None:
+        if self._thread is None and self._deadline == math.inf and self._before is not None:
             self._thread = threading.Thread(target=self._run, name="hooks", daemon=True)
             try:
                 self._thread.start()
@@ -91,7 +85,6 @@ class Dispatcher:
 
     def close(self, moment: float = MOMENT) -> None:
         """Begin no further command, and let the one under way end within a moment."""
-        self._is_open = False
         self._deadline = time.monotonic() + moment
         self._due.set()
         if self._thread is not None:

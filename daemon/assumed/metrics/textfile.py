@@ -3,123 +3,119 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from stat import S_ISREG
 
 from assumed.errors import FileRefused
-from assumed.files import sweep
+from assumed.files import Temp, directory, explained, sweep
 
-from .samples import Facts
+from .counters import Facts
 
 PAUSE = 1.0
 """Seconds between two writes at least: a burst of renewals is one write."""
 COST_SHARE = 20.0
-"""And so many times as long as the last one took: with many hundred roles a burst does not become one of writes."""
+"""And so many times as long as the last write took: with hundreds of roles, a burst would be nothing but writes."""
 STOP_WITHIN = 2.0
 """Seconds that the daemon's end waits for the last write."""
+BEGINNING = b"# HELP assumed_"
+"""Of every text that assumed writes."""
 
 
 class Textfile:
-    """Writes at every `wake`, where the configuration names a file. A failure costs a line of the log, said once."""
+    """`wake` after each snapshot. The thread begins once the configuration names a file: most name none."""
 
     def __init__(
         self,
         path: Callable[[], Path | None],
         facts: Callable[[], Facts],
         last: Callable[[], Facts],
-        say: Callable[..., None],
+        log: Callable[..., None],
     ) -> None:
-        """`path()`: where to, now; `facts()`: what; `last()`: what is left behind at the end.
-
-        Does nothing before `start`.
-        """
-        self._path = path
-        self._facts = facts
-        self._last = last
-        self._say = say
-        self._lock = threading.Lock()
-        self._is_open = False
-        self._due = threading.Event()
-        self._ended = threading.Event()
+        """`path()`: where to write now; `facts()`: what; `last()`: what is left behind at the end."""
+        self._path, self._facts, self._last, self._log = path, facts, last, log
+        self._due, self._ended = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._written: Path | None = None
         self._problem = ""
 
-    def start(self) -> None:
-        """Write from now on. The thread is there once the configuration names a file: most need none."""
-        self._is_open = True
-        self.wake()
-
     def wake(self) -> None:
-        """There is something new to tell. Quick, from any thread."""
-        if self._is_open and self._thread is None and self._path() is not None:
-            self._begin()
+        """There is a new snapshot. Quick; the main loop's thread alone."""
+        if self._thread is None and not self._ended.is_set() and self._path() is not None:
+            thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+            with contextlib.suppress(RuntimeError):  # no thread can be had; the next snapshot tries again
+                thread.start()
+                self._thread = thread
         self._due.set()
 
     def stop(self) -> None:
-        """Leave a file behind that says that nobody keeps the roles any more."""
-        self._is_open = False
+        """Leave a file behind that says that the daemon is down."""
         self._ended.set()
         self._due.set()
         if self._thread is not None:
             self._thread.join(STOP_WITHIN)
 
-    def _begin(self) -> None:
-        with self._lock:
-            if self._thread is not None or self._ended.is_set():
-                return
-            thread = threading.Thread(target=self._run, name="metrics", daemon=True)
-            with contextlib.suppress(RuntimeError):  # no thread to be had just now; the next heartbeat tries again
-                thread.start()
-                self._thread = thread
-
     def _run(self) -> None:
-        while True:
+        while not self._ended.is_set():
             self._due.wait()
             self._due.clear()
             began = time.monotonic()
-            if self._ended.is_set():
-                self._keep(self._last)
-                return
-            self._keep(self._facts)
+            self._update(self._facts)
             self._ended.wait(max(PAUSE, COST_SHARE * (time.monotonic() - began)))
+        self._update(self._last)
 
-    def _keep(self, facts: Callable[[], Facts]) -> None:
-        """Write the file, and take away one that is no longer asked for: nobody would keep it fresh."""
-        path = self._path()
+    def _update(self, facts: Callable[[], Facts]) -> None:
+        """Write the file; remove one that the configuration no longer names. A failure is logged once."""
+        path, problem, advice = self._path(), "", ""
         if self._written is not None and self._written != path:
-            self._remove(self._written)
+            with contextlib.suppress(OSError, FileRefused):
+                if may_replace(self._written):
+                    self._written.unlink()
             self._written = None
-        if path is None:
-            return
-        problem, advice = self._write(path, facts)
+        try:
+            if path is not None:
+                self._write(path, facts)
+        except FileRefused as refusal:
+            problem, advice = refusal.message, refusal.advice
+        except Exception as error:  # noqa: BLE001 - this thread must go on
+            problem, advice = f"a fault in assumed ({type(error).__name__}: {error})", "It is tried again"
         if problem and problem != self._problem:
-            self._say("warning", "metrics.not_written", message=problem, advice=advice)
+            self._log("warning", "metrics.not_written", message=problem, advice=advice)
         if self._problem and not problem:
-            self._say("info", "metrics.written", path=str(path), message="the metrics can be written again")
+            self._log("info", "metrics.written", path=str(path), message="the metrics can be written again")
         self._problem = problem
 
-    def _remove(self, path: Path) -> None:
-        """Not what another program has put there meanwhile."""
-        from .exposition import is_ours  # noqa: PLC0415 - imported already, by the first write
+    def _write(self, path: Path, facts: Callable[[], Facts]) -> None:
+        from .exposition import text  # noqa: PLC0415 - its library costs 10 ms and 1 MB
 
-        with contextlib.suppress(OSError, FileRefused):
-            if is_ours(path):
-                path.unlink()
-
-    def _write(self, path: Path, facts: Callable[[], Facts]) -> tuple[str, str]:
-        """Returns what stands in the way, and what to do about it; empty where nothing does."""
         if self._written is None:
             sweep(path.parent, path.name)  # what an earlier crash has left
-        try:
-            from .exposition import text, write_textfile  # noqa: PLC0415 - its library costs 10 ms and 1 MB
-
-            write_textfile(path, text(facts()))
-        except FileRefused as refusal:
-            return refusal.message, refusal.advice
-        except Exception as error:  # noqa: BLE001 - a fault in what is told must not end the telling
-            return f"a fault in assumed ({type(error).__name__}: {error})", "It is tried again"
+        write_textfile(path, text(facts()))
         self._written = path
-        return "", ""
+
+
+def may_replace(path: Path) -> bool:
+    """Whether `path` may be replaced or removed: it is assumed's, empty, or not there. Raises FileRefused."""
+    with explained("read", path):
+        try:
+            # Not waiting: it may be a FIFO.
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+                return S_ISREG(os.fstat(file.fileno()).st_mode) and file.read(len(BEGINNING)) in (BEGINNING, b"")
+        except FileNotFoundError:
+            return True
+
+
+def write_textfile(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` at once, so that node_exporter never reads half of it. Raises FileRefused.
+
+    The one file that assumed makes wider than 0600: node_exporter runs as another user. It holds names and times, and
+    no secret. Not flushed: after a crash of the machine it would be out of date anyway.
+    """
+    if not may_replace(path):
+        raise FileRefused(f"{path} is another program's file", "Name another one, or remove it")
+    with explained("write", path), directory(path.parent) as dir_fd, Temp(dir_fd, path.name) as temp:
+        temp.write(data, mode=0o644, durable=False)
+        temp.publish(durable=False)

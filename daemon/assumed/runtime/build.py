@@ -26,8 +26,7 @@ from assumed.engine.state import Order, State
 from assumed.errors import FileRefused
 from assumed.events import EventLog
 from assumed.hooks.dispatcher import Dispatcher
-from assumed.metrics.counters import Counters
-from assumed.metrics.facts import facts, facts_offline
+from assumed.metrics.counters import Counters, facts, facts_offline
 from assumed.metrics.textfile import Textfile
 from assumed.model import Instant
 from assumed.paths import aws_config_file, passed_credentials
@@ -66,6 +65,15 @@ class Daemon:
     textfile: Textfile
     hooks: Dispatcher
     requests: Requests
+
+    def follow_snapshots(self) -> None:
+        """Wake hooks and metrics for each new snapshot."""
+
+        def published() -> None:
+            self.hooks.wake()
+            self.textfile.wake()
+
+        self.loop.engine.outside.published = published
 
 
 def write_log(level: str, event: str, **facts: Any) -> None:
@@ -118,10 +126,6 @@ def build(
     def is_current(order: Order) -> bool:
         return engine.state.identities.get(order.role.profile) == order.identity
 
-    def published() -> None:
-        hooks.wake()
-        textfile.wake()
-
     renewer = Renewer(sources, _paced(), clock.now, inbox.put, log, is_current)
     outside = Outside(
         now=clock.now,
@@ -154,7 +158,6 @@ def build(
         lambda: facts_offline(watch.running),
         log,
     )
-    outside.published = published
     requests = Requests(snapshot, inbox.put, clock.now, recent, counters, log)
     return Daemon(loop, scheduler, watcher, sources, file, config_file, store, log, textfile, hooks, requests)
 

@@ -105,8 +105,7 @@ def _keep(config: Config, error: ConfigError | None, instance: Instance, inherit
     try:
         daemon.watcher.start()
         daemon.scheduler.start()
-        daemon.textfile.start()
-        daemon.hooks.start()
+        daemon.follow_snapshots()
         instance.listen(daemon.requests.answer)
         stopped_by = daemon.loop.run()
     finally:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from assumed import __version__
 from assumed.engine.decide import due
 from assumed.engine.events import Refresh
-from assumed.metrics.counters import Counters
-from assumed.metrics.facts import facts
+from assumed.metrics.counters import Counters, facts
 from assumed.model import Instant
 from assumed.snapshot import Snapshot, beat_document, document
 
