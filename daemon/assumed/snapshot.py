@@ -108,7 +108,7 @@ def document(snapshot: Snapshot, now: Instant) -> Document:
             "watch_error": snapshot.watch_error or None,
         },
         "daemon_error": None,
-        "roles": [_running_role(snapshot, role, now) for role in config.roles],
+        "roles": [running_role(snapshot, role, now) for role in config.roles],
         "credentials_file": _file_document(config, delivered.written_at, delivered.error),
         "unreadable": _unreadable_document(snapshot.unreadable),
     }
@@ -170,7 +170,8 @@ def _unreadable_document(broken: Mapping[Path, FileRefused]) -> list[Document]:
     return [{"path": str(path), "error": str(error)} for path, error in sorted(broken.items())]
 
 
-def _running_role(snapshot: Snapshot, role: Role, now: Instant) -> Document:
+def running_role(snapshot: Snapshot, role: Role, now: Instant) -> Document:
+    """One role of a running daemon."""
     profile, files = role.profile, snapshot.delivered
     facts, planned = snapshot.state.states.get(profile), snapshot.planned.get(profile)
     if facts is None or planned is None:

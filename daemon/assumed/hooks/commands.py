@@ -15,17 +15,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 LONGEST_OUTPUT = 2000
-"""Bytes kept of what a command prints: its beginning, where the reason mostly stands."""
-GLANCE = 0.1
-"""Seconds between two looks whether a command has ended that has left a child behind: the child holds its output."""
+"""Bytes kept of what a command prints: the beginning, which mostly holds the reason."""
+POLL = 0.1
+"""Seconds between two checks for the end of a command whose output a child of it still holds."""
 REAP = 1.0
 """Seconds that a killed command has to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command went. `code` is its exit status, negative for a signal; None when it was killed for its time, or
-    did not begin: `message` says it in words. `output` is what it printed, not yet through `assumed.redact`."""
+    """How a command ended. `code` is its exit status, negative for a signal; None when it was killed after its time or
+    could not be started: `message` is the reason. `output` is what it printed, not yet through `assumed.redact`."""
 
     code: int | None
     seconds: float
@@ -64,7 +64,7 @@ def run(
     seconds = time.monotonic() - began
     text = output.decode(errors="replace")
     if ended:
-        return Outcome(process.returncode, seconds, _in_words(process.returncode), text)
+        return Outcome(process.returncode, seconds, _reason(process.returncode), text)
     reason = "the daemon stopped" if seconds < within else f"it took more than {within:.0f} s"
     if _is_killed(process):
         return Outcome(None, seconds, f"killed: {reason}", text)
@@ -79,7 +79,7 @@ def _watch(process: subprocess.Popen[bytes], deadline: Callable[[], float]) -> t
     ready.register(pipe, select.POLLIN)
     kept, is_open = b"", True
     while (left := deadline() - time.monotonic()) > 0:
-        if is_open and ready.poll(min(left, GLANCE) * 1000):
+        if is_open and ready.poll(min(left, POLL) * 1000):
             data = os.read(pipe, 65536)
             is_open = bool(data)
             kept += data[: LONGEST_OUTPUT - len(kept)]
@@ -88,13 +88,13 @@ def _watch(process: subprocess.Popen[bytes], deadline: Callable[[], float]) -> t
             return kept, True
         if not is_open:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(min(left, GLANCE))
+                process.wait(min(left, POLL))
     return kept, process.poll() is not None
 
 
 def _is_killed(process: subprocess.Popen[bytes]) -> bool:
     """Kill the command and what it has started; whether it ends within a moment. It is not reaped yet, so its group's
-    number is nobody else's."""
+    number has not been used again."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; or another user's (sudo), out of reach
         os.killpg(process.pid, signal.SIGKILL)
     try:
@@ -104,7 +104,7 @@ def _is_killed(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def _in_words(code: int) -> str:
+def _reason(code: int) -> str:
     if code == 0:
         return ""
     return f"exit status {code}" if code > 0 else f"killed by signal {-code}"

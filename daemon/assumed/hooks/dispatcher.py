@@ -1,9 +1,9 @@
 """Runs the commands of `[hooks]` for what has changed, one after the other, in a thread of its own.
 
-Compares the newest snapshot with what the commands have been told (`due`), runs the most urgent, and compares again: a
-slow command finds the newest state of affairs when its turn comes. What was told is kept in the state directory: a
-restart tells nothing twice, and what a stop has cut off is told by the next start. After a boot, what still needs a
-person is told once more: that person may not have been there before.
+Compares the newest snapshot with what has been reported (`due`), runs the most urgent command, and compares again: a
+slow command finds the newest state when its turn comes. What was reported is kept in the state directory: a restart
+reports nothing twice, and what a stop cuts off is reported by the next start. After a boot, what still needs a person
+is reported once more: that person may not have been there before.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 from assumed import redact
 from assumed.aws.variables import SHELL_VARIABLES
-from assumed.config import Hooks
 from assumed.errors import FileRefused
 from assumed.model import Instant
-from assumed.snapshot import OBSTACLES, Snapshot, condition, error_document
-from assumed.store import Store, iso
+from assumed.snapshot import Snapshot, running_role
+from assumed.store import Store
 
 from . import due
 from .commands import Outcome, run
-from .due import Change, Told, Trouble, Verdict
+from .due import Change, Event, Reported
 
-MOMENT = 2.0
+STOP_WITHIN = 2.0
 """Seconds that a command under way has left when the daemon stops."""
 GATHER = 0.1
-"""Seconds from a snapshot to the look at it: in a burst of renewals one look serves many."""
+"""Seconds from a snapshot to the comparison: in a burst of renewals one comparison serves many."""
 SLACK = 3.0
 """Seconds on top of its command's end that the daemon's end waits for the thread."""
 PRIVATE = (
@@ -45,6 +45,8 @@ PRIVATE = (
     "ASSUMED_",
 )
 """Prefixes of variables that are the daemon's own: they lead to credentials, or to its service manager."""
+KEPT_AS: dict[Event, str] = {"renewed": "sessions", "failed": "failures", "needed": "needs"}
+"""Event → its part of the file in the state directory: subject → mark."""
 
 
 class Dispatcher:
@@ -54,27 +56,27 @@ class Dispatcher:
         self, snapshot: Callable[[], Snapshot], store: Store, now: Callable[[], Instant], log: Callable[..., None]
     ) -> None:
         self._snapshot, self._store, self._now, self._log = snapshot, store, now, log
-        self._told: Told | None = None
+        self._reported: Reported | None = None
         """None while no hook is configured."""
-        self._before: dict[str, str] | None = None
-        """Profile → mark of its session when the first hook was configured; None while none is."""
-        self._since: dict[str, tuple[str, float]] = {}
-        """Subject → mark of its trouble, and since when it has lasted, by the boot clock."""
+        self._before: Reported | None = None
+        """The sessions from before the first hook was configured; None while none is."""
+        self._since: dict[tuple[str, str], float] = {}
+        """(subject, mark) of a trouble → since when it has lasted, by the boot clock."""
         self._failed: dict[str, str] = {}
         """Hook → how it failed last: logged once."""
-        self._is_unkept = False
+        self._is_unsaved = False
         self._due = threading.Event()
         self._thread: threading.Thread | None = None
         self._deadline = math.inf
 
     def wake(self) -> None:
-        """There is a new snapshot. Quick, and called by the thread that makes them."""
+        """There is a new snapshot. Quick; the main loop's thread alone."""
         snapshot = self._snapshot()
         if not snapshot.config.hooks.commands():
             self._before = None
         elif self._before is None:
             sessions = {p: facts.session for p, facts in snapshot.state.states.items() if facts.session is not None}
-            self._before = {profile: due.mark_of(session.access_key_id) for profile, session in sessions.items()}
+            self._before = {("renewed", p): due.mark_of(session.access_key_id) for p, session in sessions.items()}
         if self._thread is None and self._deadline == math.inf and self._before is not None:
             self._thread = threading.Thread(target=self._run, name="hooks", daemon=True)
             try:
@@ -83,12 +85,12 @@ class Dispatcher:
                 self._thread = None
         self._due.set()
 
-    def close(self, moment: float = MOMENT) -> None:
+    def close(self) -> None:
         """Begin no further command, and let the one under way end within a moment."""
-        self._deadline = time.monotonic() + moment
+        self._deadline = time.monotonic() + STOP_WITHIN
         self._due.set()
         if self._thread is not None:
-            self._thread.join(moment + SLACK)
+            self._thread.join(STOP_WITHIN + SLACK)
 
     def _run(self) -> None:
         pause: float | None = None
@@ -98,112 +100,83 @@ class Dispatcher:
             self._due.clear()
             try:
                 pause = self._work()
-            except Exception as error:  # noqa: BLE001 - a fault in what is told must not end the telling
+            except Exception as error:  # noqa: BLE001 - this thread must go on
                 self._log("error", "hook.crashed", message="a fault in assumed; see its log", exc_info=error)
                 pause = None
 
     def _work(self) -> float | None:
-        """Run what there is to run. Returns the seconds until time alone makes something due, None for never."""
+        """Run what is due. Returns the seconds until time alone makes something due, None for never."""
         while self._deadline == math.inf:
             snapshot, now = self._snapshot(), self._now()
             hooks = snapshot.config.hooks
             if not hooks.commands():
-                self._told = None
+                self._reported = None
                 return None
-            verdicts, troubles = self._look(snapshot, now)
-            since = self._lasting(troubles, now)
-            change = self._next(due.due(self._known(), verdicts, troubles, since, now.boot), hooks, now)
+            change, pause = self._next(snapshot, now)
             if change is None:
-                ends = (since[subject] + trouble.stands - now.boot for subject, trouble in troubles.items())
-                return min((left for left in ends if 0 < left < math.inf), default=None)
+                return pause
             name = due.HOOK_OF[change.event]
             command = hooks.commands()[name]
             environ = {**inherited(os.environ), **variables(snapshot, change, now)}
             outcome = run(command, environ, float(hooks.timeout_seconds), lambda: self._deadline)
-            self._tell(due.after(self._known(), change), self._now())
-            self._report(name, command, outcome)
+            self._save(due.after(self._reported or {}, change), self._now())
+            self._log_outcome(name, command, outcome)
         return None
 
-    def _known(self) -> Told:
-        return self._told or Told()
-
-    def _look(self, snapshot: Snapshot, now: Instant) -> tuple[dict[str, Verdict], dict[str, Trouble]]:
-        """How each role is, and what does not go well."""
-        if self._told is None:
-            self._told = self._recalled(now)
-        state = snapshot.state
-        verdicts = {}
-        for profile, role in state.roles.items():
-            planned = snapshot.planned.get(profile)
-            if planned is None:
-                continue
-            facts = state.states[profile]
-            delivered = facts.session is not None and snapshot.has_delivered(profile)
-            verdicts[profile] = due.verdict(
-                role,
-                facts,
-                planned.decision,
-                now,
-                session=due.mark_of(facts.session.access_key_id) if facts.session is not None and delivered else "",
-                obstacle=_obstacle(snapshot, profile),
-                sign_in=snapshot.sign_ins.get(state.root(role).source(), ""),
-            )
-        if self._told.failures or self._told.needs or self._told.sessions.keys() - verdicts.keys():
-            self._told = due.pruned(self._told, verdicts)
-        return verdicts, due.troubles(verdicts, _common(snapshot))
-
-    def _lasting(self, troubles: Mapping[str, Trouble], now: Instant) -> dict[str, float]:
-        """Since when each trouble has lasted, by the boot clock; another mark is another trouble."""
-        before, self._since = self._since, {}
-        for subject, trouble in troubles.items():
-            mark, at = before.get(subject, ("", 0.0))
-            self._since[subject] = (trouble.mark, at if mark == trouble.mark else now.boot)
-        return {subject: at for subject, (_, at) in self._since.items()}
-
-    def _next(self, changes: list[Change], hooks: Hooks, now: Instant) -> Change | None:
-        """The first change that a command is configured for; what comes before counts as told."""
-        told, commands = self._known(), hooks.commands()
-        silent = [change for change in changes if due.needs_no_command(told, change, commands)]
-        for change in silent:
-            told = due.after(told, change)
-        self._told = told
+    def _next(self, snapshot: Snapshot, now: Instant) -> tuple[Change | None, float | None]:
+        """The most urgent change that a command is configured for; those without one count as reported. Where there is
+        none, the seconds until a trouble has lasted long enough to need a person."""
+        hooks, roles = snapshot.config.hooks.commands(), due.health_of_roles(snapshot, now)
+        troubles = due.troubles(snapshot, roles)
+        marks = [(trouble.subject, trouble.mark) for trouble in troubles.values()]
+        self._since = {key: self._since.get(key, now.boot) for key in marks}
+        reported = due.pruned(self._recalled(now) if self._reported is None else self._reported, roles)
+        changes = due.due(reported, roles, troubles, self._since, now.boot)
+        silent = [change for change in changes if due.needs_no_command(reported, change, hooks)]
+        self._reported = reduce(due.after, silent, reported)
         if any(change.event != "renewed" for change in silent):
-            self._tell(told, now)
-        return next((change for change in changes if change not in silent), None)
+            self._save(self._reported, now)
+        left = (self._since[key] + troubles[key[0]].grace - now.boot for key in marks)
+        pause = min((seconds for seconds in left if 0 < seconds < math.inf), default=None)
+        return next((change for change in changes if change not in silent), None), pause
 
-    def _recalled(self, now: Instant) -> Told:
-        """What was told before; where nothing was, the sessions from before the first hook are not new."""
+    def _recalled(self, now: Instant) -> Reported:
+        """What was reported before; where nothing was, the sessions from before the first hook are not new."""
         kept = self._store.told()
         if kept is None:
-            return Told(self._before or {})
-        marks = {
-            name: {str(k): str(v) for k, v in part.items()} if isinstance(part := kept.get(name), dict) else {}
-            for name in ("sessions", "failures", "needs")
+            return self._before or {}
+        is_same_boot = kept.get("boot_id") == now.boot_id
+        parts = {event: kept.get(name) for event, name in KEPT_AS.items() if is_same_boot or event == "renewed"}
+        return {
+            (event, str(subject)): str(mark)
+            for event, marks in parts.items()
+            if isinstance(marks, dict)
+            for subject, mark in marks.items()
         }
-        return Told(**marks) if kept.get("boot_id") == now.boot_id else Told(marks["sessions"])
 
-    def _tell(self, told: Told, now: Instant) -> None:
-        """Record what has been told, also for the next start."""
-        self._told, was_unkept = told, self._is_unkept
-        document = {"boot_id": now.boot_id, "sessions": told.sessions, "failures": told.failures, "needs": told.needs}
+    def _save(self, reported: Reported, now: Instant) -> None:
+        """Record what has been reported, also for the next start."""
+        self._reported, was_unsaved = reported, self._is_unsaved
+        marks: dict[str, dict[str, str]] = {name: {} for name in KEPT_AS.values()}
+        for (event, subject), mark in reported.items():
+            marks[KEPT_AS[event]][subject] = mark
         try:
-            self._store.keep_told(document)
-            self._is_unkept = False
+            self._store.keep_told({"boot_id": now.boot_id, **marks})
+            self._is_unsaved = False
         except FileRefused as error:
-            self._is_unkept = True
-            if not was_unkept:
-                self._log("warning", "hook.not_remembered", message=error.message, advice=error.advice)
+            self._is_unsaved = True
+            if not was_unsaved:
+                message = f"cannot save what the hooks have reported: {error.message}"
+                self._log("warning", "hook.not_remembered", message=message, advice=error.advice)
 
-    def _report(self, hook: str, command: tuple[str, ...], outcome: Outcome) -> None:
+    def _log_outcome(self, hook: str, command: tuple[str, ...], outcome: Outcome) -> None:
         facts: dict[str, Any] = {"hook": hook, "took_seconds": round(outcome.seconds, 3)}
+        before, self._failed[hook] = self._failed.get(hook, ""), outcome.message
         if outcome.is_well:
-            self._failed.pop(hook, None)
             self._log("debug", "hook.ran", **facts)
             return
-        is_known = self._failed.get(hook) == outcome.message
-        self._failed[hook] = outcome.message
         self._log(
-            "debug" if is_known else "warning",
+            "debug" if before == outcome.message else "warning",
             "hook.failed",
             **facts,
             code=outcome.code,
@@ -213,52 +186,23 @@ class Dispatcher:
         )
 
 
-def _obstacle(snapshot: Snapshot, profile: str) -> Trouble | None:
-    """What keeps a role's session out of the file."""
-    error = error_document(snapshot, profile)
-    if error is None or error["code"] not in OBSTACLES:
-        return None
-    code = error["code"]
-    return Trouble(f"role {profile}", code, error["message"], error["advice"], 0.0, profile, code)
-
-
-def _common(snapshot: Snapshot) -> dict[str, Trouble]:
-    """What concerns every role."""
-    found = {}
-    if snapshot.config_error is not None:
-        first, *more = snapshot.config_error.problems
-        message = f"the configuration has an error: {first}" + (f" (and {len(more)} more)" if more else "")
-        advice = "correct it; until then the last good one stays in use"
-        subject = due.CONFIGURATION
-        found[subject] = Trouble(subject, "", message, advice, due.EDITING, "", "bad")
-    if (error := snapshot.delivered.error) is not None:
-        message = f"the credentials file is not written: {error.message}"
-        subject = due.CREDENTIALS_FILE
-        found[subject] = Trouble(subject, "", message, error.advice, due.EDITING, "", "refused")
-    return found
-
-
 def variables(snapshot: Snapshot, change: Change, now: Instant) -> dict[str, str]:
-    """What a command is told; a variable is empty where it does not apply."""
-    profile = change.profile
-    role, facts = snapshot.state.roles.get(profile), snapshot.state.states.get(profile)
-    session = facts.session if facts else None
-    left = session.left(now) if session else None
-    state = ""
-    if facts is not None:
-        state = condition(facts, left, snapshot.has_delivered(profile), error_document(snapshot, profile))
-    told = {
+    """What a command finds in its environment; a variable is empty where it does not apply."""
+    role = snapshot.state.roles.get(change.profile)
+    facts: dict[str, Any] = running_role(snapshot, role, now) if role is not None else {}
+    left = facts.get("left_seconds")
+    values = {
         "EVENT": change.event,
-        "PROFILE": profile,
-        "ROLE_ARN": role.role_arn if role else "",
-        "STATE": state,
-        "LEFT_SECONDS": "" if left is None else str(max(0, int(left))),
-        "EXPIRATION": iso(session.expiration) if session else "",
+        "PROFILE": change.profile,
+        "ROLE_ARN": facts.get("role_arn"),
+        "STATE": facts.get("state"),
+        "LEFT_SECONDS": None if left is None else str(max(0, int(left))),
+        "EXPIRATION": facts.get("expiration"),
         "MESSAGE": change.message,
         "ADVICE": change.advice,
+        "CONFIG": str(snapshot.config.path),  # for a command that runs `assumed`
     }
-    config = str(snapshot.config.path)  # for a command that runs `assumed`
-    return {"ASSUMED_CONFIG": config, **{f"ASSUMED_{name}": redact.clean(text) for name, text in told.items()}}
+    return {f"ASSUMED_{name}": redact.clean(value or "") for name, value in values.items()}
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,9 +1,9 @@
-"""What is worth a command of `[hooks]`: how things stand, what has been told → what is to be told next. Pure.
+"""Which commands of `[hooks]` are due: what is true now, less what has been reported. Pure.
 
-Level-triggered, like the plan: nothing counts events. What has been told is a fact like any other, so a change that
-comes and goes while a slow command runs is not told at all, one that repeats itself is told once, and a restart knows.
+Level-triggered, like the plan: nothing counts events. A change that comes and goes while a slow command runs is not
+reported at all, one that repeats itself is reported once, and a restart knows what was reported.
 
-Failures of a source are the source's, not each role's: a hundred roles of one expired login are one matter.
+Failures of a source are the source's, not each role's: a hundred roles of one expired login are one trouble.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from assumed.engine.groups import DOMAIN_WIDE
 from assumed.engine.schedule import PASSING, is_late
-from assumed.engine.state import RoleState
-from assumed.model import Decision, Failure, FailureKind, Instant, Role
+from assumed.model import FailureKind, Instant, Role, Session
+from assumed.snapshot import OBSTACLES, Snapshot, error_document
 
 Event = Literal["renewed", "failed", "needed", "recovered"]
 HOOK_OF: dict[Event, str] = {
@@ -27,11 +27,11 @@ HOOK_OF: dict[Event, str] = {
     "failed": "after_failure",
     "renewed": "after_renewal",
 }
-"""Which command tells an event of the four. In this order: a person is not kept waiting by a slow reload."""
+"""Event → the command that reports it, the most urgent first: a person is not kept waiting by a slow reload."""
 
-# Seconds for which a failure has to stand before a person is called for it. A login and a request that STS can never
-# grant do not pass by themselves; what IAM denies may be true a moment later; keys are being pasted, clocks set.
-STANDS: dict[FailureKind, float] = {
+# Seconds for which a failure has to last before a person is called. A login and a request that STS can never grant do
+# not pass by themselves; what IAM denies may be allowed a moment later; keys are being pasted, clocks set.
+GRACE: dict[FailureKind, float] = {
     FailureKind.NEEDS_LOGIN: 0.0,
     FailureKind.MISCONFIGURED: 0.0,
     FailureKind.DENIED: 15.0,
@@ -40,54 +40,49 @@ STANDS: dict[FailureKind, float] = {
     FailureKind.CLOCK: 60.0,
 }
 UNHURRIED = frozenset({FailureKind.DENIED, FailureKind.MISCONFIGURED})
-"""One role's own affair: no person is called while its session has much life left."""
+"""Failures of one role alone: no person is called while its session has much life left."""
 EDITING = 30.0
-"""Seconds for which a bad configuration or a file that cannot be written is left to whoever is at it."""
+"""Seconds for which a bad configuration, or a file that cannot be written, is left to the person who is editing it."""
 
-CONFIGURATION, CREDENTIALS_FILE = "configuration", "credentials file"
+FILES = CONFIGURATION, CREDENTIALS_FILE = "configuration", "credentials file"
+
+Reported = Mapping[tuple[Event, str], str]
+"""(event, subject) → the mark of what was reported last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that does not go well. `subject` is a role, a source, or a file of everybody's."""
+    """Something that does not go well."""
 
     subject: str
-    code: str
+    """`role NAME`, `source NAME`, `sign-in NAME`, or one of FILES."""
+    mark: str
+    """Tells it from another trouble of the same subject: its code, or its kind where one kind has many codes."""
     message: str
     advice: str
-    stands: float = math.inf
-    """Seconds after which it is a person's; infinite while it is not."""
     profile: str = ""
-    mark: str = ""
-    """What makes it another trouble than the one that was told: its code, or its kind where that says more."""
+    grace: float = math.inf
+    """Seconds after which a person is needed; infinite where none is."""
     at: float = 0.0
+    """When it was last seen, by the boot clock."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What may be said of a role now."""
+class Health:
+    """How a role is now."""
 
     subjects: frozenset[str]
-    """What its troubles may be told as: its own, its source's at one endpoint, its source's, its sign-in's."""
+    """What its troubles may have as subject: itself, its source at one endpoint, its source, its sign-in."""
     session: str = ""
-    """Which session readers find, as `mark_of` it; empty where it is not (yet) delivered."""
+    """The mark of the session that readers find; empty where none is delivered (yet)."""
     trouble: Trouble | None = None
     is_well: bool = False
-    """Neither well nor in trouble is a role that is being renewed, or waits: then nothing is over, and nothing new."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What has been told: the session of each profile, and subject → mark of troubles."""
-
-    sessions: Mapping[str, str] = field(default_factory=dict)
-    failures: Mapping[str, str] = field(default_factory=dict)
-    needs: Mapping[str, str] = field(default_factory=dict)
+    """A role that is being renewed, or waits, is neither well nor in trouble: nothing is over, and nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing to tell. The same event of the same subject with the same mark is the same change."""
+    """What a command reports. The subject of `renewed` is a profile, of all others that of a trouble."""
 
     event: Event
     subject: str
@@ -98,169 +93,148 @@ class Change:
 
 
 def mark_of(access_key_id: str) -> str:
-    """Tells two sessions apart, and nothing else of them."""
+    """Tells two sessions apart, and reveals nothing else of them."""
     return hashlib.sha256(access_key_id.encode()).hexdigest()[:12]
 
 
-def verdict(
-    role: Role,
-    state: RoleState,
-    decision: Decision,
-    now: Instant,
-    *,
-    session: str,
-    obstacle: Trouble | None,
-    sign_in: str = "",
-) -> Verdict:
-    """The verdict on one role. `obstacle` is what keeps its session out of the file, `session` the mark of the one
-    that is in it, `sign_in` what a person signs in to for its source."""
-    trouble = obstacle if obstacle is not None else _failing(role, state, now, sign_in)
-    well = trouble is None and decision.reason == "scheduled" and decision.due_in > 0
-    subjects = {_role(role.profile), _source(role.domain()), _source(role.source())}
-    return Verdict(frozenset(subjects | ({_sign_in(sign_in)} if sign_in else set())), session, trouble, well)
+def health_of_roles(snapshot: Snapshot, now: Instant) -> dict[str, Health]:
+    """Profile → how its role is."""
+    return {profile: _health(snapshot, role, now) for profile, role in snapshot.state.roles.items()}
 
 
-def _failing(role: Role, state: RoleState, now: Instant, sign_in: str) -> Trouble | None:
-    failure = state.failure
-    if failure is None:
-        return None
-    return Trouble(
-        _subject(role, failure.kind, sign_in),
-        failure.code,
-        failure.message,
-        failure.advice,
-        _stands(role, state, failure, now),
-        role.profile,
-        # A network that is down says so in many ways.
-        str(failure.kind) if failure.kind in PASSING else failure.code,
-        failure.at.boot,
+def _health(snapshot: Snapshot, role: Role, now: Instant) -> Health:
+    session, planned = snapshot.state.states[role.profile].session, snapshot.planned.get(role.profile)
+    sign_in = snapshot.sign_ins.get(snapshot.state.root(role).source(), "")
+    trouble = _trouble(snapshot, role, sign_in, now)
+    is_settled = planned is not None and planned.decision.reason == "scheduled" and planned.decision.due_in > 0
+    return Health(
+        frozenset({f"role {role.profile}", f"source {role.domain()}", f"source {role.source()}", f"sign-in {sign_in}"}),
+        mark_of(session.access_key_id) if session is not None and snapshot.has_delivered(role.profile) else "",
+        trouble,
+        trouble is None and is_settled,
     )
 
 
-def _stands(role: Role, state: RoleState, failure: Failure, now: Instant) -> float:
-    session = state.session
-    if failure.kind in UNHURRIED and session is not None and not is_late(session.left(now), session.life):
-        return math.inf
-    if failure.kind is FailureKind.SOURCE_DEAD and role.parent is not None:
-        return math.inf  # the role that signs is renewed first; where that fails, it is that role's trouble
-    return STANDS.get(failure.kind, math.inf)
+def _trouble(snapshot: Snapshot, role: Role, sign_in: str, now: Instant) -> Trouble | None:
+    error, facts = error_document(snapshot, role.profile), snapshot.state.states[role.profile]
+    if error is None:
+        return None
+    message = f"{error['code']}: {error['message']}"
+    trouble = Trouble(f"role {role.profile}", error["code"], message, error["advice"], role.profile, grace=0.0)
+    failure = facts.failure
+    if failure is None or error["code"] in OBSTACLES:
+        return trouble
+    return replace(
+        trouble,
+        subject=_subject(role, failure.kind, sign_in),
+        mark=str(failure.kind) if failure.kind in PASSING else failure.code,
+        grace=_grace(role, facts.session, failure.kind, now),
+        at=failure.at.boot,
+    )
 
 
 def _subject(role: Role, kind: FailureKind, sign_in: str) -> str:
     """What fails as one: a sign-in that many profiles share, a source in whatever region, an endpoint, or the role."""
     if kind is FailureKind.NEEDS_LOGIN and sign_in:
-        return _sign_in(sign_in)
+        return f"sign-in {sign_in}"
     if kind in (FailureKind.NEEDS_LOGIN, FailureKind.SOURCE_DEAD):
-        return _source(role.source())
-    return _source(role.domain()) if kind in DOMAIN_WIDE else _role(role.profile)
+        return f"source {role.source()}"
+    return f"source {role.domain()}" if kind in DOMAIN_WIDE else f"role {role.profile}"
 
 
-def _sign_in(name: str) -> str:
-    return f"sign-in {name}"
+def _grace(role: Role, session: Session | None, kind: FailureKind, now: Instant) -> float:
+    if kind in UNHURRIED and session is not None and not is_late(session.left(now), session.life):
+        return math.inf
+    if kind is FailureKind.SOURCE_DEAD and role.parent is not None:
+        return math.inf  # the role that signs is renewed first; where that fails, it is that role's trouble
+    return GRACE.get(kind, math.inf)
 
 
-def _role(profile: str) -> str:
-    return f"role {profile}"
+def troubles(snapshot: Snapshot, roles: Mapping[str, Health]) -> dict[str, Trouble]:
+    """Subject → its trouble; of a source the one that was seen last, and how many roles it concerns."""
+    found = {trouble.subject: trouble for trouble in _troubles_of_files(snapshot)}
+    for trouble in sorted((health.trouble for health in roles.values() if health.trouble), key=lambda one: -one.at):
+        found.setdefault(trouble.subject, trouble)
+    counts = Counter(subject for health in roles.values() for subject in health.subjects & found.keys())
+    return {subject: _with_peers(trouble, counts[subject]) for subject, trouble in found.items()}
 
 
-def _source(domain: str) -> str:
-    return f"source {domain}"
-
-
-def troubles(verdicts: Mapping[str, Verdict], common: Mapping[str, Trouble]) -> dict[str, Trouble]:
-    """All there are, by subject: of a source's the one that was heard last, and how many roles it concerns."""
-    found = dict(common)
-    for trouble in (seen.trouble for seen in verdicts.values()):
-        if trouble is not None and (trouble.subject not in found or trouble.at > found[trouble.subject].at):
-            found[trouble.subject] = trouble
-    if not found:
-        return {}
-    counts = Counter(subject for seen in verdicts.values() for subject in seen.subjects & found.keys())
-    return {subject: _with_peers(trouble, counts.get(subject, 1)) for subject, trouble in found.items()}
+def _troubles_of_files(snapshot: Snapshot) -> Iterator[Trouble]:
+    if snapshot.config_error is not None:
+        first, *others = snapshot.config_error.problems
+        message = f"the configuration has an error: {first}" + (f" (and {len(others)} more)" if others else "")
+        advice = "correct it; until then the last good one stays in use"
+        yield Trouble(CONFIGURATION, "bad", message, advice, grace=EDITING)
+    if (error := snapshot.delivered.error) is not None:
+        message = f"the credentials file is not written: {error.message}"
+        yield Trouble(CREDENTIALS_FILE, "refused", message, error.advice, grace=EDITING)
 
 
 def _with_peers(trouble: Trouble, roles: int) -> Trouble:
     peers = f" and {roles - 1} more of its source" if roles > 1 else ""
-    what = f"{trouble.code}: {trouble.message}" if trouble.code else trouble.message
-    who = f"{trouble.profile}{peers} cannot be kept fresh: " if trouble.profile else ""
-    return replace(trouble, message=f"{who}{what}".rstrip("."))
+    whose = f"{trouble.profile}{peers} cannot be kept fresh: " if trouble.profile else ""
+    return replace(trouble, message=f"{whose}{trouble.message}".rstrip("."))
 
 
-def pruned(told: Told, verdicts: Mapping[str, Verdict]) -> Told:
-    """What has been told, without roles and sources that are no longer configured: nothing of theirs gets well."""
-    there = {CONFIGURATION, CREDENTIALS_FILE}.union(*(seen.subjects for seen in verdicts.values()))
-    return Told(
-        {profile: mark for profile, mark in told.sessions.items() if profile in verdicts},
-        {subject: mark for subject, mark in told.failures.items() if subject in there},
-        {subject: mark for subject, mark in told.needs.items() if subject in there},
-    )
+def pruned(reported: Reported, roles: Mapping[str, Health]) -> Reported:
+    """Without roles and sources that are no longer configured: they do not recover."""
+    subjects = roles.keys() | set(FILES).union(*(health.subjects for health in roles.values()))
+    return {(event, subject): mark for (event, subject), mark in reported.items() if subject in subjects}
 
 
 def due(
-    told: Told,
-    verdicts: Mapping[str, Verdict],
+    reported: Reported,
+    roles: Mapping[str, Health],
     troubles: Mapping[str, Trouble],
-    since: Mapping[str, float],
+    since: Mapping[tuple[str, str], float],
     now: float,
 ) -> list[Change]:
-    """What is to be told at `now`, the most urgent first. `since`: since when each trouble stands, by that clock."""
-    changes = [*_troubles(told, troubles, since, now), *_over(told, verdicts, troubles), *_renewed(told, verdicts)]
+    """What is to be reported at `now`, the most urgent first. `since`: (subject, mark) → since when it has lasted."""
+    true = [*_troubled(troubles, since, now), *_renewed(roles)]
+    new = [change for change in true if reported.get((change.event, change.subject)) != change.mark]
     order = list(HOOK_OF)
-    return sorted(changes, key=lambda change: order.index(change.event))
+    return sorted([*new, *_recovered(reported, roles, troubles)], key=lambda change: order.index(change.event))
 
 
-def _troubles(told: Told, troubles: Mapping[str, Trouble], since: Mapping[str, float], now: float) -> Iterator[Change]:
+def _troubled(troubles: Mapping[str, Trouble], since: Mapping[tuple[str, str], float], now: float) -> Iterator[Change]:
     for subject, trouble in troubles.items():
-        facts = (trouble.profile, trouble.message, trouble.advice)
-        if trouble.profile and told.failures.get(subject) != trouble.mark:
-            yield Change("failed", subject, trouble.mark, *facts)
-        if now - since[subject] >= trouble.stands and told.needs.get(subject) != trouble.mark:
-            yield Change("needed", subject, trouble.mark, *facts)
+        facts = (subject, trouble.mark, trouble.profile, trouble.message, trouble.advice)
+        if trouble.profile:
+            yield Change("failed", *facts)
+        if now - since[subject, trouble.mark] >= trouble.grace:
+            yield Change("needed", *facts)
 
 
-def _over(told: Told, verdicts: Mapping[str, Verdict], troubles: Mapping[str, Trouble]) -> Iterator[Change]:
-    ended = {**told.failures, **told.needs}.keys() - troubles.keys()
-    if not ended:
-        return
-    concerned: dict[str, dict[str, Verdict]] = {}
-    for profile, seen in verdicts.items():
-        for subject in seen.subjects & ended:
-            concerned.setdefault(subject, {})[profile] = seen
-    for subject in sorted(ended):
-        peers = concerned.get(subject, {})
-        if not peers and subject not in (CONFIGURATION, CREDENTIALS_FILE):
-            continue  # nobody mended what is gone
-        of_source = subject.startswith(("source ", "sign-in "))
-        over = all(seen.is_well or (of_source and seen.trouble is not None) for seen in peers.values())
-        if over:
+def _renewed(roles: Mapping[str, Health]) -> Iterator[Change]:
+    for profile, health in roles.items():
+        if health.session:
+            yield Change("renewed", profile, health.session, profile, f"{profile} has a new session")
+
+
+def _recovered(reported: Reported, roles: Mapping[str, Health], troubles: Mapping[str, Trouble]) -> Iterator[Change]:
+    """Troubles that were reported and are over. A source that many roles share has recovered when each of them is well
+    or has a trouble of its own."""
+    ended = {subject for event, subject in reported if event != "renewed"} - troubles.keys()
+    concerned: dict[str, dict[str, Health]] = {subject: {} for subject in sorted(ended)}
+    for profile, health in roles.items() if ended else ():
+        for subject in health.subjects & ended:
+            concerned[subject][profile] = health
+    for subject, peers in concerned.items():
+        is_shared = not subject.startswith("role ")
+        if all(health.is_well or (is_shared and health.trouble is not None) for health in peers.values()):
             profile = next(iter(peers), "")
             yield Change("recovered", subject, "", profile, f"{profile or f'the {subject}'} is well again")
 
 
-def _renewed(told: Told, verdicts: Mapping[str, Verdict]) -> Iterator[Change]:
-    for profile, seen in verdicts.items():
-        if seen.session and told.sessions.get(profile) != seen.session:
-            yield Change("renewed", _role(profile), seen.session, profile, f"{profile} has a new session")
+def after(reported: Reported, change: Change) -> Reported:
+    """What has been reported once `change` is."""
+    if change.event != "recovered":
+        return {**reported, (change.event, change.subject): change.mark}
+    over = {("failed", change.subject), ("needed", change.subject)}
+    return {key: mark for key, mark in reported.items() if key not in over}
 
 
-def after(told: Told, change: Change) -> Told:
-    """What has been told once `change` has been."""
-    subject, mark = change.subject, change.mark
-    match change.event:
-        case "renewed":
-            return replace(told, sessions={**told.sessions, change.profile: mark})
-        case "failed":
-            return replace(told, failures={**told.failures, subject: mark})
-        case "needed":
-            return replace(told, needs={**told.needs, subject: mark})
-    return replace(told, failures=_without(told.failures, subject), needs=_without(told.needs, subject))
-
-
-def _without(marks: Mapping[str, str], subject: str) -> dict[str, str]:
-    return {name: mark for name, mark in marks.items() if name != subject}
-
-
-def needs_no_command(told: Told, change: Change, commands: Mapping[str, object]) -> bool:
-    """Whether there is nobody to tell: no such hook, or the end of something that no person was called for."""
-    silent = change.event == "recovered" and change.subject not in told.needs
-    return silent or HOOK_OF[change.event] not in commands
+def needs_no_command(reported: Reported, change: Change, hooks: Collection[str]) -> bool:
+    """Whether no such hook is configured, or a trouble is over for which no person was called."""
+    was_silent = change.event == "recovered" and ("needed", change.subject) not in reported
+    return was_silent or HOOK_OF[change.event] not in hooks
