@@ -75,6 +75,16 @@ def test_a_command_is_told_of_a_new_session_once_it_can_be_read_and_of_nothing_e
     assert not [secret for secret in secrets | {CANARY} if secret in everything]
 
 
+def test_once_runs_no_command(place: Home) -> None:
+    """Its exit status says how it went; a command would be cut off by its end."""
+    marker = place.path / "ran"
+    place.configure(role("a", ARN + "a"), role("b", ARN + "b"), defaults=hooks(after_renewal=["touch", str(marker)]))
+    with FakeSts() as sts:
+        sts.rule(ARN + "b", latency=1.0)
+        assert place.assumed("once", AWS_ENDPOINT_URL_STS=sts.url).returncode == 0
+    assert not marker.exists()
+
+
 @pytest.mark.slow
 def test_a_failure_is_told_once_and_a_person_when_nothing_else_helps_and_when_it_is_over(place: Home) -> None:
     """The retries between are nobody's business, nor is what other roles do."""
