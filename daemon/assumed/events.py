@@ -19,13 +19,16 @@ class Event:
     facts: Mapping[str, Any]
 
 
+FAULT = "a fault in assumed; see its log"
+"""The message of an event with a traceback."""
+
 Listener = Callable[[Event], None]
-"""Called in the thread in which the event happened: quick, and safe from any."""
+"""Called in the thread of the event: quick, and safe from any."""
 
 
 class EventLog:
-    """Hands every event to the log first, then to the listeners. One that fails is logged, and costs the others
-    nothing."""
+    """Hands every event to the log first, then to the listeners. One that fails is logged and does not affect the
+    others."""
 
     def __init__(self, write: Callable[..., None], wall: Callable[[], float]) -> None:
         """`write(level, name, **facts)`; `wall()` is POSIX time."""
@@ -42,5 +45,5 @@ class EventLog:
         for listener in self.listeners:
             try:
                 listener(event)
-            except Exception as error:  # noqa: BLE001 - a fault in a listener must not stop what happens
-                self._write("error", "listener.crashed", event_name=name, exc_info=error)
+            except Exception as error:  # noqa: BLE001 - a fault in a listener must not stop the caller
+                self._write("error", "listener.crashed", message=FAULT, event_name=name, exc_info=error)

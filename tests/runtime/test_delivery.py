@@ -254,27 +254,27 @@ def test_a_profile_that_is_overwritten_again_and_again_is_put_back_later_each_ti
         waited.append(put_back_after(desk))
 
     assert waited == pytest.approx([1, 5, 25, 125], abs=0.6)
-    assert desk.delivery.overwritten_by == {"p": "another program"}
+    assert desk.delivery.conflicts.overwritten_by == {"p": "another program"}
 
 
 def test_the_other_program_is_named_from_the_second_time_on_and_forgotten_when_it_is_quiet(desk: Desk) -> None:
     desk.write()
     overwritten(desk, "aws_expiration = 2999-01-01T00:00:00Z\n")
     put_back_after(desk)
-    assert desk.delivery.overwritten_by == {}
+    assert desk.delivery.conflicts.overwritten_by == {}
     overwritten(desk, "aws_expiration = 2999-01-01T00:00:00Z\n")
     desk.wait(2)
-    assert desk.delivery.overwritten_by == {"p": "aws-session-daemon"}
+    assert desk.delivery.conflicts.overwritten_by == {"p": "aws-session-daemon"}
     (contest,) = desk.events("profile.contested")
     assert (contest["profile"], contest["overwritten_by"], contest["times"]) == ("p", "aws-session-daemon", 2)
     put_back_after(desk)
 
     desk.now += conflicts.QUIET - 30
     desk.beat()
-    assert desk.delivery.overwritten_by
+    assert desk.delivery.conflicts.overwritten_by
     desk.now += 30
     desk.beat()
-    assert desk.delivery.overwritten_by == {}
+    assert desk.delivery.conflicts.overwritten_by == {}
     overwritten(desk)
     assert put_back_after(desk) == pytest.approx(1, abs=0.6)
 
@@ -347,7 +347,7 @@ def test_a_person_who_asks_for_it_has_it_put_back_at_once(desk: Desk) -> None:
         put_back_after(desk)
     overwritten(desk)
     desk.wait(5)
-    desk.delivery.forget_conflict("p")
+    desk.delivery.conflicts.forget("p")
     desk.delivery.want(desk.now)
     desk.wait(1)
 

@@ -1,4 +1,4 @@
-"""What `assumed status` tells of the last events: words for each, never a secret."""
+"""The last events in `assumed status`: words for each, never a secret."""
 
 from __future__ import annotations
 
@@ -19,39 +19,33 @@ from assumed.snapshot import beat_document
 @pytest.mark.parametrize(
     ("name", "facts", "words"),
     [
-        ("role.renewed", {"profile": "a", "lives_seconds": 3600}, "new session for 1 h"),
-        ("role.restored", {"left_seconds": 2700}, "goes on with its session of before, 45 min left"),
+        ("role.renewed", {"profile": "a", "lives_seconds": 3600}, ["1 h"]),
+        ("role.restored", {"left_seconds": 2700}, ["45 min"]),
         (
             "role.renewal_failed",
             {"code": "AccessDenied", "message": "no", "retry_in_seconds": 5},
-            "AccessDenied, tried again in 5 s: no",
+            ["AccessDenied", "5 s", "no"],
         ),
-        ("role.renewal_failed", {"code": "", "message": "no", "retry_in_seconds": None}, "not renewed: no"),
-        ("role.length_capped", {"message": "granted\n3600 s"}, "granted 3600 s"),
-        ("config.rejected", {"problems": ["c:1: x", "c:2: y"]}, "the configuration is rejected: c:1: x"),
-        (
-            "config.loaded",
-            {"added": ["a"], "changed": [], "removed": ["b"], "leaving": ["b"]},
-            "the configuration has been read: 1 added, 1 removed; 1 leaving in a moment",
-        ),
-        ("clock.jumped", {"suspended_seconds": 7200, "stepped_seconds": 0},
-         "this machine slept for 2 h; every role is looked at"),
-        ("hook.failed", {"hook": "when_needed", "message": "exit status 1"},
-         "the command when_needed failed: exit status 1"),
-        ("of.tomorrow", {}, "of tomorrow"),
+        ("role.renewal_failed", {"code": "", "message": "no", "retry_in_seconds": None}, ["not renewed", "no"]),
+        ("role.length_capped", {"message": "granted\n3600 s"}, ["granted 3600 s"]),
+        ("config.rejected", {"problems": ["c:1: x", "c:2: y"]}, ["rejected", "c:1: x"]),
+        ("config.loaded", {"added": ["a"], "removed": ["b"], "leaving": ["b"]}, ["1 added", "1 removed", "1 to be"]),
+        ("clock.jumped", {"suspended_seconds": 7200, "stepped_seconds": 0}, ["slept for 2 h"]),
+        ("hook.failed", {"hook": "when_needed", "message": "exit status 1"}, ["when_needed", "exit status 1"]),
+        ("of.tomorrow", {}, ["of tomorrow"]),
     ],
 )  # fmt: skip
-def test_an_event_has_words(name: str, facts: dict[str, Any], words: str) -> None:
-    assert in_words(name, facts) == words
+def test_an_event_in_words_has_its_facts(name: str, facts: dict[str, Any], words: list[str]) -> None:
+    assert [word for word in words if word not in in_words(name, facts)] == []
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (59.9, "59 s"), (60, "1 min"), (43140, "11 h 59 min")])
-def test_a_span_is_for_a_glance(seconds: float, words: str) -> None:
+def test_a_span_is_rounded_down(seconds: float, words: str) -> None:
     assert span(seconds) == words
 
 
 def test_every_event_of_the_daemon_has_a_message_or_words_here() -> None:
-    """Found in the source: an event that nobody thought of here would be shown by its name alone."""
+    """Found in the source: an event without words would be shown by its name alone."""
     wordless = set()
     for path in Path(assumed.__file__).parent.rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):

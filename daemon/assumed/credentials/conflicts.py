@@ -1,19 +1,19 @@
-"""Another program that overwrites a kept profile: who it may be, and when the profile is put back.
+"""Another program that overwrites a managed profile: which one it may be, and when the profile is put back.
 
-A program that writes once is answered after a second. One that goes on is answered ever later, so that two managers of
-one profile do not rewrite the file all day; but readers of a profile without a session never wait for that.
+The first overwriting is undone after a second, each further one later, so that two managers of one profile do not
+rewrite the file all day; but readers of a profile without a session never wait for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 FIRST, FACTOR, LONGEST = 1.0, 5.0, 600.0
 """Seconds until a profile is put back: after the first overwriting, times so much after each further one, at most."""
 QUIET = 600.0
-"""Seconds after which a profile that nobody has overwritten again has no conflict any more."""
+"""Seconds without another overwriting after which a profile has no conflict any more."""
 
 # Key → the tool that writes it (aws-contract: writers of the credentials file).
 MARKS: tuple[tuple[str, str], ...] = (
@@ -49,19 +49,63 @@ class Conflict:
     last_at: float
     """When it was last overwritten or put back, by the boot clock."""
 
-    def is_over(self, now: float) -> bool:
-        """Whether it has been quiet for so long that the next overwriting is a first one."""
-        return self.put_back_at is None and now - self.last_at >= QUIET
 
+class Conflicts:
+    """The conflicts of one file, by profile. Times are of the boot clock."""
 
-def after_overwriting(
-    before: Conflict | None, section: Mapping[str, str] | None, session: str, at: float, wall: float
-) -> Conflict:
-    """The conflict after an overwriting at `at` (boot clock), which left `section`; `wall` is POSIX time."""
-    count = before.count + 1 if before is not None else 1
-    delay = min(LONGEST, FIRST * FACTOR ** min(count - 1, 10))
-    delay = max(FIRST, min(delay, life_left(section, wall)))
-    return Conflict(writer_of(section), count, session, at + delay, at)
+    def __init__(self) -> None:
+        self._open: dict[str, Conflict] = {}
+
+    @property
+    def overwritten_by(self) -> dict[str, str]:
+        """Profile → the program that has overwritten it more than once, while that is not long ago."""
+        return {profile: one.overwritten_by for profile, one in self._open.items() if one.count > 1}
+
+    @property
+    def displaced(self) -> frozenset[str]:
+        """Profiles that are overwritten and not put back yet."""
+        return frozenset(profile for profile, one in self._open.items() if one.put_back_at is not None)
+
+    @property
+    def next_at(self) -> float | None:
+        """When the next profile is put back."""
+        return min((one.put_back_at for one in self._open.values() if one.put_back_at is not None), default=None)
+
+    def note(self, profile: str, by: str, session: str, at: float, served: float = LONGEST) -> Conflict | None:
+        """Count an overwriting at `at` that leaves readers a session for `served` seconds. None where the one before is
+        not put back yet: it is the same."""
+        before = self._open.get(profile)
+        if before is not None and before.put_back_at is not None and served > 0:
+            return None
+        count = before.count + 1 if before is not None else 1
+        delay = max(FIRST, min(LONGEST, FIRST * FACTOR ** min(count - 1, 10), served))
+        self._open[profile] = Conflict(by, count, session, at + delay, at)
+        return self._open[profile]
+
+    def is_held(self, profile: str, session: str, now: float) -> bool:
+        """Whether a profile is left to the other program for now: as long as there is no newer session to deliver."""
+        one = self._open.get(profile)
+        return one is not None and one.put_back_at is not None and now < one.put_back_at and session == one.session
+
+    def written(self, profiles: Collection[str], held: Collection[str], now: float) -> None:
+        """The file has been written: `profiles` are put back, `held` are not, and no other is a conflict any more."""
+        for profile, one in list(self._open.items()):
+            if profile in held:
+                continue
+            if profile not in profiles:
+                del self._open[profile]
+            elif one.put_back_at is not None:
+                self._open[profile] = replace(one, put_back_at=None, last_at=now)
+
+    def expire(self, now: float) -> None:
+        """Forget those that have been quiet for so long that the next overwriting is a first one."""
+        over = [p for p, one in self._open.items() if one.put_back_at is None and now - one.last_at >= QUIET]
+        for profile in over:
+            self.forget(profile)
+
+    def forget(self, profile: str) -> None:
+        """Forget how often a profile has been overwritten."""
+        self._open.pop(profile, None)
 
 
 def life_left(section: Mapping[str, str] | None, wall: float) -> float:
@@ -83,7 +127,7 @@ def _posix(text: str) -> float | None:
 
 
 def writer_of(section: Mapping[str, str] | None) -> str:
-    """The likely writer of a section that no longer says what was delivered: a person must know which one to stop."""
+    """The likely writer of a section that differs from what was delivered: a person must know which one to stop."""
     if section is None or "x_assumed" in section:
         return UNKNOWN
     return next((tool for key, tool in MARKS if key in section), UNKNOWN)

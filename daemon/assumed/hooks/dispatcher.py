@@ -20,6 +20,7 @@ from typing import Any
 from assumed import redact
 from assumed.aws.variables import SHELL_VARIABLES
 from assumed.errors import FileRefused
+from assumed.events import FAULT
 from assumed.model import Instant
 from assumed.snapshot import Snapshot, running_role
 from assumed.store import Store
@@ -101,7 +102,7 @@ class Dispatcher:
             try:
                 pause = self._work()
             except Exception as error:  # noqa: BLE001 - this thread must go on
-                self._log("error", "hook.crashed", message="a fault in assumed; see its log", exc_info=error)
+                self._log("error", "hook.crashed", message=FAULT, exc_info=error)
                 pause = None
 
     def _work(self) -> float | None:

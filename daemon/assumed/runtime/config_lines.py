@@ -4,54 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
 
+from assumed.credentials.config_file import ConfigFile
 from assumed.credentials.config_lines import advice_for, line_for
-from assumed.credentials.file import WriteResult
+from assumed.credentials.conflicts import UNKNOWN, Conflicts
 from assumed.credentials.ownership import Refusal
 from assumed.credentials.profiles import KeptProfile
-from assumed.credentials.snapshot import Signature
 from assumed.errors import FileRefused, FileUnsettled
 
-AGAIN, LONGEST, QUIET = 5.0, 625.0, 600.0
-"""Seconds until a line that another program has taken out is written again: each time so many times as long, up to the
-longest, and from the beginning after a quiet time."""
-
-
-class File(Protocol):
-    """What is needed of the config file (ConfigFile)."""
-
-    path: Path
-
-    def write(self, kept: Sequence[KeptProfile], config_id: str, remove_orphans: bool) -> WriteResult:
-        """The whole sequence of one rewrite."""
-        ...
-
-    def signature(self) -> Signature | None:
-        """Changes whenever another program has written the file; None when there is none."""
-        ...
+FILE = ""
+"""The config file is one conflict, whichever of its lines another program has removed."""
 
 
 @dataclass(slots=True)
 class ConfigLines:
-    """Main thread only. `notices` and `signature` may be read from any."""
+    """Main thread only."""
 
-    file: File
+    file: ConfigFile
     config_id: str
-    say: Callable[..., None]
+    log: Callable[..., None]
     notices: Mapping[str, Refusal] = field(default_factory=dict)
-    """Profile → why the config file has no line for it."""
-    signature: Signature | None = None
-    """Of the file as our last write left it."""
+    """Profile → why the config file has no line for it; a new mapping each time."""
     due_at: float | None = None
     """When to write again what could not be written now; None: with the next change."""
     _commands: Mapping[str, str] = field(default_factory=dict)
-    """Profile → what the last write was to say."""
+    """Profile → its command in the last write."""
     _tried: Mapping[str, str] = field(default_factory=dict)
     _done: tuple[object, ...] = ()
-    _undone: int = 0
-    _held_until: float = float("-inf")
+    """What the last write was to say, and the signature that it left."""
+    _conflicts: Conflicts = field(default_factory=Conflicts)
 
     def add(self, kept: Iterable[KeptProfile], refused: Callable[[], Iterable[Refusal]], now: float) -> None:
         """Write the lines of profiles that are new here, before the credentials file loses their keys.
@@ -77,17 +58,19 @@ class ConfigLines:
 
     def _write(self, commands: Mapping[str, str], released: Sequence[str], orphans: bool, now: float) -> None:
         self.due_at = None
+        self._conflicts.expire(now)
         try:
             before = self.file.signature()
             if before is None and not commands:
-                return  # nothing to take out, and no file is made for nothing
+                return  # nothing to remove, and no file is made for nothing
             target = (commands, released, orphans)
-            undone = self._done[:3] == target
-            if undone and self._done[3] == before:
+            if self._done == (*target, before):
                 return
-            if undone and now < self._held_until:
-                self.due_at = self._held_until
-                return
+            if self._done[:3] == target:
+                self._conflicts.note(FILE, UNKNOWN, "", now)
+                if self._conflicts.is_held(FILE, "", now):
+                    self.due_at = self._conflicts.next_at
+                    return
             lines = [line_for(profile, command) for profile, command in commands.items()]
             lines += [line_for(profile, None) for profile in released]
             result = self.file.write(lines, self.config_id, orphans)
@@ -99,28 +82,19 @@ class ConfigLines:
             self._note({profile: Refusal(profile, refusal.message, refusal.advice) for profile in commands})
             return
         if result.written:
-            self.signature = result.signature
-            self.say("debug", "config_file.written", path=str(self.file.path), message="wrote the AWS config file")
-            if undone:
-                self._undone = 1 if now > self._held_until + QUIET else self._undone + 1
-                self._held_until = now + min(AGAIN**self._undone, LONGEST)
+            self.log("debug", "config_file.written", path=str(self.file.path), message="wrote the AWS config file")
+        self._conflicts.written([FILE], [], now)
         self._commands, self._done = commands, (*target, result.signature)
         self._note({refusal.profile: refusal for refusal in result.refused})
         for path in result.set_aside:
-            self.say(
-                "error",
-                "edit.set_aside",
-                path=path,
-                message="could not merge a concurrent edit of the AWS config file by another program; saved here",
-                advice="copy what is missing back by hand, then delete it",
-            )
+            log_set_aside(self.log, path)
 
     def _note(self, notices: Mapping[str, Refusal]) -> None:
-        """Say each reason once, however many profiles it concerns."""
-        said = {refusal.reason for refusal in self.notices.values()}
-        for reason, advice in {r.reason: r.advice for r in notices.values() if r.reason not in said}.items():
+        """Log each reason once, however many profiles it concerns."""
+        known = {refusal.reason for refusal in self.notices.values()}
+        for reason, advice in {r.reason: r.advice for r in notices.values() if r.reason not in known}.items():
             profiles = [profile for profile, refusal in notices.items() if refusal.reason == reason]
-            self.say(
+            self.log(
                 "info",
                 "config_file.line_missing",
                 path=str(self.file.path),
@@ -129,6 +103,12 @@ class ConfigLines:
                 advice=advice_for(profiles[0], advice),
             )
         self.notices = notices
+
+
+def log_set_aside(log: Callable[..., None], path: str) -> None:
+    """Name the file that holds an edit of another program."""
+    message = f"could not merge a concurrent edit by another program; saved as {path}"
+    log("error", "edit.set_aside", path=path, message=message, advice="copy what is missing back, then delete it")
 
 
 def _commands_of(kept: Iterable[KeptProfile]) -> dict[str, str]:

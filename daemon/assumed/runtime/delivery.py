@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Protocol
+from dataclasses import dataclass, field
 
-from assumed.credentials.conflicts import Conflict, after_overwriting, life_left
-from assumed.credentials.file import WriteResult
+from assumed.credentials.conflicts import Conflicts, life_left, writer_of
+from assumed.credentials.file import CredentialsFile, WriteResult
 from assumed.credentials.ownership import OWNER_KEY, Refusal, Unfit
 from assumed.credentials.profiles import KeptProfile, merge
 from assumed.credentials.reading import read_sections
@@ -17,48 +14,28 @@ from assumed.engine.state import RoleState
 from assumed.errors import FileRefused, FileUnsettled
 from assumed.model import Instant, Role, Session
 
-from .config_lines import ConfigLines
+from .config_lines import ConfigLines, log_set_aside
 
 RETRY = 5.0
 """Seconds until a file that was refused is tried again: a person is mending it, or another program is."""
 QUIET = 1.0
-"""Seconds for which another program that has just written the file is left to finish."""
+"""Seconds that another program that has just written the file has to finish."""
 WRITE_SHARE = 4.0
 """After a write, wait this many times as long as it took: a burst of renewals spends a fifth of its time here."""
 GATHER, GATHER_SHARE = 0.25, 0.05
-"""Seconds between two writes, and share of the old session's remaining life, for which a renewal that nobody waits for
-may wait for others: sessions that began together are renewed one after the other, and each write costs all of them."""
-
-
-class File(Protocol):
-    """What delivery needs of the credentials file (credentials.file.CredentialsFile)."""
-
-    path: Path
-
-    def write(
-        self, kept: list[KeptProfile], config_id: str, remove_orphans: bool, held: Collection[str]
-    ) -> WriteResult:
-        """The whole sequence of one rewrite."""
-        ...
-
-    def read(self) -> bytes:
-        """The file as it is; empty when it does not exist."""
-        ...
-
-    def signature(self) -> object:
-        """Changes whenever another program has written the file."""
-        ...
+"""Seconds between two writes, and share of the old session's remaining life, for which a renewal that no reader waits
+for may wait for others: sessions that began together are renewed one after the other, and each write rewrites all."""
 
 
 @dataclass(slots=True)
 class Delivery:
-    """Keeps the credentials file saying what the sessions say. Main thread only; logs through `say`."""
+    """Keeps the credentials file in step with the sessions. Main thread only."""
 
-    file: File
+    file: CredentialsFile
     config_id: str
     region_of: Callable[[Role], str | None]
     command_of: Callable[[Role], str]
-    say: Callable[..., None]
+    log: Callable[..., None]
     wall: Callable[[], float]
     lines: ConfigLines | None = None
     """The AWS config file's part."""
@@ -72,17 +49,13 @@ class Delivery:
     due_at: float | None = None
     """When the next write is due, by the boot clock; None while there is nothing to write."""
     orphans: bool = False
-    """Whether sections of ours whose role is gone are taken out: once the configuration has been confirmed."""
-    overwritten_by: Mapping[str, str] = field(default_factory=dict)
-    """Profile → the program that has overwritten it more than once, while that is not long ago; a new one each time."""
-    displaced: frozenset[str] = frozenset()
-    """Profiles that are overwritten and not put back yet."""
-    _conflicts: dict[str, Conflict] = field(default_factory=dict)
+    """Whether sections of roles that are gone are removed: once the configuration has been confirmed."""
+    conflicts: Conflicts = field(default_factory=Conflicts)
     _left: dict[str, KeptProfile] = field(default_factory=dict)
     """Profile → what the last write that concerned it left there: an overwriting is judged against that."""
     _seen: object = None
     _merged: bool = False
-    """A write has come upon a change of another program before a look did."""
+    """A write has found a change of another program before a look did."""
     _compare_at: float | None = None
     """When a change that another program has made may be judged; None while there is none."""
     _cost: float = 0.0
@@ -103,7 +76,9 @@ class Delivery:
         Another program that has just written is left to finish first, unless this is the `last` write.
         """
         began = clock()
-        if self._is_being_written(began) and not last:
+        if self._seen is not None:
+            self._merged = self._has_changed(began) or self._merged
+        if self._compare_at is not None and began < self._compare_at and not last:
             self.due_at = self._compare_at
             return False
         self._compare(began)
@@ -121,7 +96,7 @@ class Delivery:
         except FileRefused as refusal:
             self.unsettled = None
             if self.error is None or self.error.message != refusal.message:
-                self.say(
+                self.log(
                     "error", "file.refused", path=str(self.file.path), message=refusal.message, advice=refusal.advice
                 )
             self.error = refusal
@@ -132,7 +107,7 @@ class Delivery:
         self._cost = self._ended - began
         self._record(result)
         self._note_delivered(kept, held)
-        times = [conflict.put_back_at for conflict in self._conflicts.values()]
+        times = [self.conflicts.next_at]
         if self.lines is not None:
             written = [one for one in all_kept if one.command is not None or one.profile not in held]
             self.lines.settle(written, self.refused, self.orphans, self._ended)
@@ -144,7 +119,7 @@ class Delivery:
         try:
             return merge(self.file.read(), kept, self.config_id, remove_orphans=False).refused
         except FileRefused:
-            return ()  # the write that follows says it
+            return ()  # the write that follows reports it
 
     def _kept(self, role: Role, state: RoleState) -> KeptProfile:
         command, refusal = None, None
@@ -157,62 +132,54 @@ class Delivery:
 
     def _record(self, result: WriteResult) -> None:
         if self.error is not None:
-            self.say("info", "file.accepted", message="the credentials file can be written again")
+            self.log("info", "file.accepted", message="the credentials file can be written again")
         self.error = self.unsettled = None
         self._seen = result.signature
         self._merged = self._merged or result.merged
         if result.written:
             self.written_at = self.wall()
-            self.say("debug", "file.written", path=str(self.file.path), took_seconds=round(self._cost, 4))
+            self.log("debug", "file.written", path=str(self.file.path), took_seconds=round(self._cost, 4))
         if not result.durable:
-            self.say("warning", "file.durability_unknown", message="written, but a crash may bring back the old file")
+            self.log("warning", "file.durability_unknown", message="written, but a crash may bring back the old file")
         for profile in result.adopted:
-            self.say(
+            self.log(
                 "warning",
                 "profile.adopted",
                 profile=profile,
-                message="a section with a session of another tool is kept by us from now on; its other lines stay",
+                message="adopted a section with another tool's session; its other lines stay",
             )
         for refusal in result.refused:
             if self.refused.get(refusal.profile) != refusal:
-                self.say(
+                self.log(
                     "error", "profile.refused", profile=refusal.profile, message=refusal.reason, advice=refusal.advice
                 )
         self.refused = {refusal.profile: refusal for refusal in result.refused}
         for profile in result.removed:
-            self.say("info", "profile.removed", profile=profile)
+            self.log("info", "profile.removed", profile=profile, message="keys removed from the credentials file")
         for path in result.set_aside:
-            self.say(
-                "error",
-                "edit.set_aside",
-                path=path,
-                message="another program saved the file while we did, and nobody can merge that: it is here",
-                advice="take over by hand what is missing, then delete it",
-            )
+            log_set_aside(self.log, path)
 
     def look(self, now: float) -> bool:
-        """Whether another program has changed the file since. If so, it is compared with what we keep when that
-        program has had time to finish: half a file names nobody, and one save is one overwriting, not three."""
-        if over := [p for p, conflict in self._conflicts.items() if conflict.is_over(now)]:
-            self._take_conflicts({p: conflict for p, conflict in self._conflicts.items() if p not in over})
-        try:
-            signature = self.file.signature()
-        except FileRefused as refusal:
-            signature = str(refusal)  # the write that is now due says it
+        """Whether another program has changed the file since; what it changed is judged by a write that is due then."""
+        self.conflicts.expire(now)
         merged, self._merged = self._merged, False
-        if signature == self._seen:
+        if not self._has_changed(now):
             return merged
-        self._seen = signature
-        self._compare_at = self._compare_at or now + QUIET
-        self.due_at = min(self.due_at or self._compare_at, self._compare_at)
+        self.due_at = min(at for at in (self.due_at, self._compare_at) if at is not None)
         return True
 
-    def _is_being_written(self, now: float) -> bool:
-        if self._compare_at is None and self._seen is not None:
-            with contextlib.suppress(FileRefused):  # the write that follows says it
-                if self.file.signature() != self._seen:
-                    self._compare_at = now + QUIET
-        return self._compare_at is not None and now < self._compare_at
+    def _has_changed(self, now: float) -> bool:
+        """Whether the file has changed since the last look. It is compared with what was delivered once the other
+        program has had time to finish: half a file shows no profile, and one save is one overwriting, not three."""
+        try:
+            signature: object = self.file.signature()
+        except FileRefused as refusal:
+            signature = str(refusal)  # the write that is now due reports it
+        if signature == self._seen:
+            return False
+        self._seen = signature
+        self._compare_at = self._compare_at or now + QUIET
+        return True
 
     def _compare(self, now: float) -> None:
         """Count an overwriting for each profile of which readers do not get what was delivered last."""
@@ -222,69 +189,47 @@ class Delivery:
         try:
             sections = read_sections(self.file.read(), list(self._left))
         except FileRefused:
-            return  # the write that follows says it
+            return  # the write that follows reports it
         for profile, left in self._left.items():
             if _is_overwritten(left, sections[profile]):
                 self._overwritten(left, sections[profile], overwritten_at)
             else:
-                self._say_edited_region(left, sections[profile] or {})
+                self._log_edited_region(left, sections[profile] or {})
 
-    def _say_edited_region(self, left: KeptProfile, section: Mapping[str, str]) -> None:
-        """A region that is ours by the configuration, and that somebody has edited in the file."""
-        edited, is_ours = section.get("region"), "region" in section.get(OWNER_KEY, "").split()[2:]
-        if is_ours and left.region is not None and edited not in (None, left.region):
+    def _log_edited_region(self, left: KeptProfile, section: Mapping[str, str]) -> None:
+        """Log that the file had another region than the configuration sets."""
+        edited, is_managed = section.get("region"), "region" in section.get(OWNER_KEY, "").split()[2:]
+        if is_managed and left.region is not None and edited not in (None, left.region):
             message = f"region was edited to {edited}; {left.region}, which the configuration says, is written again"
             advice = "set region of the role in the configuration, or of the profile in the AWS config file"
-            self.say("warning", "profile.region_restored", profile=left.profile, message=message, advice=advice)
+            self.log("warning", "profile.region_restored", profile=left.profile, message=message, advice=advice)
 
     def _overwritten(self, left: KeptProfile, section: Mapping[str, str] | None, at: float) -> None:
-        before = self._conflicts.get(left.profile)
-        if before is not None and before.put_back_at is not None and life_left(section, self.wall()) > 0:
-            return  # it is not put back yet: whatever is written meanwhile is the same overwriting
-        conflict = after_overwriting(before, section, _session_id(left), at, self.wall())
-        self._take_conflicts({**self._conflicts, left.profile: conflict})
-        self.say(
+        served = life_left(section, self.wall())
+        conflict = self.conflicts.note(left.profile, writer_of(section), _session_id(left), at, served)
+        if conflict is None:
+            return
+        by, delay = conflict.overwritten_by, round((conflict.put_back_at or at) - at)
+        again = f" again ({conflict.count} times)" if conflict.count > 1 else ""
+        self.log(
             "warning",
             "profile.overwritten" if conflict.count == 1 else "profile.contested",
             profile=left.profile,
-            overwritten_by=conflict.overwritten_by,
+            overwritten_by=by,
             times=conflict.count,
-            put_back_in_seconds=round((conflict.put_back_at or at) - at),
+            put_back_in_seconds=delay,
+            message=f"overwritten{again} by {by}; put back in {delay} s",
         )
 
     def _is_held(self, kept: KeptProfile, now: float) -> bool:
-        """Whether a profile is left to another program for now: as long as there is no newer session to deliver."""
-        conflict = self._conflicts.get(kept.profile)
-        if conflict is None or conflict.put_back_at is None or _is_empty(kept):
-            return False
-        return now < conflict.put_back_at and _session_id(kept) == conflict.session
+        return not _is_empty(kept) and self.conflicts.is_held(kept.profile, _session_id(kept), now)
 
     def _note_delivered(self, kept: list[KeptProfile], held: Collection[str]) -> None:
-        now = self._ended
         before = {profile: left for profile, left in self._left.items() if profile in held}
         written = {one.profile: one for one in kept if not _is_empty(one) and one.profile not in self.refused}
         self._left = before | written
         self.delivered = {p: left.session.access_key_id for p, left in self._left.items() if left.session is not None}
-        if not self._conflicts:
-            return
-        self._take_conflicts(
-            {
-                profile: conflict
-                if profile in held or conflict.put_back_at is None
-                else replace(conflict, put_back_at=None, last_at=now)
-                for profile, conflict in self._conflicts.items()
-                if profile in held or profile in written
-            }
-        )
-
-    def _take_conflicts(self, conflicts: dict[str, Conflict]) -> None:
-        self._conflicts = conflicts
-        self.overwritten_by = {profile: c.overwritten_by for profile, c in conflicts.items() if c.count > 1}
-        self.displaced = frozenset(profile for profile, c in conflicts.items() if c.put_back_at is not None)
-
-    def forget_conflict(self, profile: str) -> None:
-        """A person wants it written now: forget how often it has been overwritten."""
-        self._take_conflicts({p: conflict for p, conflict in self._conflicts.items() if p != profile})
+        self.conflicts.written(written, held, self._ended)
 
 
 def patience(old: Session | None, now: Instant) -> float:

@@ -16,6 +16,7 @@ from assumed.engine.apply import apply
 from assumed.engine.groups import WORKERS
 from assumed.engine.state import Order, State
 from assumed.errors import FileRefused, RenewalFailed
+from assumed.events import FAULT
 from assumed.model import FailureKind, Instant, Role, Session
 from assumed.store import Store
 
@@ -185,7 +186,7 @@ class Renewer:
         except RenewalFailed as failure:
             return ev.Dropped(order) if failure.code == SOURCE_CHANGED else ev.NotRenewed(order, failure)
         except Exception as error:  # noqa: BLE001 - whatever it is, the role is tried again and a person can read it
-            self.log("error", "role.renewal_crashed", profile=order.role.profile, exc_info=error)
+            self.log("error", "role.renewal_crashed", profile=order.role.profile, message=FAULT, exc_info=error)
             failed = RenewalFailed(FailureKind.TRANSIENT, type(error).__name__, "a fault in assumed", "see its log")
             return ev.NotRenewed(order, failed)
         return ev.Renewed(order, answer.session, answer.offset, answer.capped)

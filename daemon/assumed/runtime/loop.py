@@ -189,7 +189,7 @@ class Loop:
         engine.apply(event)
         known = [profile for profile in event.profiles if profile in engine.state.roles]
         for profile in known:
-            engine.delivery.forget_conflict(profile)
+            engine.delivery.conflicts.forget(profile)
         for source in sorted({engine.state.root(engine.state.roles[profile]).source() for profile in known}):
             described = engine.files.sources.get(source)
             if described is not None and described.runs_helper():
@@ -296,9 +296,9 @@ class Loop:
             planned=dict(self._planned),
             delivered=Delivered(
                 delivery.delivered,
-                delivery.displaced,
+                delivery.conflicts.displaced,
                 delivery.refused,
-                delivery.overwritten_by,
+                delivery.conflicts.overwritten_by,
                 lines.notices if lines else {},
                 delivery.error,
                 delivery.written_at,

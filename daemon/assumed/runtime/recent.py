@@ -1,4 +1,4 @@
-"""The last events that a person may care about, in words, for `assumed status`. A listener of the events."""
+"""The last events that concern a person, in words, for `assumed status`. A listener of the events."""
 
 from __future__ import annotations
 
@@ -21,65 +21,49 @@ Document = dict[str, Any]
 
 
 def span(seconds: Any) -> str:
-    """`45 s`, `59 min`, `11 h 59 min`: rounded down, for a glance."""
+    """`45 s`, `59 min`, `11 h 59 min`: rounded down."""
     whole = int(seconds or 0)
-    if whole < 60:
-        return f"{whole} s"
     hours, minutes = divmod(whole // 60, 60)
     parts = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0)
-    return " ".join(parts)
+    return " ".join(parts) or f"{whole} s"
 
 
 def _failed(facts: Facts) -> str:
-    code, retry = facts.get("code") or "not renewed", facts.get("retry_in_seconds")
-    when = "" if retry is None else f", tried again in {span(retry)}"
-    return f"{code}{when}: {facts['message']}"
+    retry = facts["retry_in_seconds"]
+    again = "" if retry is None else f", tried again in {span(retry)}"
+    return f"{facts['code'] or 'not renewed'}{again}: {facts['message']}"
 
 
 def _loaded(facts: Facts) -> str:
-    changes = [f"{len(facts[kind])} {kind}" for kind in ("added", "changed", "removed") if facts.get(kind)]
-    waiting = f"; {len(facts['leaving'])} leaving in a moment" if facts.get("leaving") else ""
-    return f"the configuration has been read: {', '.join(changes) or 'no role has changed'}{waiting}"
+    kinds = {"added": "added", "changed": "changed", "removed": "removed", "leaving": "to be removed in 5 s"}
+    changes = [f"{len(facts[kind])} {words}" for kind, words in kinds.items() if facts.get(kind)]
+    return f"configuration reloaded: {', '.join(changes) or 'no role changed'}"
 
 
 def _jumped(facts: Facts) -> str:
-    slept, stepped = facts.get("suspended_seconds"), facts.get("stepped_seconds")
-    parts = [f"this machine slept for {span(slept)}"] * bool(slept)
-    parts += [f"its clock was set by {stepped} s"] * bool(stepped)
-    return f"{' and '.join(parts) or 'the clock jumped'}; every role is looked at"
+    slept, stepped = facts["suspended_seconds"], facts["stepped_seconds"]
+    parts = [f"the machine slept for {span(slept)}"] * bool(slept) + [f"the clock was set by {stepped} s"] * bool(
+        stepped
+    )
+    return f"{' and '.join(parts)}; every role is checked"
 
 
-def _first_problem(facts: Facts) -> str:
-    return f"the configuration is rejected: {(facts.get('problems') or ['?'])[0]}"
-
-
-# Event → its words: a text with facts to fill in, or a function of the facts. What is not here has a `message` that
-# is a sentence already.
+# Event → its words: a text with facts to fill in, or a function of the facts. All others have a `message`.
 WORDS: dict[str, str | Callable[[Facts], str]] = {
-    "config.loaded": _loaded,
-    "config.rejected": _first_problem,
-    "aws_file.broken": "{path}: {message}; what was last read of it goes on",
+    "aws_file.broken": "{path}: {message}; its last readable version stays in use",
     "aws_file.mended": "{path}: {message}",
     "clock.jumped": _jumped,
-    "control.crashed": "a fault in assumed while it answered a command; see its log",
-    "daemon.started": "assumed has started",
-    "daemon.stopped": "assumed has stopped",
-    "edit.set_aside": "an edit by another program could not be merged; it is in {path}",
+    "config.loaded": _loaded,
+    "config.rejected": "configuration rejected: {problems[0]}",
+    "daemon.started": "started",
+    "daemon.stopped": "stopped",
     "hook.failed": "the command {hook} failed: {message}",
-    "hook.not_remembered": "what the hooks have told cannot be remembered: {message}",
-    "listener.crashed": "a fault in assumed; see its log",
-    "profile.overwritten": "overwritten by {overwritten_by}; put back",
-    "profile.removed": "its keys are taken out of the credentials file",
-    "profile.contested": "overwritten again by {overwritten_by} ({times} times); put back in {put_back_in_seconds} s",
-    "role.renewed": lambda facts: f"new session for {span(facts.get('lives_seconds'))}",
     "role.renewal_failed": _failed,
-    "role.renewal_crashed": "a fault in assumed; see its log",
-    "role.restored": lambda facts: f"goes on with its session of before, {span(facts.get('left_seconds'))} left",
-    "role.withdrawn": "{message}",
-    "source.changed": "{source} has changed, and is read anew",
-    "source.down": "{source} does not sign: {message}",
-    "source.recovered": "{source} signs again",
-    "watch.failed": "{message}",
+    "role.renewed": lambda facts: f"new session for {span(facts['lives_seconds'])}",
+    "role.restored": lambda facts: f"continues with its earlier session, {span(facts['left_seconds'])} left",
+    "source.changed": "{source} has changed and is read again",
+    "source.down": "{source} cannot sign: {message}",
+    "source.recovered": "{source} can sign again",
 }
 
 
@@ -116,6 +100,6 @@ def in_words(name: str, facts: Facts) -> str:
     words = WORDS.get(name, "{message}")
     try:
         text = words.format_map(facts) if isinstance(words, str) else words(facts)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError):
         text = str(facts.get("message") or name.replace(".", " ").replace("_", " "))
     return " ".join(text.split())[:LONGEST]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from assumed import __version__
 from assumed.engine.decide import due
 from assumed.engine.events import Refresh
+from assumed.events import FAULT
 from assumed.metrics.counters import Counters, facts
 from assumed.model import Instant
 from assumed.snapshot import Snapshot, beat_document, document
@@ -37,7 +38,7 @@ class Requests:
         try:
             return self._answer(request, profiles)
         except Exception as error:  # noqa: BLE001 - the next request must find an answer
-            self.log("error", "control.crashed", command=str(request.get("command")), exc_info=error)
+            self.log("error", "control.crashed", command=str(request.get("command")), message=FAULT, exc_info=error)
             return {"error": f"a fault in assumed ({type(error).__name__}); see its log"}
 
     def _answer(self, request: Request, profiles: list[str]) -> Answer:
