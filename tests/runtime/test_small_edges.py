@@ -14,7 +14,7 @@ import pytest
 from assumed import clock
 from assumed.errors import AlreadyRunning, FileRefused
 from assumed.runtime import notify
-from assumed.runtime.lock import InstanceLock
+from assumed.runtime.instance import InstanceLock
 
 CREDENTIALS = Path("/home/alice/.aws/credentials")
 
@@ -31,7 +31,7 @@ def test_there_is_one_holder_and_the_second_is_told_its_number(tmp_path: Path) -
 
 def test_a_holder_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib\nfrom assumed.runtime.lock import InstanceLock\n"
+        "import sys, pathlib\nfrom assumed.runtime.instance import InstanceLock\n"
         "lock = InstanceLock(pathlib.Path(sys.argv[1]), pathlib.Path('/c'))\n"
         "print('held', flush=True)\nsys.stdin.read()\n"
     )

@@ -23,14 +23,9 @@ def run(config_path: Path | None) -> int:
       assumed run --config ./config.toml
       ASSUMED_LOG_LEVEL=debug assumed run
     """
-    import gc
-
     from assumed.runtime.heap import keep_small
 
     keep_small()
-    gc.disable()  # what an import makes stays; looking for garbage in it again and again takes an eighth of the start
     from assumed.runtime.main import run as keep
 
-    gc.freeze()
-    gc.enable()
     return keep(config_path)

@@ -25,7 +25,7 @@ MAX_ANSWER = 16 * 1024 * 1024
 TIMEOUT = 5.0
 """Seconds that a client waits for an answer. Long: a daemon that is not there refuses at once."""
 PATIENCE = 1.5
-"""Seconds for a client to say what it wants, less than it waits for its answer itself."""
+"""Seconds that a client has to send its request: less than it waits for the answer."""
 CLIENTS = 16
 
 Request = dict[str, Any]
@@ -53,50 +53,51 @@ def ask(path: Path, request: Request, timeout: float = TIMEOUT) -> Answer:
 
     Raises NotRunning when no daemon listens, NotAnswering when one does and no answer comes within `timeout` seconds.
     """
-    if not _is_ours(path.parent):
+    if not _is_own(path.parent):
         raise NotRunning(f"no assumed daemon listens on {path}; start it with: assumed run")
     deadline = time.monotonic() + timeout
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
-        _connect(channel, path, deadline)
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+            _connect(channel, path, deadline)
             channel.sendall(json.dumps(request).encode() + b"\n")
             line = _read_line(channel, MAX_ANSWER, max(0.001, deadline - time.monotonic()))
-        except OSError as error:
-            reason = f"no answer within {timeout:.0f} s" if isinstance(error, TimeoutError) else str(error)
-            raise NotAnswering(NO_ANSWER.format(path=path, reason=reason)) from None
-        except ValueError as error:
-            raise NotAnswering(NO_ANSWER.format(path=path, reason=error)) from None
-    try:
-        answer = json.loads(line)
-    except (ValueError, RecursionError):
-        answer = None
+        return _parse_answer(line)
+    except (BlockingIOError, TimeoutError):
+        raise _not_answering(path, f"no answer within {timeout:.0f} s") from None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise _not_answering(path, error) from None
+
+
+def _parse_answer(line: bytes) -> Answer:
+    if not line:
+        raise ConnectionResetError("the connection was closed")
+    answer = json.loads(line)
     if not isinstance(answer, dict):
-        reason = "the answer is not a JSON object" if line else "the connection was closed"
-        raise NotAnswering(NO_ANSWER.format(path=path, reason=reason))
+        raise TypeError("the answer is not a JSON object")
     return answer
 
 
-NO_ANSWER = "the daemon on {path} runs but does not answer: {reason} → try again; if it stays so, restart the daemon"
+def _not_answering(path: Path, reason: object) -> NotAnswering:
+    return NotAnswering(
+        f"the daemon on {path} runs but does not answer: {reason} → try again; if it stays so, restart the daemon"
+    )
 
 
 def _connect(channel: socket.socket, path: Path, deadline: float) -> None:
-    """Connect. A full queue of connections belongs to a daemon that is there: Linux says EAGAIN at once for it."""
+    """Connect. A full queue of connections belongs to a daemon that runs: Linux says EAGAIN at once for it."""
     while True:
         channel.settimeout(max(0.001, deadline - time.monotonic()))
         try:
-            channel.connect(str(path))
+            return channel.connect(str(path))
         except (BlockingIOError, TimeoutError):
             if time.monotonic() >= deadline:
-                reason = "its queue of connections is full"
-                raise NotAnswering(NO_ANSWER.format(path=path, reason=reason)) from None
+                raise
             time.sleep(0.02)
         except OSError as error:
             raise NotRunning(f"no assumed daemon listens on {path} ({error}); start it with: assumed run") from None
-        else:
-            return
 
 
-def _is_ours(directory: Path) -> bool:
+def _is_own(directory: Path) -> bool:
     try:
         status = directory.stat(follow_symlinks=False)
     except OSError:
@@ -107,12 +108,12 @@ def _is_ours(directory: Path) -> bool:
 class ControlServer:
     """Answers each request in a thread of its own through `answer`, which must be thread-safe, quick and never raise.
 
-    One client that says nothing, or a letter every second, holds nobody else up; CLIENTS of them together do so for
-    PATIENCE seconds at most.
+    A client that sends nothing, or a letter every second, delays no other; CLIENTS of them together do so for PATIENCE
+    seconds at most.
     """
 
     def __init__(self, path: Path, answer: Callable[[Request], Answer]) -> None:
-        """Bind the socket 0600. The instance lock is held, so a socket that lies there is a dead one's.
+        """Bind the socket 0600. The instance lock is held, so a socket at that path is a dead daemon's.
 
         Raises FileRefused where that cannot be done.
         """
@@ -121,7 +122,7 @@ class ControlServer:
         self._slots = threading.BoundedSemaphore(CLIENTS)
         with explained("listen on", path):
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            if not _is_ours(path.parent):
+            if not _is_own(path.parent):
                 raise FileRefused(f"{path.parent} belongs to another user", "Remove it, or have its owner do so")
             path.unlink(missing_ok=True)
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -143,20 +144,19 @@ class ControlServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop answering and remove the socket, unless it is another's by now."""
+        """Stop answering and remove the socket, unless another server has replaced it."""
         self._wake.close()  # which makes its other end readable
         if self._thread.is_alive():
             self._thread.join(TIMEOUT)
         self._socket.close()
         self._woken.close()
-        with contextlib.suppress(FileNotFoundError):
-            if self._path.lstat().st_ino == self._inode:
+        with contextlib.suppress(OSError):  # the fallback directory is empty then; the state directory never is
+            if self.is_in_place():
                 self._path.unlink()
-        with contextlib.suppress(OSError):  # the fallback directory is empty now; the state directory never is
             self._path.parent.rmdir()
 
     def is_in_place(self) -> bool:
-        """Whether the socket that others find is still ours."""
+        """Whether the socket at that path is still this server's."""
         try:
             return self._path.lstat().st_ino == self._inode
         except OSError:
@@ -182,13 +182,13 @@ class ControlServer:
             return
         try:
             threading.Thread(target=self._one, args=[channel], name="control client", daemon=True).start()
-        except RuntimeError:  # no thread to be had just now: this one client goes away without an answer
+        except RuntimeError:  # no thread can be had: this one client gets no answer
             channel.close()
             self._slots.release()
 
     def _one(self, channel: socket.socket) -> None:
         try:
-            with channel, contextlib.suppress(OSError):  # the client went away: there is nobody left to tell
+            with channel, contextlib.suppress(OSError):  # the client went away
                 if peer_uid(channel) in {os.getuid(), 0}:
                     channel.sendall(json.dumps(self._reply(channel)).encode() + b"\n")
         finally:

@@ -1,19 +1,65 @@
 """The one daemon of a state directory: its lock and its socket, taken again when they have been removed.
 
-Without that, `rm -r ~/.aws/assumed` would leave a daemon that nobody can ask, beside which a second one could start.
+Without that, `rm -r ~/.aws/assumed` would leave a daemon that no client reaches, beside which a second one could start.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from assumed.errors import AssumedError, FileRefused
+from assumed.errors import AlreadyRunning, AssumedError, FileRefused
+from assumed.files import explained
 from assumed.paths import real_path
 from assumed.state import claim, make_state_dir
 
 from .control import Answer, ControlServer, Request, place_socket
-from .lock import InstanceLock
+
+
+class InstanceLock:
+    """Holds `<state>/lock` until released; the holder's pid is in the file, for the message alone.
+
+    flock is released by the kernel when the process dies, so a lock is never stale.
+    """
+
+    def __init__(self, path: Path, credentials_file: Path) -> None:
+        """Take the lock of a credentials file. Raises AlreadyRunning (exit status 4) when another process holds it,
+        FileRefused when there can be no lock."""
+        self._path = path
+        self._credentials_file = credentials_file
+        with explained("lock", path):
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                self._take()
+            except BaseException:
+                os.close(self._fd)
+                raise
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._fd, 20).decode("ascii", "replace").strip() or "unknown"
+            raise AlreadyRunning(
+                f"another assumed (pid {holder}) already keeps {self._credentials_file}; see `assumed status`"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        with contextlib.suppress(OSError):  # a full disk: only the message of another instance lacks our pid
+            os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def is_in_place(self) -> bool:
+        """Whether the locked file is still the one at that path."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), self._path.lstat())
+        except OSError:
+            return False
+
+    def release(self) -> None:
+        """Release the lock. The file stays: without it two holders could lock two different inodes."""
+        os.close(self._fd)
 
 
 class Instance:
