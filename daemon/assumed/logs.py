@@ -2,7 +2,7 @@
 
 Two lessons are built in: structlog's documented production set-up puts frame locals, and so secrets, into the
 traceback (`dict_tracebacks`); and botocore at DEBUG logs STS's whole answer, so libraries stay at WARNING even
-when ours is DEBUG. Every event passes the gate of `assumed.redact`, and is one line.
+when assumed logs at DEBUG. Every event passes `assumed.redact`, and is one line.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LONGEST_LINE = 40_000
 """Bytes. journald splits lines of more than 48 KiB (LineMax= in journald.conf(5)), and `systemd-cat`'s kin alike."""
 
 _lines_lock = threading.RLock()
-"""Reentrant, for `take_crashes`: memory may be tidied up, and an error of nobody's told, in the midst of a line."""
+"""Reentrant, for `take_crashes`: garbage may be collected, and an error in that be logged, while a line is written."""
 
 Event = MutableMapping[str, Any]
 
@@ -58,7 +58,7 @@ def configure(level: str, form: str, stream: TextIO) -> None:
 
 
 def take_crashes() -> None:
-    """From now on what nobody caught is logged in our form: Python itself would print an error's text as it is."""
+    """Log uncaught exceptions as events: Python itself would print an error's text unredacted."""
 
     def of_thread(crash: threading.ExceptHookArgs) -> None:
         if crash.exc_type is not SystemExit:
@@ -68,31 +68,31 @@ def take_crashes() -> None:
     def of_process(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
         structlog.get_logger().error("process.crashed", exc_info=error)
 
-    def of_nobody(crash: sys.UnraisableHookArgs) -> None:
+    def of_finalizer(crash: sys.UnraisableHookArgs) -> None:
         structlog.get_logger().error("error.ignored", exc_info=crash.exc_value, message=crash.err_msg or "")
 
-    threading.excepthook, sys.excepthook, sys.unraisablehook = of_thread, of_process, of_nobody
+    threading.excepthook, sys.excepthook, sys.unraisablehook = of_thread, of_process, of_finalizer
 
 
 def tell_failure(sentence: str) -> None:
-    """Log what ended a command, which may have failed before logging was set up."""
+    """Log why a command failed, perhaps before logging was set up."""
     configure("error", "json", sys.stderr)
     structlog.get_logger().error("command.failed", message=sentence)
 
 
 class _Lines(structlog.PrintLogger):
-    """Lines to a stream. One that cannot be written (a full disk, a reader that has gone) costs the line alone."""
+    """Lines to a stream. One that cannot be written (a full disk, a closed pipe) is dropped."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._lock = _lines_lock  # type: ignore[assignment]
 
     def msg(self, message: str) -> None:
-        """Write one line: an event that took two could pass for two, in a journal with a priority of its own."""
+        """Write one line: the second line of an event could pass for another event, with a priority of its own."""
         try:
             super().msg(message.replace("\n", "\\n"))
-        except (OSError, ValueError, RuntimeError):  # the last: a line in the midst of a line, see `_lines_lock`
-            return  # where to say it, if not here? The roles are still renewed, and `status` says how they are
+        except (OSError, ValueError, RuntimeError):  # the last: a line within a line, see `_lines_lock`
+            return  # the roles are still renewed, and `status` shows how they are
 
     log = debug = info = warn = warning = msg
     fatal = failure = err = error = critical = exception = msg
@@ -126,7 +126,7 @@ def _fitting(render: Callable[..., str | bytes]) -> Callable[[Any, str, Event], 
 
 
 def goes_to_journal(stream: TextIO) -> bool:
-    """systemd says in $JOURNAL_STREAM which device and inode the journal's stream has (systemd.exec(5))."""
+    """Whether the stream is the journal's: systemd sets $JOURNAL_STREAM to its device and inode (systemd.exec(5))."""
     named = os.environ.get("JOURNAL_STREAM", "")
     try:
         status = os.fstat(stream.fileno())
@@ -143,7 +143,7 @@ def _plain_exception(_logger: Any, _name: str, event: Event) -> Event:
 
 
 class _Library(logging.Handler):
-    """Warnings of libraries, in our form, without their tracebacks (whose messages we did not write)."""
+    """Warnings of libraries as events, without their tracebacks, whose messages may hold anything."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Never raises, as every handler: a warning must not end what the library was doing."""

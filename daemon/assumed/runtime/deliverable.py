@@ -1,4 +1,4 @@
-"""The roles that cannot be delivered as the configuration says, found before anything is written."""
+"""Roles whose `deliver` cannot be carried out, found before anything is written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from assumed.paths import state_dir
 
 
 def command_of(directory: Path, profile: str) -> str:
-    """The `credential_process` line of a profile whose session lies in the state directory. Raises Unfit."""
+    """The `credential_process` line of a profile whose session is in the state directory. Raises Unfit."""
     return process_command(credential_process_argv(directory, profile))
 
 

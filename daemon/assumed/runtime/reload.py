@@ -1,8 +1,8 @@
 """When an edit of the configuration takes effect: debounced, validated whole, removals confirmed.
 
-Half-written TOML is often valid TOML: additions and changes are taken at once, a removal only when the same
-content is read again 5 s later, and so is a change of the last role of a file that looks cut off: it may have lost
-the keys that make it what it is. A bad edit changes nothing but what `status` says (promise 10).
+Half-written TOML is often valid TOML: additions and changes take effect at once, a removal only when the same content
+is read again 5 s later, and so does a change of the last role of a file that looks truncated, which may have lost keys.
+A bad edit changes nothing but the status.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from assumed.model import Role
 QUIET = 0.25
 """Seconds without a further change before an edit is read: one save is up to nine events."""
 PATIENCE = 5.0
-"""Seconds after which a file that keeps changing is read all the same."""
+"""Seconds after which a file that keeps changing is read anyway."""
 CONFIRM = 5.0
-"""Seconds after which the same content is read again before a role is let go."""
+"""Seconds after which the same content is read again before a role is removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """An edit that is to take effect: `config` is what to run now, `leaving` are the roles that wait to be let go."""
+    """An edit that takes effect: `config` is what to run now, `leaving` are the roles to be removed once confirmed."""
 
     config: Config
     leaving: tuple[str, ...]
@@ -46,9 +46,9 @@ class ConfigWatch:
     ) -> None:
         self.running = config
         self.checked: Stamp | None = None
-        """The version of the file that `running` answers for: what it says, or the last good one where it is bad."""
+        """The version of the file that `running` stands for: its content, or the last good one where it is bad."""
         self.error: ConfigError | None = None
-        """Why the file as it is now cannot be used; the last good configuration goes on."""
+        """Why the file as it is now cannot be used; the last good configuration stays in use."""
         self._read = read
         self._parse = parse
         self._stamp = stamp
@@ -61,12 +61,12 @@ class ConfigWatch:
         self._confirm: Config | None = None
 
     def reject(self, error: ConfigError) -> None:
-        """The file as it is now is known to be bad (it was at the start): it is not read again until it changes."""
+        """The file was bad at the start: it is not read again until it changes."""
         self.error, self.checked = error, self._stamp(self.running.path)
         self._settled = self._text()
 
     def look(self, now: float) -> None:
-        """Compare the file with what was last seen. Cheap: a read of some kilobytes."""
+        """Compare the file with its last known content. Cheap: a read of some kilobytes."""
         stamp = self._stamp(self.running.path)  # before the text: what is written in between has another one
         text = self._text()
         if text == self._settled:
@@ -80,17 +80,16 @@ class ConfigWatch:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the file as it was last seen has been acted on."""
+        """Whether the last known content has been acted on."""
         return self._pending is None
 
     def next_look(self) -> float | None:
-        """When to call `settle` next; None while nothing is under way."""
-        # An edit that has not come to rest goes first: a confirmation that waits behind it would be asked for at once,
-        # over and over.
+        """When to call `settle` next; None while nothing is pending."""
+        # A pending edit goes first: `settle` would be called for the confirmation behind it over and over.
         return self._confirm_at if self._pending is None else min(self._changed_at + QUIET, self._since + PATIENCE)
 
     def settle(self, now: float, at_once: bool = False) -> Edit | None:
-        """Read an edit that has come to rest (or `at_once`, when a person asks). None: nothing takes effect now."""
+        """Read an edit once the file is quiet (or `at_once`, when a person asks). None: nothing takes effect now."""
         self.look(now)
         if self._pending is not None:
             if not at_once and now < min(self._changed_at + QUIET, self._since + PATIENCE):
@@ -114,22 +113,22 @@ class ConfigWatch:
         self.error = None
         leaving = diff(self.running, new).removed
         staying = tuple(role for role in self.running.roles if role.profile in leaving)
-        roles = self._without_a_cut_role(new, leaving)
+        roles = self._without_truncated_role(new, leaving)
         confirmed = not leaving and roles == new.roles
         if not confirmed:
             self._confirm, self._confirm_at = new, now + CONFIRM
         self.running = replace(new, roles=roles + staying)
         return Edit(self.running, leaving, confirmed)
 
-    def _without_a_cut_role(self, new: Config, leaving: tuple[str, ...]) -> tuple[Role, ...]:
-        """The roles of `new`; where the file may be cut off, its last one as it was: without its policy, say, it would
-        be another role and lose its session."""
+    def _without_truncated_role(self, new: Config, leaving: tuple[str, ...]) -> tuple[Role, ...]:
+        """The roles of `new`; where the file may be truncated, its last one as it was: without its policy, for
+        example, it would be another role and lose its session."""
         before = self.running.role(new.roles[-1].profile)
-        is_cut = bool(leaving) or self.running.text.startswith(new.text)
-        return (*new.roles[:-1], before) if is_cut and before is not None else new.roles
+        is_truncated = bool(leaving) or self.running.text.startswith(new.text)
+        return (*new.roles[:-1], before) if is_truncated and before is not None else new.roles
 
     def _check_place(self, new: Config) -> None:
-        """The lock, the state and the profiles that were kept lie beside the old file: only a start can move them."""
+        """Lock, state and managed profiles belong to the old file: only a restart can move them."""
         if new.credentials_file != self.running.credentials_file:
             problem = (
                 f"{new.path}: credentials_file: is {new.credentials_file} now, but this daemon keeps "
@@ -143,7 +142,7 @@ class ConfigWatch:
         return self._settled
 
     def _text(self) -> str:
-        """The file's text; the reason why there is none is a text, too, so that it settles like any other."""
+        """The file's text. The reason why there is none is a text, too, so that it is debounced alike."""
         try:
             return self._read(self.running.path)
         except ConfigError as error:

@@ -1,8 +1,8 @@
 """Signals as messages, from a thread of their own.
 
-A handler of Python's runs in the main thread, between two of its bytecodes. One that arrives when that thread is just
-about to wait in the C library is not seen before the wait ends (half a minute for a SIGTERM: seen on a busy machine),
-nor is one that the kernel gives to another thread. What is written to the wake-up descriptor is there at once.
+Python runs a handler in the main thread, between two bytecodes. A signal that arrives just before that thread waits in
+the C library is handled when the wait ends (half a minute for a SIGTERM: seen on a busy machine), and so is one that
+the kernel delivers to another thread. What is written to the wake-up descriptor can be read at once.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import threading
 from collections.abc import Callable, Collection
 
 
-def relay(numbers: Collection[int], heard: Callable[[int], None]) -> Callable[[], None]:
-    """Call `heard` with the number of each signal that comes. Returns what puts everything back as it was."""
+def relay(numbers: Collection[int], received: Callable[[int], None]) -> Callable[[], None]:
+    """Call `received` with the number of each signal. Returns a function that restores the handlers."""
     outlet, inlet = os.pipe()
     os.set_blocking(inlet, False)
-    # First of all: a signal between the handlers and this would be written nowhere, and a handler does nothing else.
+    # First: a signal between the handlers and this would be lost, since the handlers do nothing.
     signal.set_wakeup_fd(inlet, warn_on_full_buffer=False)
     before = {number: signal.signal(number, lambda *_: None) for number in numbers}
 
@@ -25,7 +25,7 @@ def relay(numbers: Collection[int], heard: Callable[[int], None]) -> Callable[[]
         while data := os.read(outlet, 512):
             for number in data:
                 if number in before:
-                    heard(number)
+                    received(number)
 
     thread = threading.Thread(target=listen, name="signals", daemon=True)
     thread.start()
@@ -42,6 +42,6 @@ def relay(numbers: Collection[int], heard: Callable[[int], None]) -> Callable[[]
 
 
 def heeded(numbers: Collection[int]) -> list[int]:
-    """Those that we were not started to ignore (`nohup`, a shell's `&`): a handler would undo that, also for every
-    program that we run."""
+    """Those that the process was not started to ignore (`nohup`, a shell's `&`): a handler would undo that, also for
+    every program that it runs."""
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]

@@ -1,4 +1,4 @@
-"""What every process of ours begins with: the configuration, and an environment without a shell's own credentials."""
+"""What every process of assumed starts with: the configuration, and an environment without the shell's credentials."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ KEY_LOG = "SSLKEYLOGFILE"
 def take_shell_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
     """Take credential and profile variables out of the environment; returns what they were.
 
-    With them goes the file into which TLS libraries write what decrypts a connection: for a program being debugged.
+    Drops SSLKEYLOGFILE, too, into which TLS libraries write the keys of a connection.
     """
     environ.pop(KEY_LOG, None)
     return {name: environ.pop(name) for name in SHELL_VARIABLES if name in environ}
 
 
 def guard_environment(inherited: Mapping[str, str]) -> None:
-    """Never print the environment's credentials, nor the passwords of its proxies and endpoints."""
+    """Redact the environment's credentials and the passwords of its proxies and endpoints."""
     redact.guard("environment", *(inherited.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")))
     for name, passwords in environment.secrets(os.environ):
         redact.guard(name, *passwords)
@@ -53,7 +53,7 @@ def usable_config(config_path: Path | None) -> tuple[Config, ConfigError | None]
 
 def config_to_keep(config_path: Path | None) -> tuple[Config, ConfigError | None]:
     """The configuration that the daemon starts with: as `usable_config`, but an edit with a role that cannot be
-    delivered waits, too. Without a last good one to go on with, every other role is kept."""
+    delivered waits, too. Without a last good one, every other role is kept."""
     from .deliverable import check_deliverable  # noqa: PLC0415 - `exec`, which needs the rest, can do without
 
     config, error = usable_config(config_path)
