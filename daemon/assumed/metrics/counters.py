@@ -82,12 +82,10 @@ class Counters:
                 duration["counts"][bisect_left(BUCKETS, took)] += 1
                 duration["sum"] = round(duration["sum"] + took, 3)
             if event.name == "config.loaded":
-                self._forget(set(event.facts["removed"]))
-
-    def _forget(self, profiles: set[str]) -> None:
-        """Profiles that have left the configuration begin anew if they come back, as after a restart."""
-        for metric, counts in self._counts.items():
-            self._counts[metric] = Counter({key: n for key, n in counts.items() if profiles.isdisjoint(key[:1])})
+                # A profile that comes back begins anew, as after a restart.
+                gone = set(event.facts["removed"])
+                for metric, counts in self._counts.items():
+                    self._counts[metric] = Counter({key: n for key, n in counts.items() if gone.isdisjoint(key[:1])})
 
     def facts(self) -> Facts:
         """`counts`: metric → [label values, count] of each that is not 0. `durations`: result → how many renewals fell

@@ -15,10 +15,9 @@ from assumed.files import Temp, directory, explained, sweep
 
 from .counters import Facts
 
-PAUSE = 1.0
-"""Seconds between two writes at least: a burst of renewals is one write."""
-COST_SHARE = 20.0
-"""And so many times as long as the last write took: with hundreds of roles, a burst would be nothing but writes."""
+PAUSE, COST_SHARE = 1.0, 20.0
+"""Seconds between two writes at least, and so many times as long as the last write took: a burst of renewals is one
+write, and with hundreds of roles it is not nothing but writes."""
 STOP_WITHIN = 2.0
 """Seconds that the daemon's end waits for the last write."""
 BEGINNING = b"# HELP assumed_"
@@ -77,7 +76,12 @@ class Textfile:
             self._written = None
         try:
             if path is not None:
-                self._write(path, facts)
+                from .exposition import text  # noqa: PLC0415 - its library costs 10 ms and 1 MB
+
+                if self._written is None:
+                    sweep(path.parent, path.name)  # what an earlier crash has left
+                write_textfile(path, text(facts()))
+                self._written = path
         except FileRefused as refusal:
             problem, advice = refusal.message, refusal.advice
         except Exception as error:  # noqa: BLE001 - this thread must go on
@@ -87,14 +91,6 @@ class Textfile:
         if self._problem and not problem:
             self._log("info", "metrics.written", path=str(path), message="the metrics can be written again")
         self._problem = problem
-
-    def _write(self, path: Path, facts: Callable[[], Facts]) -> None:
-        from .exposition import text  # noqa: PLC0415 - its library costs 10 ms and 1 MB
-
-        if self._written is None:
-            sweep(path.parent, path.name)  # what an earlier crash has left
-        write_textfile(path, text(facts()))
-        self._written = path
 
 
 def may_replace(path: Path) -> bool:
