@@ -217,7 +217,17 @@ def test_an_overwritten_profile_is_ours_again_when_the_other_has_had_time_to_fin
     assert [facts["profile"] for facts in desk.events("profile.overwritten")] == ["p"]
 
 
-def test_an_edit_of_something_else_is_no_fight_and_is_kept(desk: Desk) -> None:
+def test_a_change_that_a_write_finds_first_is_one_for_the_next_look_too(desk: Desk) -> None:
+    """Sources are read again after it: their keys may be in the same file."""
+    desk.write()
+    desk.delivery.look(desk.now)
+    assert not desk.delivery.look(desk.now)
+    desk.overwrite(f"{OWN}[new]\nregion = x\n")
+    assert not desk.write(), "the other program is left to finish"
+    assert desk.delivery.look(desk.now)
+
+
+def test_an_edit_of_something_else_is_no_conflict_and_is_kept(desk: Desk) -> None:
     desk.write()
     desk.overwrite(desk.path.read_text() + "[new]\nregion = x\n")
     desk.beat()
