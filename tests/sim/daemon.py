@@ -194,7 +194,9 @@ class Daemon:
         limit = until_t if due is None else min(until_t, clock.at(due))
         beats = int((limit - clock.t) / BEAT - WIDE)
         quiet = self.quiet_beats >= 1 and loop.is_ready and not self.flights and engine.inbox.empty()
-        pending = engine.delivery.due_at is not None or loop.files.next_look() is not None or engine.delivery._conflicts
+        pending = (
+            engine.delivery.due_at is not None or loop.files.next_look() is not None or engine.delivery.conflicts._open
+        )
         if beats < 1 or not quiet or pending:
             return
         clock.t += beats * BEAT
