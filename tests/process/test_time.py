@@ -1,7 +1,7 @@
-"""What time can do to the running daemon, with its real heartbeat: sleep, pauses, steps, a stop, a dead scheduler.
+"""Sleep, pauses, clock steps, SIGSTOP and a dead scheduler in the running daemon with its real heartbeat.
 
-Every case is a machine of its own, disturbed just after a heartbeat (so that the next one is as far away as it can
-be), and all machines live at the same time: what they do most is wait.
+Each case is a machine of its own, disturbed just after a heartbeat so that the next is as far away as possible. All
+machines run at the same time, because they mostly wait.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Disturb = Callable[[Machine], float]
 
 
 def asleep(seconds: int) -> Disturb:
-    """The lid was closed for so long."""
+    """The lid is closed for this long."""
     return lambda machine: machine.pass_over(seconds, boot=True)
 
 
 def asleep_then_asked(seconds: int) -> Disturb:
-    """The lid is opened, and the first thing that runs is an SDK's credential_process: long before the heartbeat."""
+    """After the lid opens, an SDK's credential_process runs first, long before the heartbeat."""
 
     def disturb(machine: Machine) -> float:
         woken = machine.pass_over(seconds, boot=True)
@@ -54,12 +54,12 @@ def asleep_then_asked(seconds: int) -> Disturb:
 
 
 def paused(seconds: int) -> Disturb:
-    """The host has stopped the virtual machine, and its clock is set right afterwards: it knows of no sleep."""
+    """The host pauses the virtual machine and sets its clock right afterwards; it does not know that it slept."""
     return lambda machine: machine.pass_over(seconds, boot=False)
 
 
 def stepped(seconds: int) -> Disturb:
-    """Somebody sets the wall clock wrong, by less than STS minds."""
+    """The wall clock is set wrong, by less than STS tolerates."""
 
     def disturb(machine: Machine) -> float:
         machine.clocks.move(wall=seconds)
@@ -69,7 +69,7 @@ def stepped(seconds: int) -> Disturb:
 
 
 def wrong_for_a_while(seconds: int) -> Disturb:
-    """Wrong by more than STS takes: it refuses every signature. Set right when each role has felt it."""
+    """Wrong by more than STS accepts: every signature is refused. Set right when each role has failed."""
 
     def disturb(machine: Machine) -> float:
         began = time.monotonic()
@@ -83,7 +83,7 @@ def wrong_for_a_while(seconds: int) -> Disturb:
 
 
 def set_right(seconds: int) -> Disturb:
-    """The clock had been wrong since the start, so that there never was a session."""
+    """The clock was wrong from the start, so there never was a session."""
 
     def disturb(machine: Machine) -> float:
         machine.clocks.move(wall=seconds)
@@ -93,7 +93,7 @@ def set_right(seconds: int) -> Disturb:
 
 
 def stopped(machine: Machine) -> float:
-    """SIGSTOP for longer than a session lives: the clocks go on, the daemon does not."""
+    """SIGSTOP for longer than a session lives: only the clocks continue."""
     machine.daemon.signal(signal.SIGSTOP)
     time.sleep(machine.session_seconds + 2)
     machine.daemon.signal(signal.SIGCONT)
@@ -109,7 +109,8 @@ def scheduler_dies(machine: Machine) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`jump`: whether the log is to tell of one. `blind`: an expired session may lie in the file until the promise."""
+    """`jump`: whether the log must report one. `blind`: an expired session may be in the file until the promised
+    time."""
 
     disturb: Disturb
     jump: bool = True
@@ -140,7 +141,7 @@ CASES = {
 
 @dataclass
 class Outcome:
-    """What one machine has shown."""
+    """The results of one machine."""
 
     late: float = 0.0
     expired: int = 0
@@ -150,7 +151,7 @@ class Outcome:
 
 
 def live_through(machine: Machine, case: Case) -> Outcome:
-    """Disturb a machine that runs well (unless its clock is wrong), and see when each role is renewed."""
+    """Disturb a healthy machine, and record when each role is renewed."""
     daemon, outcome = machine.daemon, Outcome()
     if case.wrong_at_start:
         eventually(lambda: all(machine.calls(name, 0.0) for name in ("a", "b")), 20, saying="a refusal")
@@ -191,7 +192,7 @@ def granted(machine: Machine, profile: str, since: float) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_whatever_time_does_every_due_role_is_tried_within_a_heartbeat(
+def test_after_any_time_jump_every_due_role_is_tried_within_a_heartbeat(
     tmp_path_factory: pytest.TempPathFactory, record: Record
 ) -> None:
     library = compiled(tmp_path_factory.mktemp("shim"))
