@@ -1,6 +1,6 @@
-"""AWS in the simulated world: STS behind a fake client of botocore's shape, and sources that have to be resolved.
+"""AWS in the simulated world: STS behind a fake botocore client, and sources that have to be resolved.
 
-The daemon's own `assume` speaks to the client, so that requests, answers and refusals are classified by real code.
+The daemon's own `assume` uses this client, so real code classifies requests, answers and refusals.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A session that STS has given: what AWS knows of it."""
+    """A session issued by STS, as AWS knows it."""
 
     key_id: str
     profile: str
@@ -52,7 +52,7 @@ class Grant:
 
 @dataclass(slots=True)
 class Sts:
-    """What STS does now. Faults set the fields."""
+    """The current behaviour of STS. Faults set the fields."""
 
     clock: Clock
     random: random.Random
@@ -71,7 +71,7 @@ class Sts:
     requests: int = 0
 
     def receive(self, call: Ask) -> tuple[Fate, float]:
-        """A request arrives: what will become of it, and after how long the answer is there."""
+        """A request arrives: its outcome, and after how long the answer comes."""
         fate = self._judge(call)
         if fate == "hang":
             latency = 8.0
@@ -98,7 +98,7 @@ class Sts:
 
 @dataclass(slots=True)
 class Fate:
-    """The client of one call: botocore's shape, an answer that was decided when the request arrived."""
+    """The client of one call: a botocore-like object whose answer was decided when the request arrived."""
 
     sts: Sts
     fate: str
@@ -107,7 +107,7 @@ class Fate:
     asked: bool = False
 
     def assume_role(self, **request: Any) -> dict[str, Any]:
-        """AssumeRole as botocore gives it back, or as it raises."""
+        """AssumeRole as botocore returns it or raises."""
         self.asked = True
         self.sts.requests += 1
         role, seconds = self.call.order.role, request["DurationSeconds"]
@@ -162,7 +162,7 @@ class _Source:
 
 @dataclass(slots=True)
 class SimSources:
-    """The stand-in for aws.sources.Sources, without its threads: the same answers to the same questions."""
+    """Replaces aws.sources.Sources without its threads, with the same answers."""
 
     clock: Clock
     random: random.Random

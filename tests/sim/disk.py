@@ -1,8 +1,8 @@
 """A real directory whose system calls fail, are interrupted, or lose power.
 
-The daemon's modules of files speak in system calls through their module's `os`: the world puts this in its place.
-The calls are carried out for real (on a file system in memory, where there is one), so that nothing about inodes,
-signatures and descriptors is invented; what a power cut takes with it is kept account of beside them.
+The daemon's file modules call the system through their module's `os`, which the world replaces with this. The calls
+are really made (on a file system in memory, if there is one), so inodes, signatures and descriptors are real; what a
+power cut would lose is recorded beside them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ really_exchange, really_rename_to_free_name = exchange.exchange, exchange.rename
 
 
 class Killed(BaseException):
-    """SIGKILL, or a power cut: nothing of the daemon runs any more."""
+    """SIGKILL or a power cut: nothing of the daemon runs any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An operation that fails while this stands. `where` is a part of the path."""
+    """An operation that fails while this is active. `where` is a part of the path."""
 
     op: str
     errno: int
@@ -39,7 +39,7 @@ class Fault:
 
 @dataclass(slots=True)
 class _Pending:
-    """A change of a directory that is not on the disk yet, and how a power cut takes it back."""
+    """A directory change that is not on disk yet, and how a power cut reverts it."""
 
     directory: str
     paths: tuple[str, ...]
@@ -53,7 +53,7 @@ WRITEBACK = 30.0
 
 @dataclass(slots=True)
 class Disk:
-    """Stands for `os`. Everything that is not named here is the real one's."""
+    """Replaces `os`. Everything not defined here is the real one's."""
 
     random: random.Random
     time: Callable[[], float]
@@ -198,7 +198,7 @@ class Disk:
             raise Killed
 
     def _bury(self, path: str) -> str | None:
-        """Keep a file that loses its last name, so that a power cut can bring back this very file."""
+        """Keep a file that loses its last name, so that a power cut can restore it."""
         self.grave.mkdir(exist_ok=True)
         buried = str(self.grave / str(self.ops))
         try:
@@ -226,14 +226,14 @@ class Disk:
     # -- the end of a process, of a machine -------------------------------------------------------------------
 
     def revive(self) -> None:
-        """The next process."""
+        """The next process starts."""
         self.dead, self.kill_in, self.kill_after = False, None, ""
         self.pid += 1
         self._paths.clear()
 
     def lose_power(self) -> None:
-        """What was not flushed is lost in one of the ways that POSIX allows: of the changes of a directory the last
-        ones, of a file's bytes any part."""
+        """Lose what was not flushed, in one of the ways POSIX allows: the last directory changes, any part of a file's
+        bytes."""
         self._forget_what_is_written(self.time())
         for directory in sorted({p.directory for p in self._pending}):
             mine = [p for p in self._pending if p.directory == directory]
@@ -253,7 +253,7 @@ class Disk:
 
 
 def _move(source: str, target: str, old: str | None) -> None:
-    """Undo a rename: the file has its former name again, and what it had replaced is back."""
+    """Undo a rename: the file gets its former name, and the file it replaced is restored."""
     with contextlib.suppress(FileNotFoundError):
         Path(source).rename(target)
     if old is not None:
@@ -267,7 +267,7 @@ def _exchange_back(one: str, other: str) -> None:
 
 @contextlib.contextmanager
 def in_place_of_os(disk: Disk) -> Iterator[None]:
-    """Have the daemon's modules of files use `disk`."""
+    """Make the daemon's file modules use `disk`."""
     real = [module.os for module in MODULES]
     is_young = snapshot._is_young
     try:

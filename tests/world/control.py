@@ -1,4 +1,4 @@
-"""The control socket as any program finds it: one line of JSON each way. Nothing of `assumed` is imported."""
+"""The control socket for any client: one line of JSON each way. Imports nothing of `assumed`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NotRunning(Exception):
 
 
 def state_of(credentials: Path) -> Path:
-    """The state directory of a credentials file: beside the real file, one for each name."""
+    """The state directory of a credentials file: beside the real file, one per name."""
     real = Path(os.path.realpath(credentials))
     return real.parent / ("assumed" if real.name == "credentials" else f"assumed-{real.name}")
 

@@ -1,4 +1,4 @@
-"""What the long tests measure, for the scoreboard that `make proof` prints."""
+"""Figures measured by the long tests, for the scoreboard of `make proof`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Record = Callable[[str, float], None]
 
 
 def recorder(test: str) -> Record:
-    """A function that hands in a figure of this test."""
+    """A function that records a figure of this test."""
     directory = os.environ.get(SCORES)
 
     def record(name: str, value: float) -> None:
@@ -29,7 +29,7 @@ def recorder(test: str) -> Record:
 
 
 def collected(directory: Path) -> dict[str, list[float]]:
-    """Name → every figure that was handed in under it."""
+    """Name → every figure recorded under it."""
     figures: dict[str, list[float]] = {}
     for path in sorted(directory.glob("*.jsonl")):
         for line in path.read_text().splitlines():

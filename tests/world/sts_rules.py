@@ -1,4 +1,4 @@
-"""The project's own STS without its wires: keys, sessions, rules for how to behave, and the decision on one request."""
+"""The project's own STS without its network: keys, sessions, rules of behaviour, and the decision on one request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Fault = Literal["hang", "reset", "half", "garbage"]
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How the server treats calls, for one role or for all. A rule of a role overrides single fields of `*`."""
+    """How the server answers calls for one role or for all. A role's rule overrides single fields of `*`."""
 
     latency: float = 0.0
     """Seconds between a call and its answer."""
@@ -73,7 +73,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key pair this STS knows: a user's for good, or a session's until `expiration`."""
+    """A key pair this STS knows: a user's, or a session's until `expiration`."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -106,7 +106,7 @@ class Rules:
                 self._lasting[target] = behaviour
 
     def take(self, role_arn: str | None) -> Behaviour:
-        """The behaviour for one call now; counts it against rules that hold for so many calls."""
+        """The behaviour for one call now; counts down rules with a limited number of calls."""
         found: dict[str, Any] = {}
         with self._lock:
             for target in dict.fromkeys(("*", role_arn or "*")):
@@ -137,7 +137,7 @@ class Authority:
         """One-time codes not yet used."""
 
     def decide(self, headers: Mapping[str, str], body: bytes, call: Call, how: Behaviour) -> bytes:
-        """The body of a 200. Raises Refused. Notes in `call` what was issued."""
+        """The body of a 200. Raises Refused. Records in `call` what was issued."""
         now = self.clock() + how.clock_offset
         caller = None if call.action == "AssumeRoleWithWebIdentity" else self._caller(headers, body, now)
         try:
@@ -232,7 +232,7 @@ class Authority:
 
 
 def _validate(call: Call, how: Behaviour, *, chained: bool) -> None:
-    """STS's own limits, in its own words. moto checks none of them."""
+    """STS's own limits, with its own messages. moto checks none of them."""
     if not SESSION_NAME.fullmatch(call.session_name or ""):
         raise Refused("ValidationError", _constraint(call.session_name, "roleSessionName", r"pattern: [\w+=,.@-]*"))
     if call.duration is not None and not 900 <= call.duration <= 43200:

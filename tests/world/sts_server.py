@@ -1,4 +1,4 @@
-"""The wires of the project's own STS: HTTP/1.1 with keep-alive on asyncio, and faults that happen on the wire."""
+"""The network side of the project's own STS: HTTP/1.1 with keep-alive on asyncio, and faults on the connection."""
 
 from __future__ import annotations
 
