@@ -65,7 +65,7 @@ class Stage:
     home: Home
     form: str
     secrets: set[str] = field(default_factory=set)
-    """Those that no STS of ours has issued."""
+    """Secrets that our STS has not issued."""
     said: dict[str, str] = field(default_factory=dict)
     """Where → what was said there."""
     belongs: set[Path] = field(default_factory=set)
@@ -163,7 +163,7 @@ class Stage:
         for command in ("status", "metrics", "ping", "look", "refresh", "nonsense"):
             with contextlib.suppress(NotRunning):
                 self.said[f"socket {command}"] = repr(self.daemon.ask(command, profiles=[]))
-        # A second daemon is told that there is one. The commands have no form of log: once is enough.
+        # A second daemon exits with a message. Commands have no log format: once is enough.
         second = (("run",),) if self.daemon.is_running() else ()
         commands = (*COMMANDS, *second, *more) if self.form == "json" else ()
         with ThreadPoolExecutor(3) as pool:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from canary.kit import aws_token, odd_secret
 
 Keys = tuple[str, str, str]
-"""Access key id, secret, token. A refusal quotes the token and no secret of unknown form: nobody could know it."""
+"""Access key id, secret, token. A refusal quotes the token but no undetectable secret."""
 Reply = tuple[int, dict[str, str], bytes]
 """Status, headers, body."""
 

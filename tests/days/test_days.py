@@ -113,7 +113,7 @@ def test_a_denied_role_affects_no_other_and_is_tried_at_most_every_ten_minutes(w
 
 @pytest.mark.parametrize("what", ["suspend", "step"])
 def test_a_resume_or_a_step_resets_every_backoff(world: World, what: str) -> None:
-    """Promise 8: after fixing a policy and opening the lid, nobody waits for the rest of ten minutes."""
+    """Promise 8: after fixing a policy and opening the lid, the role need not wait for the rest of ten minutes."""
     world.denied.add("b")
     world.run(3 * HOUR)
     world.denied.clear()

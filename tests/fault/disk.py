@@ -16,7 +16,7 @@ from pathlib import Path
 from fault.once import Call
 
 BLOCK = 128
-"""Bytes. Smaller than any disk's, for the files here are small, too."""
+"""Bytes. Smaller than any disk's, because the files here are small, too."""
 _CHANGE_NOTHING = {
     *("set_robust_list", "rseq"),  # of a thread that begins meanwhile
     *(

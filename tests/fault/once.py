@@ -21,7 +21,7 @@ _LINE = re.compile(r"(?:\d+ +)?(?P<name>\w+)\((?P<args>.*)\) += (?P<result>-?\w+
 FILES = "openat,write,pwrite64,ftruncate,fsync,fdatasync,close,mkdir,unlink,unlinkat,rename,renameat,renameat2,fchmod"
 """Whatever can change a file or its names."""
 MINE = "[mine]\naws_access_key_id = AKIATEST\naws_secret_access_key = canary\n# the last line, which has no newline"
-"""A profile of somebody else's."""
+"""A foreign profile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ needs_mounts = pytest.mark.skipif(
 )
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 without_powers = ("setpriv", "--bounding-set", "-all")
-"""As root, whom modes concern like anybody else."""
+"""As root, but without the capability to ignore modes."""
 
 
 def one_and_slow_ones(table: dict[str, tuple[str, str]]) -> list[Any]:

@@ -19,7 +19,7 @@ FACTS = {
     ("fsync", "EIO"): "disk reports an error",
     ("renameat", "EACCES"): "permission is denied",
 }
-"""The call that fails, and how → the fact that is told."""
+"""The failing call and its error → the reported fact."""
 NO_EXCHANGE = "renameat2:error=ENOSYS:when=1+"
 """A system that cannot have two files trade places."""
 

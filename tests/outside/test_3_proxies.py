@@ -14,7 +14,7 @@ from world.inputs import params
 
 ROLE = "arn:aws:iam::123456789012:role/MyRole"
 PASSWORD = ("Tr0ub4dor", "hunter22x")
-"""The two halves; between them is what nobody has percent-encoded."""
+"""The two halves; the characters between them are not percent-encoded."""
 REGIONAL = {"AWS_ENDPOINT_URL_STS": "https://sts.proxied.invalid"}
 PLAIN = {"AWS_ENDPOINT_URL_STS": "http://sts.proxied.invalid"}
 

@@ -34,7 +34,7 @@ SHIPPED = ("systemd", "launchd", "config.example.toml")
 ROLES = ("keys", "process", "exec")
 """Profiles, each with a role of its name: kept as keys, lent by `credential_process`, and used by `assumed exec`."""
 A_FEW = 4
-"""Requests of a client that are enough to say that it goes on."""
+"""Requests that show that a client still works."""
 
 CLIENT = """
 import boto3, select, sys

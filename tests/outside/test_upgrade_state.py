@@ -83,7 +83,7 @@ def before(
         case "creds-work":
             home = Installed(path, file=".aws/creds-work")
             more["AWS_SHARED_CREDENTIALS_FILE"] = str(home.credentials)
-            home.add_source("AKIAPERSONAL0000", "long-term-keys")  # in this file, beside one that is nobody's here
+            home.add_source("AKIAPERSONAL0000", "long-term-keys")  # in this file, beside an unused one
             (path / ".aws" / "credentials").write_text("[personal]\naws_access_key_id = AKIAPERSONAL0001\n")
         case "a named credentials file":
             home = Installed(path, file="work/aws keys")

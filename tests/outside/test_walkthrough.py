@@ -181,7 +181,7 @@ def keeping_the_role(front: Front, mine: Terminal, external_id: str, folder: str
         assert denied["last_error"]["advice"]
         assert mine.home.profile("not-mine") is None
 
-        # the first session ends: whoever kept it is refused, and the profile works on
+        # the first session expires: its keys are refused, and the profile still works
         ends = front.ledger.issued[listed_with].expiration
         time.sleep(max(0.0, ends - time.time()))
         assert "hello.txt" in mine.does(*listing, "--profile", "my-role")

@@ -104,7 +104,7 @@ REFUSALS = {
     "Novelty": "transient",
 }
 STATUS = {"Teapot": 403, "Busy": 429}
-"""Of codes that nobody knows: the status of the answer decides."""
+"""For unknown codes the HTTP status decides."""
 
 
 def test_every_error_code_of_sts_is_classified_for_its_backoff(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:

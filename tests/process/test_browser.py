@@ -22,7 +22,7 @@ from world.waiting import eventually
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CANARY = "CanarySecretAccessKey"
 NAME = "evil.example"
-"""The browser is told that this is 127.0.0.1: what the attacker's own name server would say the second time."""
+"""The browser resolves this to 127.0.0.1, as from the attacker's name server at the second query."""
 
 PAGE = """<!doctype html><script>
 const home = 'http://127.0.0.1:%(home)d/', endpoint = 'http://127.0.0.1:%(port)d/role/a';

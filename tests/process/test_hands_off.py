@@ -30,7 +30,7 @@ REFUSED = {
     "long-term keys beside an old token": (SESSION.replace("ASIA", "AKIA"), "long-term keys"),
     "a token that goes on": (SESSION.replace("theirs\n", "theirs\n  more\n"), "indented"),
 }
-"""What stands in the section, and what the message names."""
+"""The content of the section, and what the message names."""
 TAKEN = {
     "a session": f"{SESSION}expiration = 2020-01-01T00:00:00\naws_account_id = 999999999999\n",
     "a session with an old token's name": SESSION.replace("session", "security"),

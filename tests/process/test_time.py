@@ -178,7 +178,7 @@ def live_through(machine: Machine, case: Case) -> Outcome:
     outcome.gap = max((b - a for a, b in zip([since, *beats], [*beats, time.monotonic()], strict=True)), default=0.0)
     if bool(daemon.events("clock.jumped")) != case.jump:
         outcome.faults.append(f"jumps told of: {daemon.events('clock.jumped')}")
-    # An SDK goes by the machine's clock: where that is ahead by more than the session's life, it is told so instead.
+    # An SDK uses the machine's clock: if that is ahead by more than the session's life, it gets an error instead.
     left = machine.served_by_process("b")
     if (left is None and machine.is_right()) or (left is not None and left <= 0):
         outcome.faults.append(f"credential-process serves {left} s")

@@ -57,7 +57,7 @@ class Sts:
     clock: Clock
     random: random.Random
     trouble: str = ""
-    """For everybody: unreachable, hang, or one of REFUSALS; `garbage` is an answer that is none."""
+    """For all calls: unreachable, hang, or one of REFUSALS; `garbage` is an unusable answer."""
     denied: set[str] = field(default_factory=set)
     wrong: set[str] = field(default_factory=set)
     dead: set[str] = field(default_factory=set)

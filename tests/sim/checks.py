@@ -30,11 +30,11 @@ class Obstacle:
     kind: str
     recovery: float
     names: frozenset[str] | None = None
-    """Of profiles and of sources, and of all that they sign for; None is everybody."""
+    """Profiles and sources, with everything they sign for; None means all."""
     blind: bool = False
     """Readers may find nothing, or something else, until the role has recovered."""
     writes: bool = False
-    """It stands in the way of writing, so foreign edits may take as long to be merged."""
+    """It hinders writing, so foreign edits may take as long to be merged."""
     ended_t: float | None = None
 
 

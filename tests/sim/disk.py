@@ -48,7 +48,7 @@ class _Pending:
 
 
 WRITEBACK = 30.0
-"""Seconds after which a kernel has written out by itself what nobody has flushed."""
+"""Seconds after which a kernel writes out unflushed data by itself."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Disk:
     kill_after: str = ""
     """The operation of the credentials file's next write after which the daemon is killed."""
     before_op: Callable[[str, str], None] | None = None
-    """Called with operation and path before each that changes something: where a rival may step in."""
+    """Called with operation and path before each change: another program may act there."""
     after_op: Callable[[str, str], None] | None = None
     dead: bool = False
     ops: int = 0
@@ -141,7 +141,7 @@ class Disk:
         self._enter("exchange", paths[1])
         really_exchange(dir_fd, one, other)
         self._remember(lambda: _exchange_back(*paths), *paths)
-        # The same once more puts back what somebody is writing: nothing is published by that.
+        # A second exchange puts back a file that is being written: that publishes nothing.
         self._traded, again = paths, self._traded == paths
         self._leave("put_back" if again else "exchange", paths[1])
 

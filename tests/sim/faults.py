@@ -182,7 +182,7 @@ def _down(world: World, kind: str, seconds: float) -> None:
     recovery = world.start_time() + (FIND if lost_edit else 0)
     obstacle = Obstacle(kind, recovery, blind=kind == "power cut", writes=True)
     if lost_edit:
-        # What was written into a file that had just been replaced died with whoever held it open.
+        # What was written into a file that had just been replaced is lost with the process that held it open.
         world.accept_what_is_there()
     world.expect_what_is_parked()
     keep_obstacle(world, obstacle, seconds, world.start)
@@ -281,13 +281,13 @@ def edit_in_write(world: World) -> None:
         left -= 1
         if left > 0 or person.torn_since is not None:
             return
-        # Where names cannot trade places, nobody can see who replaces the file between our last look and our rename.
+        # If names cannot be exchanged, a replacement between the last check and the rename cannot be detected.
         if how != "in place" and op == "rename" and where == str(world.credentials):
             return
         world.disk.before_op = None
         text = person.edited(person.read())
         if not text.strip():
-            return  # an empty file that was replaced in the same moment is a truncated one, for all that anybody knows
+            return  # an empty file replaced at the same moment cannot be told from a truncated one
         if how == "whole":
             person.save_whole(text)
             world.edited()

@@ -50,11 +50,11 @@ class Person:
     path: Path
     random: random.Random
     kept: set[str]
-    """Every profile that is, was or will be kept: nobody else's sections bear these names."""
+    """Every profile that is, was or will be managed: foreign sections never have these names."""
     accepted: list[tuple[str, ...]] = field(default_factory=list)
     """What of the file is not ours: as last written, and before it what it was, while an edit is still being found."""
     torn_since: float | None = None
-    """While somebody is in the middle of writing."""
+    """While a write is in progress."""
     orphaned: bool = False
     """The daemon died in the middle of a write, and with it what it held open."""
     edits: int = 0

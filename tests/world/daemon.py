@@ -166,7 +166,7 @@ class Daemon:
         return [line for line in lines if name in (None, line.get("event"))]
 
     def start(self, answering: bool = True) -> Self:
-        """Starts it, and waits until it answers on its control socket unless told otherwise."""
+        """Starts it, and waits until it answers on its control socket, unless `answering` is false."""
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [*self._under, self.home.interpreter, "-m", "assumed", "run", "--config", str(self.home.config)],

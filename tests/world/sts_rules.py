@@ -37,7 +37,7 @@ class Behaviour:
     clock_offset: float = 0.0
     """The server's clock minus ours: moves Date, Expiration and the check of signatures."""
     principal: str | None = None
-    """The ARN in the answer, whatever role was asked for; empty: the answer names nobody."""
+    """The ARN in the answer, whatever role was requested; empty: no ARN in the answer."""
     expiration: str | None = None
     """The `Expiration` in the answer, word for word."""
     credentials: Mapping[str, str] | None = None
@@ -211,7 +211,7 @@ class Authority:
         return True
 
     def _issue(self, arn: str, seconds: float, now: float, mfa: bool) -> tuple[str, str]:
-        # STS writes whole seconds: what a client is told is what is checked
+        # STS writes whole seconds, and checks the expiry that the client received
         expiration = float(int(now + seconds))
         key = Key(
             "ASIA" + secrets.token_hex(8).upper(),

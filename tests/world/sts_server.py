@@ -62,7 +62,7 @@ class StsServer:
             while await self._one(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client is gone, or the server is being closed: there is nobody to tell
+            pass  # the client is gone, or the server is being closed
         finally:
             self._tasks.discard(task)
             self._writers.discard(writer)
