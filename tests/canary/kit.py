@@ -31,9 +31,9 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("wait", "--timeout", "0.5"),
 )
 COMMAND_SECONDS = 5.0
-"""Of a command: one that waits for roles that will never be fresh is cut off, and what it said counts."""
+"""Seconds for a command: one that waits for roles that never become fresh is killed, and its output counts."""
 PIECE = 20
-"""Characters of a secret that are too many to be told."""
+"""The number of characters of a secret that must not appear."""
 
 
 def odd_secret() -> str:
@@ -67,13 +67,13 @@ class Stage:
     secrets: set[str] = field(default_factory=set)
     """Secrets that our STS has not issued."""
     said: dict[str, str] = field(default_factory=dict)
-    """Where → what was said there."""
+    """Place → its output."""
     belongs: set[Path] = field(default_factory=set)
-    """Files and directories in which the scene's secrets belong."""
+    """Files and directories that may contain the scene's secrets."""
     alone: tuple[tuple[str, ...], ...] = ()
-    """Commands that are run when there is no daemon any more, beside `once`."""
+    """Commands that run after the daemon has ended, in addition to `once`."""
     environ_tells: bool = False
-    """Whether the scene itself has put a secret into the daemon's environment (its helpers have no part in that)."""
+    """Whether the scene itself puts a secret into the daemon's environment (which its helpers do not inherit)."""
 
     def __post_init__(self) -> None:
         self.sts = FakeSts()
@@ -168,7 +168,7 @@ class Stage:
         commands = (*COMMANDS, *second, *more) if self.form == "json" else ()
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda words: self.run(*words), commands))
-        # What they said of a daemon that is running; now what they do without one.
+        # The commands ran beside the daemon; now they run without one.
         self.daemon.stop()
         self.run("once")
         self.run("metrics")
@@ -185,7 +185,7 @@ class Stage:
         try:
             done = self.home.assumed(*words, within=COMMAND_SECONDS, **environment)
             said = [done.stdout, done.stderr]
-        except subprocess.TimeoutExpired as late:  # it waits for roles that will never be fresh
+        except subprocess.TimeoutExpired as late:  # it waits for roles that never become fresh
             said = [(part or b"").decode("utf-8", "backslashreplace") for part in (late.stdout, late.stderr)]
         name = f"assumed {' '.join(words)}"
         while name in self.said:

@@ -20,7 +20,7 @@ from world.daemon import DEFAULTS, role
 from world.waiting import eventually
 
 Scene = Callable[[Stage], contextlib.AbstractContextManager[None]]
-"""Inside, the daemon has met its fault."""
+"""Inside, the daemon has encountered its fault."""
 
 SABOTAGE = Path(__file__).parents[1] / "process" / "sabotage.py"
 
@@ -53,7 +53,7 @@ def refusals(stage: Stage) -> Iterator[None]:
     stage.sts.rule(arn("token-url"), error="AccessDenied", message=f"no: {quote(token, safe='')}")
     stage.sts.rule(arn("token-code"), error=token)
     names = [*faults, *chained]
-    daemon.ask("refresh", profiles=names)  # one role alone would be tried, for their source is held to be down
+    daemon.ask("refresh", profiles=names)  # otherwise only one role would be tried, because their source counts as down
     stage.wait_until(lambda _: all(stage.was_answered(name) for name in names))
     stage.wait_for_errors("token")
     stage.alone = (("env", "source"), ("credential-process", "source"), ("exec", "source", "--", "true"))

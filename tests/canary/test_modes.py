@@ -30,7 +30,7 @@ class Made:
     call: str
     arguments: str
     mode: int
-    """With the umask of that moment."""
+    """With the umask at that time."""
 
     def is_open_to_others(self) -> bool:
         return bool(self.mode & 0o077)

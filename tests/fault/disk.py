@@ -18,7 +18,7 @@ from fault.once import Call
 BLOCK = 128
 """Bytes. Smaller than any disk's, because the files here are small, too."""
 _CHANGE_NOTHING = {
-    *("set_robust_list", "rseq"),  # of a thread that begins meanwhile
+    *("set_robust_list", "rseq"),  # of a thread that starts meanwhile
     *(
         "newfstatat",
         "fstat",
@@ -44,7 +44,7 @@ class File:
 
     ages: list[bytes]
     real: Path | None = None
-    """A name of this very file on the real disk, if it is still there."""
+    """A name of this file on the real disk, if it still has one."""
 
     def variants(self) -> set[bytes]:
         """Every content it may have after a power cut."""
@@ -83,7 +83,7 @@ class Directory:
 
 Node = File | Link | Directory
 State = dict[str, tuple[Node, bytes]]
-"""Path below the root → what is there, and its content if it is a file. One way that a disk may be after a cut."""
+"""Path below the root → its kind, and its content if it is a file. One possible state of a disk after a power cut."""
 
 
 class Disk:

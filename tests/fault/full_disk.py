@@ -43,7 +43,7 @@ def fill_and_tidy(daemon: Daemon, home: Home, film: Path) -> dict[str, Any]:
     full = daemon.wait_until(lambda status: status["credentials_file"]["error"])
     untouched = home.credentials.read_bytes() == before
     daemon.kill9()
-    fill(film)  # what the killed one held open has made room
+    fill(film)  # the killed daemon's open files have freed space
     daemon.start()
     daemon.ask("refresh", profiles=["kept"])
     restarted = daemon.wait_until(lambda status: status["credentials_file"]["error"])

@@ -19,7 +19,7 @@ from world.traces import whole_lines
 
 _LINE = re.compile(r"(?:\d+ +)?(?P<name>\w+)\((?P<args>.*)\) += (?P<result>-?\w+)")
 FILES = "openat,write,pwrite64,ftruncate,fsync,fdatasync,close,mkdir,unlink,unlinkat,rename,renameat,renameat2,fchmod"
-"""Whatever can change a file or its names."""
+"""The system calls that can change a file or its names."""
 MINE = "[mine]\naws_access_key_id = AKIATEST\naws_secret_access_key = canary\n# the last line, which has no newline"
 """A foreign profile."""
 
@@ -40,7 +40,7 @@ class Outcome:
     done: subprocess.CompletedProcess[str]
     calls: tuple[Call, ...]
     hit: bool
-    """Whether a call was made that should fail or be the last."""
+    """Whether the call that should fail or be the last was made."""
 
 
 class Rewrite:

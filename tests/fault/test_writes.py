@@ -21,7 +21,7 @@ FACTS = {
 }
 """The failing call and its error → the reported fact."""
 NO_EXCHANGE = "renameat2:error=ENOSYS:when=1+"
-"""A system that cannot have two files trade places."""
+"""A system that cannot exchange two files."""
 
 
 def judge(rewrite: Rewrite, outcome: Outcome) -> None:

@@ -60,7 +60,7 @@ def test_a_removed_role_loses_its_keys_beside_another_profile_in_conflict(
     other: str, aws_home: Home, running: Daemon
 ) -> None:
     """A conflict about `kept` is no reason to leave the keys of `also` to readers."""
-    for n in range(6):  # as stubborn as it takes
+    for n in range(6):  # as often as it takes
         overwritten(aws_home, "kept", f"ASIAOTHER{n}", **OTHERS[other])
         if n < 5:
             time.sleep(1.5)

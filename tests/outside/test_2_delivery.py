@@ -21,10 +21,10 @@ from world.waiting import eventually
 ARN = "arn:aws:iam::123456789012:role/"
 QUOTED_ALIKE = ["José", "o'brien", "with space", "R&D (old) 50%"]
 MORE_ALIKE = ["日本語", "Jose\u0301", "a*b?", "~me! [x]{y}|z"]
-"""Names of directories that every SDK reads alike in double quotes."""
+"""Directory names that every SDK reads alike in double quotes."""
 READ_APART = ["$x", "new\nline", 'quo"ted', b"latin-\xe9"]
 MORE_APART = ["$(id)", "back\\slash", "`tick`", "a #b", "a;b", "bell\a"]
-"""And those that some shell, shlex or SDK reads as something else."""
+"""Directory names that some shell, shlex or SDK reads differently."""
 
 
 def some(names: Sequence[str | bytes], more: Sequence[str | bytes]) -> list[Any]:
@@ -187,7 +187,7 @@ SOURCES = {
     "a token of a name that is no account's": "web_identity_token_file = ~-/token",
     "twin: a token that does not exist": "web_identity_token_file = /nowhere/token",
 }
-"""What the profile says that signs for the second role."""
+"""The profile that signs for the second role."""
 
 
 @pytest.mark.parametrize("line", SOURCES.values(), ids=SOURCES)

@@ -11,7 +11,7 @@ from world.waiting import eventually
 
 WITHIN = 50.0
 MEMORY = 1 << 30
-"""Bytes of addresses: several times what a daemon takes."""
+"""Bytes of address space: several times what a daemon uses."""
 
 DEPTH = 20_000
 HEAVY = {

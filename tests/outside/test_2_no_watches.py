@@ -12,7 +12,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 WITHIN = 60.0
-"""Seconds for what the heartbeat (30 s) has to find."""
+"""Seconds for changes that the heartbeat (30 s) must find."""
 
 
 def limited(name: str) -> list[str]:

@@ -19,7 +19,7 @@ from world.waiting import eventually
 WITHIN = 40.0
 
 SLOWLY = ("-D", "-f", "-qq", "-o", "/dev/null", "-e", "inject=rt_sigaction:delay_exit=60000", "-e", "rt_sigaction")
-"""Each change of a handler takes 60 ms: the moment between two of them is long enough to be hit."""
+"""Each handler change takes 60 ms, so that a signal can arrive between two of them."""
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
@@ -62,7 +62,7 @@ HOLD = (
     "resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard)); "
     "[os.dup2(0, fd) for fd in range(3, n)]; os.execvp(sys.argv[2], sys.argv[2:])"
 )
-"""Hands so many open descriptors to the command, as a careless parent does."""
+"""Passes this many open descriptors to the command, like a careless parent."""
 
 
 @pytest.mark.parametrize("descriptors", [10, 1023, 1024, 1500, 4000])

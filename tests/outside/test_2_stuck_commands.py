@@ -17,7 +17,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 WITHIN = 30.0
-"""Seconds, less than what ends a test from outside."""
+"""Seconds; less than the time limit of a test."""
 
 STUCK = {
     "it sleeps": "exec sleep 1000",
@@ -79,7 +79,10 @@ def test_the_next_hook_runs_after_one_that_cannot_be_killed(
         with contextlib.suppress(AssertionError):
             eventually(lambda: len(started(aws_home)) >= 2, WITHIN)
         assert len(started(aws_home)) >= 2, "the second command waits for the first"
-        if command in {STUCK["it sleeps"], STUCK["it waits for a child"]}:  # one that prints dies of its closed output
+        if command in {
+            STUCK["it sleeps"],
+            STUCK["it waits for a child"],
+        }:  # one that prints would die of its closed stdout
             eventually(lambda: daemon.events("hook.failed"), WITHIN)
             running = [pid for pid in started(aws_home) if alive(pid)]
             messages = " ".join(event["message"] for event in daemon.events("hook.failed"))

@@ -122,7 +122,7 @@ WAITING = {
     "leaves a child behind": LEAVES_A_CHILD,
 }
 BACKOFF = 20.0
-"""Seconds within which the version before has started it again: 15 s after its first failure, and a tenth of that."""
+"""Seconds within which the previous version started it again: 15 s after its first failure, plus a tenth."""
 
 
 def with_helper(home: Home, body: str, *names: str, **keys: object) -> HelperProgram:
@@ -172,7 +172,7 @@ def test_a_helper_past_its_configured_deadline_is_held_until_a_person_acts(
     daemon.start()
     stopped(daemon)
     assert program.starts == 3
-    # the program is mended, but nothing tells so until its profile changes
+    # the program is fixed, but that is not visible until its profile changes
     program.write(answers(sts.source.access_key_id, sts.source.secret_access_key))
     aws_home.aws_config.write_text(aws_home.aws_config.read_text() + "region = us-west-2\n")
     daemon.wait_until_fresh("a", "b", within=60)

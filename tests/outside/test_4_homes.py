@@ -85,7 +85,7 @@ def test_root_leaves_no_files_in_a_users_home(command: list[str], state: str, al
     assert "Traceback" not in done.stderr
     assert len(sts.calls) == calls
     if command in WRITERS:
-        assert done.returncode == 2  # her configuration is not root's to follow, either
+        assert done.returncode == 2  # root does not use her configuration, either
         assert "run it as" in done.stderr
     if state == "hers":
         assert as_alice(alices, sts, "env", "job").returncode == 0
@@ -170,7 +170,7 @@ def test_every_command_names_a_variable_that_points_nowhere(
     said = {}
     for command in (["check"], ["once"], ["env", "job"], ["credential-process", "job"]):
         if command[0] == "credential-process" and variable == "AWS_CONFIG_FILE":
-            continue  # it reads no AWS config file: a session that is stored is handed out
+            continue  # it reads no AWS config file: it prints the stored session
         option = ["--config", str(aws_home.config)] if command[0] != "credential-process" else []
         done = aws_home.assumed(command[0], *option, *command[1:], AWS_ENDPOINT_URL_STS=sts.url, **{variable: value})
         assert (done.returncode, f"${variable}" in done.stderr) == (2, True), (command, done.stderr)

@@ -12,7 +12,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 pytestmark = pytest.mark.slow
-"""What annoys, and is tried in the proof."""
+"""Minor faults, tried only in the proof."""
 
 ARN = "arn:aws:iam::123456789012:role/r"
 

@@ -79,7 +79,7 @@ def endpoint(aws_home: Home, sts: FakeSts) -> Iterator[Endpoint]:
 
 
 CRT = [(), ("Accept: application/json", "User-Agent: aws-sdk-crt/1"), ("Connection: keep-alive",)]
-"""What else aws-c-auth may send."""
+"""Further Host headers of aws-c-auth."""
 
 
 @pytest.mark.parametrize("more", CRT, ids=len)
@@ -172,7 +172,7 @@ def stranger(endpoint: Endpoint, said: str) -> Iterator[Stranger]:
     """Started before the block, ended after it."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None or not sys.platform.startswith("linux"):
         pytest.skip("another account is needed: root and setpriv, on Linux")
-    # The system's own Python: that account may not be able to read ours.
+    # The system's Python, because that account may be unable to read ours.
     interpreter = shutil.which("python3", path="/usr/bin:/bin")
     if interpreter is None:
         pytest.skip("a Python that another account can run is needed: /usr/bin/python3")

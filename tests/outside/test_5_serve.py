@@ -20,7 +20,7 @@ from world.daemon import Home, python, role
 from world.fake_sts import FakeSts
 
 pytestmark = pytest.mark.slow
-"""What annoys, and is tried in the proof."""
+"""Minor faults, tried only in the proof."""
 
 WITHIN = 45.0
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
@@ -81,7 +81,7 @@ def test_a_client_that_reads_only_the_variable_finds_the_token(aws_home: Home, s
     """AWS CLI 2.9, boto3 1.28 and Go SDK v1 do not read a token file."""
     token_file = aws_home.path / name
     with serving(aws_home, sts, token_file) as printed:
-        # Its other lines are as they were; a file of a name with a space is the reader's to quote.
+        # Its other lines are unchanged; a path with a space is left for the reader to quote.
         lines = [line for line in printed.splitlines() if not line.startswith("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")]
         found = evaluated("\n".join(lines))
         token = found.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")

@@ -10,10 +10,10 @@ from world.daemon import Home, role
 from world.fake_sts import FakeSts
 
 pytestmark = pytest.mark.slow
-"""What annoys, and is tried in the proof."""
+"""Minor faults, tried only in the proof."""
 
 QUOTES = "'\u2018\u2019\u201a\u201b"
-"""PowerShell takes each of them for a single quote (about_Quoting_Rules)."""
+"""PowerShell treats each of them as a single quote (about_Quoting_Rules)."""
 
 
 def values(text: str) -> dict[str, str]:

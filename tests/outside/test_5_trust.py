@@ -227,7 +227,7 @@ def file_that_an_acl_opens_to_a_group_with_others(m: Machine) -> tuple[Path, Pat
 
 
 Made = Callable[[Machine], tuple[Path, Path]]
-"""Returns the configuration, and which place on the way to it is not to be trusted."""
+"""Returns the configuration and the untrusted path."""
 
 MUST_NOT: list[Made] = [
     file_for_everyone,
@@ -385,7 +385,7 @@ def in_a_dotfiles_repository(m: Machine) -> tuple[Path, str]:
 
 
 Install = Callable[[Machine], tuple[Path, str]]
-"""Returns the configuration, and what root mounts first."""
+"""Returns the configuration and the mounts that root makes first."""
 
 MUST: list[Install] = [
     umask_002,

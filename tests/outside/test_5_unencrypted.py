@@ -19,7 +19,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 pytestmark = pytest.mark.slow
-"""What annoys, and is tried in the proof."""
+"""Minor faults, tried only in the proof."""
 
 ROLE = "arn:aws:iam::123456789012:role/MyRole"
 OFF = ["http://sts.example.invalid", "http://10.11.12.13:4566", "http://192.168.1.5", "http://127.example.invalid"]

@@ -16,13 +16,13 @@ from world.fake_sts import FakeSts
 
 WITHIN = 45.0
 JOB = 'echo "$PPID $$"; while [ ! -e finish ]; do sleep 0.05; done; echo finished'
-"""Names `exec` and itself, and ends well as soon as it may."""
+"""Prints the pids of `exec` and itself, and exits with 0 when it may."""
 NOHUP, SETSID = ["nohup"], ["setsid", "--wait"]
 BACKGROUND = ["sh", "-c", '"$@" & wait $!', "sh"]
 
 SETTING = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
 CHILDREN_IGNORED = [sys.executable, "-c", SETTING]
-"""Shells put SIGCHLD back, service managers may not."""
+"""Shells reset SIGCHLD, service managers may not."""
 
 
 def trapped(*names: str) -> list[str]:

@@ -12,7 +12,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 pytestmark = pytest.mark.slow
-"""What annoys, and is tried in the proof."""
+"""Minor faults, tried only in the proof."""
 
 WITHIN = 40.0
 REFUSALS = ["AccessDenied", "InvalidClientTokenId", "ValidationError"]
@@ -123,7 +123,7 @@ def test_a_lost_login_runs_one_hook(how: str, aws_home: Home, daemon: Daemon) ->
     daemon.start()
     eventually(lambda: needs_login(daemon), WITHIN)
     eventually(lambda: called.exists() and "needed" in called.read_text(), WITHIN)
-    # Hooks run one after the other: once this renewal's has run, whatever was to be told before it has been.
+    # Hooks run one at a time: once this renewal's has run, all earlier ones have, too.
     renewed = called.read_text().count("renewed")
     daemon.ask("refresh", profiles=["works"])
     eventually(lambda: called.read_text().count("renewed") > renewed, WITHIN)

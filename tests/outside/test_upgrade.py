@@ -30,9 +30,9 @@ OLD = "a99a0d5"
 """The commit of the old version."""
 TREE = Path(__file__).parents[2]
 SHIPPED = ("systemd", "launchd", "config.example.toml")
-"""What a wheel holds under `assumed/shipped`."""
+"""The content of `assumed/shipped` in a wheel."""
 ROLES = ("keys", "process", "exec")
-"""Profiles, each with a role of its name: kept as keys, lent by `credential_process`, and used by `assumed exec`."""
+"""Profiles, each with a role of its name: delivered by keys, by `credential_process`, and used by `assumed exec`."""
 A_FEW = 4
 """Requests that show that a client still works."""
 
@@ -50,7 +50,7 @@ while not select.select([sys.stdin], [], [], 0.1)[0]:
         if tries == int(sys.argv[1]):
             print("refused:", error, flush=True)
 """
-"""One boto3 client that signs ten requests a second, and prints what goes wrong, until its input ends."""
+"""A boto3 client that signs ten requests a second and prints errors until its stdin ends."""
 TRIES = 1 if PROOF else 3
 """Of a request: `credential-process` says after 4 s that it is not ready, which a slow machine may need more than once.
 What STS itself refuses counts in any case."""
@@ -136,7 +136,7 @@ FILES = {
     "named in the configuration": ".aws/work.ini",
     "behind a link": "dotfiles/aws-credentials",
 }
-"""Where the credentials file lies. An earlier version's state was in `assumed` beside it, whatever its name."""
+"""The path of the credentials file. An earlier version's state was in `assumed` beside it, whatever its name."""
 
 
 @dataclass
@@ -197,7 +197,7 @@ class World:
         """End the clients; returns requests they could not sign and requests STS has refused."""
         said = {name: client.communicate(timeout=60)[0] for name, client in self.clients.items()}
         ended = [f"{name} ended with {client.returncode}" for name, client in self.clients.items() if client.returncode]
-        # `exec` itself may say that it tries again: the old version's code finds the new one's modules.
+        # `exec` may report a retry: the old version's code finds the new one's modules.
         unsigned = [f"{name}: {line}" for name in said for line in said[name].splitlines() if "refused:" in line]
         by_sts = [f"{call.action} {call.role_arn}: {call.outcome}" for call in self.sts.calls if call.outcome != "ok"]
         return ended + unsigned + by_sts
@@ -213,7 +213,7 @@ def world(
         home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
         (home.path / ".aws").mkdir(mode=0o700, exist_ok=True)
         variables, defaults = {"AWS_ENDPOINT_URL_STS": sts.url}, DEFAULTS
-        own = {"AWS_SHARED_CREDENTIALS_FILE": str(home.credentials)}  # the daemon's, or its readers' alone
+        own = {"AWS_SHARED_CREDENTIALS_FILE": str(home.credentials)}  # by the daemon, or only by its readers
         match request.param:
             case "named by a variable":
                 variables |= own
@@ -265,7 +265,7 @@ def test_no_request_is_refused_and_no_session_renewed_by_the_upgrade(
     world: World, installation: Installation, new_tree: Path, end: str
 ) -> None:
     """Sessions of minutes: any call after the start is too many."""
-    world.sts.rule("*", session_seconds=500)  # below 10 minutes botocore has the line answer before each request
+    world.sts.rule("*", session_seconds=500)  # below 10 minutes botocore runs the line before each request
     world.start()
     world.start_clients()
     world.go_on()

@@ -32,7 +32,7 @@ everybody:x:{STRANGERS_PRIMARY}:
 BIND = 'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && '
 BECOME = (
     f"setpriv --reuid={US} --regid={USER_PRIVATE} --clear-groups "
-    # to reach an interpreter that lies in root's home; it lets us write nothing
+    # to reach an interpreter in root's home; it grants no write access
     "--inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search --bounding-set=-all,+dac_read_search"
 )
 
@@ -53,7 +53,7 @@ needs_accounts = pytest.mark.skipif(missing() is not None, reason=str(missing())
 
 PREFIX = str(Path(sys.base_prefix).resolve())
 WITHOUT_ROOT = ("unshare", "--user", f"--map-user={US}", f"--map-group={USER_PRIVATE}")
-"""A user namespace that has her alone, as PrivateUsers=yes of her service manager and rootless containers have."""
+"""A user namespace with only her, as with PrivateUsers=yes in a user unit and in rootless containers."""
 
 
 def readable_interpreter(base: Path) -> str:

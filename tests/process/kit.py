@@ -47,7 +47,7 @@ class Reader:
     sts: FakeSts
     profiles: tuple[str, ...]
     shares: dict[str, list[float]] = field(default_factory=dict)
-    """Profile → at each read, the share of its life that the session still had (whole seconds of STS's)."""
+    """Profile → the share of the session's life left at each read (STS uses whole seconds)."""
     faults: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None

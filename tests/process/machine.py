@@ -31,14 +31,14 @@ class Machine:
     library: Path
     session_seconds: float
     wrong_by: int = 0
-    """Seconds by which its wall clock is ahead at the start."""
+    """Seconds by which its wall clock is ahead initially."""
     slept: float = 0.0
-    """Seconds that have passed for AWS alone."""
+    """Seconds that passed only at AWS."""
     beats: list[float] = field(default_factory=list)
     expired: list[float] = field(default_factory=list)
-    """When a reader found a session that AWS takes no more."""
+    """When a reader found an expired session."""
     asked: list[tuple[float, Call]] = field(default_factory=list)
-    """Every call of STS, and when it came."""
+    """Every call to STS, with its time."""
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ WAITS: dict[str, tuple[dict[str, Any], str, list[int]]] = {
         [15, 30, 60, 120, 240, 480, 600, 600],
     ),
 }
-"""What STS does → the class of failure, and the seconds of each wait; up to a tenth more spreads them."""
+"""STS's behaviour → the failure kind, and the seconds of each wait, to which up to a tenth of jitter is added."""
 MOST = max(len(waits) for _, _, waits in WAITS.values())
 
 

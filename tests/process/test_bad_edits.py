@@ -15,7 +15,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 SOON = 3.5
-"""Seconds in which a good edit takes effect, on a busy machine."""
+"""Seconds until a good edit takes effect on a busy machine."""
 
 
 def cut_off(path: Path) -> None:

@@ -43,7 +43,7 @@ def test_a_killed_daemon_leaves_a_whole_file_and_the_next_one_continues(
     aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
     for _ in range(6):
         daemon.start(answering=False)
-        time.sleep(moments.uniform(0.15, 0.9))  # the moment of the kill is what is tested
+        time.sleep(moments.uniform(0.15, 0.9))  # the time of the kill is under test
         daemon.kill9()
         whole(aws_home, sts)
     daemon.start().wait_until_fresh(*PROFILES)

@@ -19,7 +19,7 @@ from world.scores import Record
 from world.waiting import eventually, in_time
 
 SOON = 3.5
-"""Seconds in which a good edit takes effect, at a busy moment too; `make proof` measures the 1.5 that are promised."""
+"""Seconds until a good edit takes effect on a busy machine; `make proof` measures the promised 1.5."""
 
 
 def rename_away(path: Path, new: str) -> None:
@@ -35,7 +35,7 @@ def in_two_parts(path: Path, new: str) -> None:
         head, middle, tail = new.partition("\n\n[[roles]]")
         file.write(head)
         file.flush()
-        time.sleep(0.05)  # the gap is what is tested
+        time.sleep(0.05)  # the gap is under test
         file.write(middle + tail)
 
 
@@ -70,7 +70,7 @@ def sed(path: Path, new: str) -> None:
 def removed_and_written(path: Path, new: str) -> None:
     """rm, and a new file after a moment."""
     path.unlink()
-    time.sleep(0.1)  # the gap is what is tested
+    time.sleep(0.1)  # the gap is under test
     path.write_text(new)
 
 
@@ -111,7 +111,7 @@ STYLES = [
 
 
 EVERY_DAY = [atomic, in_two_parts, removed_and_written, link_swapped]
-"""One for each way in which the kernel tells of an edit; the proof has all styles below."""
+"""One for each way in which the kernel reports an edit; `make proof` runs all styles below."""
 
 
 @pytest.mark.proof

@@ -23,7 +23,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 SKEW = 5.0
-"""Seconds. STS tells times in whole seconds, and a session's life is counted from the receipt of the answer."""
+"""Seconds. STS uses whole seconds, and a session's life counts from the receipt of the answer."""
 URL, TOKEN = "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"
 TELL = f"import json, os, sys; print(json.dumps([os.environ[{URL!r}], os.environ[{TOKEN!r}]]), flush=True); input()"
 

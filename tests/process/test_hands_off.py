@@ -105,7 +105,7 @@ def test_nothing_is_written_if_defaults_would_take_precedence(how: str, sts: Fak
 
 
 NESTED = "[DEFAULT]\n]:\n :\n"
-"""botocore parses what is under a key of [DEFAULT] only in a section that does not set it."""
+"""botocore parses a nested setting of [DEFAULT] only in sections that do not set that key."""
 DEFAULTS_THAT_STAY = {
     "settings": ("[DEFAULT]\nregion = eu-west-1\noutput = json\n", True),
     "keys, which ours go before": (f"[DEFAULT]\n{SESSION}", True),

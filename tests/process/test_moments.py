@@ -51,7 +51,7 @@ def test_a_slow_in_place_write_during_a_read_loses_nothing(sts: FakeSts, aws_hom
     with aws_home.credentials.open("r+") as writer:
 
         def write_a_half() -> None:
-            if not halves or not sts.calls:  # without a session nothing comes of what is read
+            if not halves or not sts.calls:  # without a session nothing is written
                 return
             if len(halves) == 2:
                 writer.truncate(0)
@@ -132,7 +132,7 @@ def test_a_half_written_file_is_waited_for(sts: FakeSts, aws_home: Home, trace: 
         credentials.write_text(text[: text.index("[mine2]")])
         inode = credentials.stat().st_ino
         eventually(lambda: not rest or credentials.stat().st_ino != inode, 30)
-        if rest:  # it was not waited for
+        if rest:  # it did not wait
             append_the_rest()
         eventually(lambda: missing(aws_home) == [], 30)
         daemon.wait_until_fresh("kept", within=60)

@@ -15,7 +15,7 @@ from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 
 SECRETS = ("odd+s3cret/of=a;sourc3", "odd/s3cret+of=a:s3ssion", "odd-tok3n/of+a=session,sh0rt")
-"""Of no form that a pattern could know; an STS-compatible server may give such ones."""
+"""They match no known pattern; an STS-compatible server may issue such secrets."""
 
 QUOTED: dict[str, Callable[[str], str]] = {
     "as they are": str,

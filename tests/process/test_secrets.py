@@ -39,7 +39,7 @@ def files(home: Home) -> Iterator[Path]:
     return (path for path in home.path.rglob("*") if not path.is_dir() and not path.is_socket())
 
 
-# A real daemon each: those that the canaries look for in other ways, too, are left to the proof.
+# Each starts a real daemon, so those that tests/canary also covers run only in the proof.
 CASES = [pytest.param(name, id=name, marks=() if name in QUICK else pytest.mark.slow) for name in FAULTS]
 
 
@@ -58,7 +58,7 @@ def test_no_secret_appears_anywhere_whatever_fails(fault: str, sts: FakeSts, aws
         said = {"status": str(daemon.status())}
         if process.exists():
             said["argv"] = (process / "cmdline").read_text()
-            with contextlib.suppress(PermissionError):  # to nobody but root
+            with contextlib.suppress(PermissionError):  # only root may read it
                 said["environ"] = (process / "environ").read_text()
         for command in ("status", "status --json", "check", "refresh"):
             done = aws_home.assumed(*command.split(), **environment)

@@ -15,7 +15,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually, in_time
 
 AT_ONCE = 2.0
-"""Seconds in which a stop is to be done: systemd and launchd wait much longer, a person does not."""
+"""Seconds for a stop: systemd and launchd wait much longer, users do not."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
@@ -40,7 +40,7 @@ def test_a_stop_does_not_wait_for_an_sts_that_hangs(sts: FakeSts, aws_home: Home
         sts.rule(arn(name), fault="hang")
     aws_home.configure(*(role(name, arn(name)) for name in names))
     daemon.start()
-    eventually(lambda: len(sts.calls) >= 8, 6)  # the most that one endpoint gets of the ten workers
+    eventually(lambda: len(sts.calls) >= 8, 6)  # the most of the ten workers that one endpoint gets
     began = time.monotonic()
     daemon.signal(signal.SIGTERM)
     assert daemon.wait_for_exit() == 0
@@ -65,7 +65,7 @@ def test_a_second_sigterm_ends_it_at_once(sts: FakeSts, aws_home: Home, daemon: 
     daemon.start().wait_until_fresh("a")
     daemon.signal(signal.SIGTERM)
     daemon.signal(signal.SIGTERM)
-    # The last: the second one came when everything was done, and the interpreter was about to end by itself.
+    # The last case: the second signal arrived when the interpreter was already exiting.
     assert daemon.wait_for_exit(AT_ONCE + 3) in (0, 128 + signal.SIGTERM, -signal.SIGTERM)
     assert key_of(aws_home, "a")
 
@@ -89,7 +89,7 @@ def test_signals_during_the_start_are_obeyed(sts: FakeSts, aws_home: Home, daemo
     aws_home.configure(role("a", arn("a")))
     for n in range(5):
         daemon.start(answering=False)
-        time.sleep(0.1 * n + 0.02)  # the moment is what is tested
+        time.sleep(0.1 * n + 0.02)  # the moment is under test
         daemon.signal(signal.SIGTERM)
         assert daemon.wait_for_exit(5) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
     daemon.start().wait_until_fresh("a")

@@ -51,7 +51,7 @@ except OSError:
 print(len(received))
 """
 SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin:/bin")
-"""Another account may not be able to read ours."""
+"""The interpreter for another account, which may be unable to read ours."""
 
 
 def read_by_a_stranger(paths: list[Path]) -> str:

@@ -20,18 +20,18 @@ from world.scores import Record
 from world.waiting import eventually
 
 PROMISED, SLACK = 30.0, 3.0
-"""Promise 7, and what a busy machine that runs these tests may add."""
+"""Promise 7, plus what a busy machine may add."""
 LIFE = 70.0
 """Seconds of a session: due 35 to 42 s after it was issued, some seconds after the disturbance, and expired only after
 the heartbeat that follows."""
 LONG = 900.0
-"""Of one that is due long after the heartbeat: that alone can notice."""
+"""Of a session that is due long after the heartbeat, which alone can notice."""
 ANSWER = 8.0
-"""Seconds within which credential-process answers: 4, and the start of an interpreter on a busy machine."""
+"""Seconds until credential-process answers: 4, plus the start of an interpreter on a busy machine."""
 DAY, HOURS, MINUTES = 86400, 8 * 3600, 600
 
 Disturb = Callable[[Machine], float]
-"""Does something to a machine; returns since when, at the earliest, every role is to be tried."""
+"""Disturbs a machine; returns the earliest time from which every role must be tried."""
 
 
 def asleep(seconds: int) -> Disturb:
@@ -118,7 +118,7 @@ class Case:
     wrong_at_start: int = 0
     life: float = LIFE
     calls: int = 2
-    """Calls for each role, at most, from the disturbance until it is renewed."""
+    """Maximum calls per role from the disturbance until its renewal."""
 
 
 CASES = {

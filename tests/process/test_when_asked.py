@@ -96,7 +96,7 @@ def test_a_revoked_parent_session_is_renewed_for_its_child(sts: FakeSts, aws_hom
     aws_home.configure(role("parent", arn("parent")), role("child", arn("child"), source_profile="parent"))
     daemon.start().wait_until_fresh("parent", "child")
     daemon.stop()
-    make_older(aws_home, "parent", 100)  # a session that STS has just given is not given up so soon
+    make_older(aws_home, "parent", 100)  # a session that STS has just issued is not dropped so soon
     daemon.start().wait_until_fresh("parent", "child")
 
     sts.revoke(key_of(aws_home, "parent"))

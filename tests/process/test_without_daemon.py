@@ -20,7 +20,7 @@ from world.waiting import eventually, in_time
 BUSY = 2.5
 """Seconds that a busy machine may take to start an interpreter."""
 UNDER_WAY = ("takes longer than an SDK waits", "no session of profile")
-"""Said while the renewal that this or another asked for is still under way."""
+"""The message while a renewal is in progress."""
 HOSTILE = {"PATH": "", "PYTHONHOME": "/nowhere", "PYTHONPATH": "/nowhere", "AWS_PROFILE": "other"}
 
 

@@ -22,7 +22,7 @@ from assumed.model import FailureKind, Role, Session
 from .clock import Clock
 
 CANARY = "Canary"
-"""Begins every secret of this world; it must not stand in any log record."""
+"""The start of every secret of this world; it must not appear in any log record."""
 SKEW_ALLOWED = 900.0
 REFUSALS = {
     "denied": ("AccessDenied", "User is not authorized to perform: sts:AssumeRole", 403),
@@ -66,7 +66,7 @@ class Sts:
     slow: float = 0.0
     shorten: float = 1.0
     longest: dict[str, int] = field(default_factory=dict)
-    """Profile → MaxSessionDuration of its role, where that is short."""
+    """Profile → MaxSessionDuration of its role, if that is short."""
     grants: dict[str, Grant] = field(default_factory=dict)
     requests: int = 0
 
@@ -121,7 +121,7 @@ class Fate:
             raise self._refusal(self.fate)
         if seconds > (3600 if role.parent else self.sts.longest.get(role.profile, 43200)):
             refusal = self._refusal("too long")
-            self.received = self.sts.clock.aws  # a second question comes now
+            self.received = self.sts.clock.aws  # a second attempt comes now
             raise refusal
         return self._session(role, request["RoleArn"], seconds)
 
@@ -167,7 +167,7 @@ class SimSources:
     clock: Clock
     random: random.Random
     refreshable: set[str]
-    """Sources whose keys botocore would refresh: they are resolved anew every FRESH_FOR seconds of use."""
+    """Sources whose keys botocore would refresh: resolved again every FRESH_FOR seconds of use."""
     hanging: set[str]
     refusing: set[str]
     later: Callable[[float, Callable[[], None]], None]

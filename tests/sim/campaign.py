@@ -26,7 +26,7 @@ class Campaign:
     late_after_jump: float = 0.0
     longest_gap: float = 0.0
     slowest: float = 0.0
-    """Seconds that the slowest seed took: as long as it takes to reproduce a failure at worst."""
+    """Seconds of the slowest seed: the longest time to reproduce a failure."""
 
 
 def run_seed(seed: int, into: Campaign, seconds: float = MONTH) -> str:

@@ -14,7 +14,7 @@ from .people import Spec
 
 FLOOR = 0.40
 SLACK = 45.0
-"""Seconds from the latest renewal point until readers have the session: a beat, a slow answer, a write that waits."""
+"""Seconds from the latest renewal point until readers have the session: a heartbeat, a slow answer, a waiting write."""
 FIND = 45.0
 """Seconds within which an edit of another program is found and merged: a heartbeat, and two settling times."""
 
@@ -47,7 +47,7 @@ class Kept:
     obstacles: int = 0
     blind: bool = True
     good_t: float = 0.0
-    """When the floor was last whole."""
+    """When the floor was last at its full height."""
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Expectations:
     recent: list[Obstacle] = field(default_factory=list)
     pairs: set[tuple[str, str]] = field(default_factory=set)
     gone: dict[str, float] = field(default_factory=dict)
-    """Profile that left the configuration → waking time by which nothing of it is left."""
+    """Removed profile → waking time by which nothing of it may be left."""
     writes_blocked_until: float = 0.0
 
     def begin(self, obstacle: Obstacle, t: float, mono: float) -> None:
@@ -90,7 +90,7 @@ class Expectations:
         self.standing.remove(obstacle)
         for kept in self.kept.values():
             if self._concerns(obstacle, kept):
-                # Children begin to recover when their parent has.
+                # Children start to recover when their parent has recovered.
                 more = obstacle.recovery + 25 if kept.spec.source in self.kept else 0.0
                 kept.recover_at = max(kept.recover_at, mono + obstacle.recovery + more)
                 kept.blind = kept.blind or obstacle.blind

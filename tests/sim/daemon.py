@@ -134,7 +134,7 @@ class Daemon:
         return Loop(engine)
 
     def _is_current(self, order: Order) -> bool:
-        return True  # a call that has begun has been received
+        return True  # a call in flight has already been received
 
     def _due(self, profile: str) -> None:
         self.loop.engine.inbox.put(Due(profile))
@@ -159,7 +159,7 @@ class Daemon:
         planned = {profile: one.due_in(now) for profile, one in self.loop.snapshot.planned.items()}
         waiting = {p: left for p, left in planned.items() if left < float("inf") and (left > 0 or p in self.loop._due)}
         self.plan.update(waiting, self.host.clock.t)
-        # A microsecond at least, as in any real loop: sums of floats may fall short of what they were computed for.
+        # At least a microsecond, as in any real loop: sums of floats may fall short of their target.
         self.wake_at = self.host.clock.mono + max(1e-6, self.loop.wait())
 
     def settle(self) -> None:

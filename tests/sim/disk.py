@@ -58,7 +58,7 @@ class Disk:
     random: random.Random
     time: Callable[[], float]
     grave: Path
-    """A directory of its own: what has been removed, but not for good yet."""
+    """A directory for removed files that a power cut may bring back."""
     pid: int = 1000
     faults: list[Fault] = field(default_factory=list)
     kill_in: int | None = None
@@ -71,7 +71,7 @@ class Disk:
     dead: bool = False
     ops: int = 0
     _traded: tuple[str, str] | None = None
-    """The names that have traded places last."""
+    """The names exchanged last."""
     _paths: dict[int, str] = field(default_factory=dict)
     _directories: set[int] = field(default_factory=set)
     _unsynced: dict[int, float] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class Disk:
         try:
             self._enter("write", where)
         except OSError:
-            # What a full disk does: it takes a part of it.
+            # A full disk writes only a part.
             os.write(fd, bytes(data)[: len(data) // 2])
             raise
         self._unsynced[os.fstat(fd).st_ino] = self.time()
@@ -274,7 +274,7 @@ def in_place_of_os(disk: Disk) -> Iterator[None]:
         for module in MODULES:
             module.os = disk  # type: ignore[attr-defined]
         exchange.exchange, exchange.rename_to_free_name = disk.exchange, disk.rename_to_free_name
-        # By the kernel's clock every file is young here, or not, as it happens: the seed alone must decide.
+        # The kernel's clock would make a file's age random; only the seed may decide.
         snapshot._is_young = lambda status: False
         yield
     finally:

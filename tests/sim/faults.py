@@ -178,7 +178,7 @@ def _down(world: World, kind: str, seconds: float) -> None:
     if world.expected.obstructed("killed", "stopped", "power cut"):
         return
     lost_edit = world.clock.mono <= world._edit_by or world.person.torn_since is not None
-    # The session store is not flushed: what a power cut has damaged in it is asked for again.
+    # The session store is not flushed: what a power cut damages in it is requested again.
     recovery = world.start_time() + (FIND if lost_edit else 0)
     obstacle = Obstacle(kind, recovery, blind=kind == "power cut", writes=True)
     if lost_edit:
@@ -365,7 +365,7 @@ def _save_config(world: World, specs: list[Spec]) -> None:
     text = toml(specs)
     world.config_path.write_text(text[: world.random.randint(0, len(text))])
     world.hint()
-    # What is new in it may take effect before the rest is there; nothing else may.
+    # Additions may take effect before the file is complete; nothing else may.
     obstacle = Obstacle("half a config", FIND, frozenset(s.profile for s in specs if s not in world.specs), blind=True)
     keep_obstacle(world, obstacle, span(world.random, 0.01, 4.0), lambda: world.configure(specs))
 

@@ -17,7 +17,7 @@ from .world import DAY, HOUR, World
 
 MONTH = 30 * DAY
 RENEWALS = 32
-"""About so many renewals are a seed's worth: who has sessions of 15 minutes opens the lid for shorter hours."""
+"""About this many renewals per seed: machines with 15-minute sessions are awake for shorter."""
 FAULTS_A_MONTH = 26
 
 

@@ -52,11 +52,11 @@ class Person:
     kept: set[str]
     """Every profile that is, was or will be managed: foreign sections never have these names."""
     accepted: list[tuple[str, ...]] = field(default_factory=list)
-    """What of the file is not ours: as last written, and before it what it was, while an edit is still being found."""
+    """The unmanaged part of the file as last written, and its previous content while an edit is still pending."""
     torn_since: float | None = None
     """While a write is in progress."""
     orphaned: bool = False
-    """The daemon died in the middle of a write, and with it what it held open."""
+    """The daemon died during a write, and its open files with it."""
     edits: int = 0
 
     def begin(self) -> None:

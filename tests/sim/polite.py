@@ -38,7 +38,7 @@ class Begun:
     profile: str
     source: str
     in_time: bool
-    """It was planned for now, and nothing has held it up."""
+    """It was planned for now, and nothing delayed it."""
 
 
 @dataclass(slots=True)
@@ -49,10 +49,10 @@ class Politeness:
     reset_t: float = 0.0
     """When a backoff was last reset by an event that may reset it: a start, a resume, a step, an edit."""
     failing: dict[str, float] = field(default_factory=dict)
-    """Source → its first call in the trouble that it is in."""
+    """Source → its first call in the current failure."""
     jump_t: float = float("-inf")
     full_t: float = float("-inf")
-    """When the pool was last full: a role that waits for a worker is not late."""
+    """When all workers were last busy: a role that waits for one is not late."""
     busy: int = 0
     worst: float = 0.0
     worst_after_jump: float = 0.0

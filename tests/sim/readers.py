@@ -67,7 +67,7 @@ class Readers:
     sections: dict[str, Values] = field(default_factory=dict)
     _look: tuple[int, ...] | None = None
     _stored: dict[str, str | None] = field(default_factory=dict)
-    """Profile → key id in the session store; forgotten when something there has changed."""
+    """Profile → key id in the session store; cleared when something there changes."""
 
     def refresh(self) -> bool:
         """Read the file if it has changed. Raises Torn. True if it had."""

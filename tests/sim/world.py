@@ -31,7 +31,7 @@ from .polite import Begun, Politeness
 from .readers import Readers, Torn, foreign
 
 HELD = 10.0
-"""Seconds by which a role may come later than its renewal point: its source is resolved first, its job is queued."""
+"""Seconds after its renewal point that a role may take: its source is resolved first, its job is queued."""
 DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
 
 
@@ -43,7 +43,7 @@ class Figures:
     steps: int = 0
     role_seconds: float = 0.0
     least_left: float = float("inf")
-    """Of sessions of an hour, while nothing stood in the way."""
+    """For one-hour sessions, while nothing hindered the role."""
     longest_gap: float = 0.0
     """Waking seconds between two heartbeats."""
 
@@ -58,7 +58,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     refreshable: set[str] = field(default_factory=set)
     hinting: float = 0.9
-    """The chance that the watcher tells of an edit; the rest the heartbeat has to find."""
+    """The probability that the watcher reports an edit; the heartbeat must find the others."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -121,7 +121,7 @@ class World:
             if self.daemon is not None:
                 self.daemon.skip(coming)
                 coming = min(coming, clock.at(self.daemon.next_mono()))
-            # A microsecond at least: sums of floats may fall short of the moment that they were computed for.
+            # At least a microsecond: sums of floats may fall short of their target.
             clock.t = max(clock.t + 1e-6, coming)
             while events and events[0][0] <= clock.t:
                 heapq.heappop(events)[2]()
@@ -302,8 +302,8 @@ class World:
     def logged_in(self, source: str) -> None:
         """A person has logged in: a file that the source depends on has changed."""
         self.logins[source] = self.logins.get(source, 0) + 1
-        # A key that the credentials file does not have: it would win. Another file each time: the kernel's clock would
-        # not tell two logins apart.
+        # A key that is not in the credentials file, which would take precedence. Another file each time, because the
+        # kernel's clock would not distinguish two logins.
         sections = (f"[profile {name}]\nlogin = {count}\n" for name, count in sorted(self.logins.items()))
         temp = self.home / "aws-config.swp"
         temp.write_text("".join(sections))
@@ -496,7 +496,7 @@ class World:
         if left := self._parked_edits():
             raise Violation(f"{left[0].name} was never merged")
         for role in self.daemon.status()["roles"]:
-            # One that was asked for early, and refused, is tried again when it is due; until then it counts as failing.
+            # A role requested early and refused is retried when it is due; until then it counts as failing.
             early = role["state"] == "failing" and (role["left_seconds"] or 0) > 0.5 * (role["life_seconds"] or 1)
             if role["state"] != "fresh" and not early:
                 raise Violation(f"I7: status says {role['state']} of {role['profile']}: {role['last_error']}")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_PATH = 100
-"""Bytes. A longer path of a socket has a stand-in in /tmp."""
+"""Bytes. If a socket's path is longer, it is in /tmp."""
 WITHIN = 60.0
-"""Seconds for an answer, on a machine that is ten times slower, too."""
+"""Seconds for an answer, also on a machine that is ten times slower."""
 
 
 class NotRunning(Exception):

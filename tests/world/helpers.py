@@ -10,7 +10,7 @@ from pathlib import Path
 
 SLEEPS = "time.sleep(600)\n"
 WAITS_FOR_INPUT = "fifo = here + '.fifo'\nos.path.exists(fifo) or os.mkfifo(fifo)\nopen(fifo).read()\n"
-"""Its stdin is closed, so it waits elsewhere: for a page in a browser that calls back, say."""
+"""Its stdin is closed, so it waits for something else, like a browser that calls back."""
 LEAVES_A_CHILD = "subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'])\nos._exit(0)\n"
 WAITS_FOR_A_CHILD = "subprocess.run([sys.executable, '-S', '-c', 'import time; time.sleep(600)'])\n"
 FAILS = "sys.exit(1)\n"

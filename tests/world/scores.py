@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SCORES = "PROOF_SCORES"
-"""Variable that names the directory which the figures of one proof are collected in; without it they go nowhere."""
+"""The variable with the directory for the figures of a proof; without it they are discarded."""
 
 Record = Callable[[str, float], None]
 
@@ -21,7 +21,7 @@ def recorder(test: str) -> Record:
         if directory is None:
             return
         line = json.dumps({"name": name, "value": value, "test": test})
-        # One file a process: the workers of pytest-xdist write at the same time.
+        # One file per process: the workers of pytest-xdist write concurrently.
         with (Path(directory) / f"{os.getpid()}.jsonl").open("a") as file:
             file.write(line + "\n")
 

@@ -27,28 +27,28 @@ class Behaviour:
     error: str | None = None
     """Code of the refusal, of `ERRORS` or any other."""
     message: str | None = None
-    """Words of that refusal, when not AWS's usual ones."""
+    """The message of that refusal, if not AWS's usual one."""
     status: int | None = None
-    """HTTP status of that refusal, when not AWS's usual one."""
+    """HTTP status of that refusal, if not AWS's usual one."""
     fault: Fault | None = None
-    """hang: no answer ever. reset: RST. half: the true answer, cut in the middle. garbage: a portal's 200 and HTML."""
+    """hang: no answer. reset: RST. half: the correct answer, truncated. garbage: a captive portal's 200 with HTML."""
     session_seconds: float | None = None
-    """Life of issued sessions, whatever was asked for: seconds-long ones, or longer than asked."""
+    """Life of issued sessions in seconds, whatever was requested."""
     clock_offset: float = 0.0
     """The server's clock minus ours: moves Date, Expiration and the check of signatures."""
     principal: str | None = None
     """The ARN in the answer, whatever role was requested; empty: no ARN in the answer."""
     expiration: str | None = None
-    """The `Expiration` in the answer, word for word."""
+    """The literal `Expiration` in the answer."""
     credentials: Mapping[str, str] | None = None
-    """Elements of `Credentials` in the answer, word for word."""
+    """Literal elements of `Credentials` in the answer."""
     external_id: str | None = None
-    """AssumeRole needs exactly this one."""
+    """AssumeRole requires exactly this external ID."""
     mfa: bool = False
-    """AssumeRole needs a code, or a session that was made with one."""
+    """AssumeRole requires an MFA code, or a session made with one."""
     max_session_duration: int = 43200
     times: int | None = None
-    """Only for so many calls; then the rule before it holds again."""
+    """Only for this many calls; then the previous rule applies again."""
 
 
 @dataclass(slots=True)
@@ -64,9 +64,9 @@ class Call:
     external_id: str | None
     params: dict[str, str] = field(repr=False)
     in_flight: int
-    """Calls being answered at that moment, this one included."""
+    """Calls in progress at that time, including this one."""
     outcome: str = ""
-    """`ok`, the code of the refusal, or the fault; empty while it waits out its latency."""
+    """`ok`, the code of the refusal, or the fault; empty during its latency."""
     issued: str | None = None
     """Access key id of the session in the answer."""
 
@@ -132,7 +132,7 @@ class Authority:
         self.clock = clock
         self.keys: dict[str, Key] = {}
         self.web_tokens: set[str] = set()
-        """Web identity tokens that are accepted; none listed: any."""
+        """Accepted web identity tokens; empty: any."""
         self.mfa_codes: set[str] = set()
         """One-time codes not yet used."""
 

@@ -16,7 +16,7 @@ from .scores import SCORES
 T = TypeVar("T")
 
 SLOWER = 10
-"""Times that a machine may be slower than the one a deadline was written on."""
+"""How many times slower a machine may be than the one a deadline was written for."""
 STRETCHED = 25.0
 """Seconds that a short deadline grows to at most: less than a heartbeat, which mends what has been missed. A longer one
 holds as it is."""

@@ -240,8 +240,8 @@ def test_an_mfa_code_works_once_and_its_session_may_assume_the_role(sts: FakeSts
     [
         ("hang", failures.ReadTimeoutError),
         ("reset", failures.ConnectionClosedError),
-        ("half", ResponseParserError),  # whose text repeats the body, secrets and all
-        ("garbage", KeyError),  # botocore finds no AssumeRoleResult in HTML, and says so in no error of its own
+        ("half", ResponseParserError),  # whose text repeats the body, including secrets
+        ("garbage", KeyError),  # botocore finds no AssumeRoleResult in HTML, and raises no error of its own
     ],
 )
 def test_connection_faults_look_real_to_a_client(sts: FakeSts, fault: str, error: type[Exception]) -> None:
