@@ -171,8 +171,8 @@ def test_renewals_continue_by_the_heartbeat_alone(tmp_path: Path) -> None:
         assert least_left(world, DAY) > 0.35 * HOUR
 
 
-def test_a_call_that_never_ends_is_written_off(world: World) -> None:
-    """Name resolution may hang in the C library; the role is asked for again all the same."""
+def test_a_call_that_never_ends_is_abandoned(world: World) -> None:
+    """Name resolution may hang in the C library; the role is requested again."""
     world.hangs = True
     world.run(0.6 * HOUR)
     assert ("warning", "role.renewal_failed") in world.events
