@@ -1,6 +1,6 @@
 """Writes daemon/assumed/config/schema.json, the JSON Schema of the configuration for editors (`python docs/schema.py`).
 
-It comes from the table of keys that the loader checks by; tests/config/test_schema.py keeps the two in step.
+It is generated from the loader's table of keys; tests/config/test_schema.py compares the two.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ URL = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema() -> Schema:
-    """What a schema can see: names, types, limits, what excludes what in one table. The loader sees more."""
+    """What a schema can express: names, types, limits, exclusions within a table. The loader checks more."""
     role = {key.name: _property(key) for key in ROLE_KEYS}
     defaults = {name: value for name, value in role.items() if name != "profile"}
     return {

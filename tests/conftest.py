@@ -1,4 +1,4 @@
-"""Every test lives in a home of its own: nothing here may touch the real ~/.aws."""
+"""Every test has its own home directory: no test may touch the real ~/.aws."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from hypothesis import settings
 
 from world.scores import Record, recorder
 
-# Time is measured in bench/: here a busy machine would fail a test whose first example imports something.
+# Time is measured in bench/. With a deadline, a busy machine would fail a test whose first example imports a module.
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
 
-# Run in the background (`make test &`), the suite ignores both, and so would what it starts, where Ctrl-C is tried.
+# In the background (`make test &`) both are ignored, also by child processes, for which tests of Ctrl-C would fail.
 for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
 
 
 EXPOSURE = "exposure"
-"""User property by which a test hands in a unit's score: unlike what it prints, it comes back from xdist's workers."""
+"""The user property with a unit's score; unlike output, it reaches the main process from xdist's workers."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,12 +39,12 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
-    """Hands a figure in for the scoreboard of `make proof`."""
+    """Records a figure for the scoreboard of `make proof`."""
     return recorder(request.node.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What `systemd-analyze security` says of each unit, in every run, whether it passes or not."""
+    """Prints the score of `systemd-analyze security` for each unit in every run, passed or failed."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     scores = dict(value for report in reports for name, value in report.user_properties if name == EXPOSURE)
     if scores:

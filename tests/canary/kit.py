@@ -1,4 +1,4 @@
-"""A stage for one scene: a home, an STS, the daemon at its most talkative, and everything that anybody says."""
+"""The setting of one scene: a home, an STS, the daemon at log level debug, and everything that is output anywhere."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("wait", "--timeout", "0.5"),
 )
 COMMAND_SECONDS = 5.0
-"""Of a command: one that waits for roles that will never be fresh is cut off, and what it said counts."""
+"""Seconds for a command: one that waits for roles that never become fresh is killed, and its output counts."""
 PIECE = 20
-"""Characters of a secret that are too many to be told."""
+"""The number of characters of a secret that must not appear."""
 
 
 def odd_secret() -> str:
-    """A secret of no form that a pattern could know."""
+    """A secret that matches no known pattern."""
     return f"canary-{secrets.token_hex(18)}"
 
 
 def aws_secret() -> str:
-    """One that looks like AWS's: 40 characters of base64."""
+    """A secret that looks like AWS's: 40 characters of base64."""
     return base64.b64encode(secrets.token_bytes(30)).decode()
 
 
@@ -52,7 +52,7 @@ def aws_token() -> str:
 
 
 def forms(secret: str) -> set[str]:
-    """What of a secret must stand nowhere: each of its ends, also as a URL, in base64 and in hexadecimal."""
+    """The parts of a secret that must appear nowhere: each end, also URL-encoded, in base64 and in hexadecimal."""
     ends = {secret[:PIECE], secret[-PIECE:]}
     raw = secret.encode()
     return ends | {quote(end, safe="") for end in ends} | {base64.b64encode(raw).decode()[: PIECE * 2], raw.hex()}
@@ -65,15 +65,15 @@ class Stage:
     home: Home
     form: str
     secrets: set[str] = field(default_factory=set)
-    """Those that no STS of ours has issued."""
+    """Secrets that our STS has not issued."""
     said: dict[str, str] = field(default_factory=dict)
-    """Where → what was said there."""
+    """Place → its output."""
     belongs: set[Path] = field(default_factory=set)
-    """Files and directories in which the scene's secrets belong."""
+    """Files and directories that may contain the scene's secrets."""
     alone: tuple[tuple[str, ...], ...] = ()
-    """Commands that are run when there is no daemon any more, beside `once`."""
+    """Commands that run after the daemon has ended, in addition to `once`."""
     environ_tells: bool = False
-    """Whether the scene itself has put a secret into the daemon's environment (its helpers have no part in that)."""
+    """Whether the scene itself puts a secret into the daemon's environment (which its helpers do not inherit)."""
 
     def __post_init__(self) -> None:
         self.sts = FakeSts()
@@ -91,7 +91,7 @@ class Stage:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Everything that is needed before the daemon."""
+        """Everything needed before the daemon starts."""
         with self.sts, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(self.environment["NOTIFY_SOCKET"])
             self.environment.setdefault("AWS_ENDPOINT_URL_STS", self.sts.url)
@@ -113,7 +113,7 @@ class Stage:
             self.said["notify"] = "\n".join(heard)
 
     def configure(self, **roles: dict[str, Any]) -> None:
-        """Name → keys of a role beside its ARN."""
+        """Name → keys of a role in addition to its ARN."""
         written = f'metrics_textfile = "{self.home.path}/assumed.prom"\n{DEFAULTS}'
         self.home.configure(*(role(name, arn(name), **keys) for name, keys in roles.items()), defaults=written)
 
@@ -122,7 +122,7 @@ class Stage:
         return self.daemon.start(answering)
 
     def wait_until(self, predicate: Callable[[dict[str, Any]], Any], within: float = 30.0) -> None:
-        """Until it holds of the status document. What status says on the way is heard, too."""
+        """Until this holds for the status document. Every status on the way is recorded, too."""
         assert self.daemon is not None
 
         def heard(status: dict[str, Any]) -> bool:
@@ -132,7 +132,7 @@ class Stage:
         self.daemon.wait_until(heard, within)
 
     def wait_for_errors(self, *profiles: str) -> None:
-        """Until each of these roles has told of an error of its own, at one time or another."""
+        """Until each of these roles has reported an error at some time."""
         silent = set(profiles)
 
         def told(status: dict[str, Any]) -> bool:
@@ -142,11 +142,11 @@ class Stage:
         self.wait_until(told)
 
     def was_answered(self, name: str) -> bool:
-        """Whether STS has dealt with a call for that role."""
+        """Whether STS has answered a call for that role."""
         return any(call.outcome for call in self.sts.calls_for(arn(name)))
 
     def hear_status(self, status: dict[str, Any]) -> None:
-        """Keep what status says; what it says again, once."""
+        """Record the status document, each content once."""
         errors = [entry["last_error"] for entry in status["roles"] if entry["last_error"]]
         text = f"{errors} {status['daemon']['config_error']} {status['credentials_file']}"
         known = self.said.get("status on the way", "")
@@ -157,18 +157,18 @@ class Stage:
         return self.secrets | self.sts.secrets()
 
     def hear(self, *more: tuple[str, ...]) -> None:
-        """Have everybody who can be asked say what there is to say."""
+        """Record the output of everything that can be queried."""
         assert self.daemon is not None
         self._look_at_processes()
         for command in ("status", "metrics", "ping", "look", "refresh", "nonsense"):
             with contextlib.suppress(NotRunning):
                 self.said[f"socket {command}"] = repr(self.daemon.ask(command, profiles=[]))
-        # A second daemon is told that there is one. The commands have no form of log: once is enough.
+        # A second daemon exits with a message. Commands have no log format: once is enough.
         second = (("run",),) if self.daemon.is_running() else ()
         commands = (*COMMANDS, *second, *more) if self.form == "json" else ()
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda words: self.run(*words), commands))
-        # What they said of a daemon that is running; now what they do without one.
+        # The commands ran beside the daemon; now they run without one.
         self.daemon.stop()
         self.run("once")
         self.run("metrics")
@@ -180,12 +180,12 @@ class Stage:
             self.said[f"file {path.relative_to(self.home.path)}"] = path.read_text(errors="backslashreplace")
 
     def run(self, *words: str) -> None:
-        """One command, and all that it says: on both streams, unless stdout is where a session belongs."""
+        """Run a command and record both streams, unless stdout is meant to contain a session."""
         environment = {name: value for name, value in self.environment.items() if name != "NOTIFY_SOCKET"}
         try:
             done = self.home.assumed(*words, within=COMMAND_SECONDS, **environment)
             said = [done.stdout, done.stderr]
-        except subprocess.TimeoutExpired as late:  # it waits for roles that will never be fresh
+        except subprocess.TimeoutExpired as late:  # it waits for roles that never become fresh
             said = [(part or b"").decode("utf-8", "backslashreplace") for part in (late.stdout, late.stderr)]
         name = f"assumed {' '.join(words)}"
         while name in self.said:
@@ -193,7 +193,7 @@ class Stage:
         self.said[name] = said[1] if words[0] in ("credential-process", "env") else "\n".join(said)
 
     def _look_at_processes(self) -> None:
-        """Arguments and environments of the daemon and all of its descendants, as far as they may be read at all."""
+        """Record arguments and environments of the daemon and its descendants, as far as they can be read."""
         assert self.daemon is not None
         for pid in descendants(self.daemon.pid):
             for what in ("cmdline", "environ"):
@@ -203,7 +203,7 @@ class Stage:
                     self.said[f"{what} of {pid}"] = Path(f"/proc/{pid}/{what}").read_text(errors="backslashreplace")
 
     def _files(self) -> list[Path]:
-        """Every file of this home in which no secret belongs."""
+        """Every file of this home that must not contain a secret."""
         return [
             path
             for path in sorted(self.home.path.rglob("*"))
@@ -211,7 +211,7 @@ class Stage:
         ]
 
     def hits(self) -> list[str]:
-        """Where a secret was told, with what stands around it."""
+        """Where a secret appeared, with its context."""
         wanted = {form for secret in self.all_secrets() for form in forms(secret)}
         found = []
         for where, text in self.said.items():
@@ -223,7 +223,7 @@ class Stage:
 
 
 def descendants(pid: int) -> list[int]:
-    """The process and all that come from it, where /proc tells."""
+    """The process and all its descendants, if /proc lists them."""
     parents: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -235,7 +235,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def script(path: Path, text: str) -> Path:
-    """A shell script that can be run."""
+    """An executable shell script."""
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o700)
     return path

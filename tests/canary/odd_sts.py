@@ -1,4 +1,4 @@
-"""An STS that answers everything but what it should: half of a session, in the wrong place, in the wrong form."""
+"""An STS that answers anything but what it should: half a session, in the wrong place, in the wrong form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from canary.kit import aws_token, odd_secret
 
 Keys = tuple[str, str, str]
-"""Access key id, secret, token. A refusal quotes the token and no secret of unknown form: nobody could know it."""
+"""Access key id, secret, token. A refusal quotes the token but no undetectable secret."""
 Reply = tuple[int, dict[str, str], bytes]
 """Status, headers, body."""
 
@@ -39,7 +39,7 @@ def session(keys: Keys, expiration: str = f"<Expiration>{SOON}</Expiration>", **
 
 
 def refusal(keys: Keys) -> str:
-    """A refusal that quotes what it should not know."""
+    """A refusal that quotes a secret."""
     return f"<ErrorResponse><Error><Code>Odd</Code><Message>no {keys[2]}: {keys[2]}</Message></Error></ErrorResponse>"
 
 
@@ -73,7 +73,7 @@ ANSWERS: dict[str, Callable[[Keys], Reply]] = {
 
 @dataclass
 class OddSts:
-    """Answers a call for the role of that name with the answer of that name."""
+    """Answers a call for a role with the answer of that name."""
 
     secrets: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""Scenes in which a secret is within reach of somebody who talks: every way in which things go wrong."""
+"""Scenes in which something goes wrong and a secret could be output."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from world.daemon import DEFAULTS, role
 from world.waiting import eventually
 
 Scene = Callable[[Stage], contextlib.AbstractContextManager[None]]
-"""Inside, the daemon has met its fault."""
+"""Inside, the daemon has encountered its fault."""
 
 SABOTAGE = Path(__file__).parents[1] / "process" / "sabotage.py"
 
 
 def refusals(stage: Stage) -> Iterator[None]:
-    """STS's words and codes quote the keys that signed: the source's, and a kept role's session."""
+    """STS's messages and codes quote the keys that signed: the source's, and a managed role's session."""
     faults = {
         "denied": {"error": "AccessDenied"},
         "half": {"fault": "half"},
@@ -53,7 +53,7 @@ def refusals(stage: Stage) -> Iterator[None]:
     stage.sts.rule(arn("token-url"), error="AccessDenied", message=f"no: {quote(token, safe='')}")
     stage.sts.rule(arn("token-code"), error=token)
     names = [*faults, *chained]
-    daemon.ask("refresh", profiles=names)  # one role alone would be tried, for their source is held to be down
+    daemon.ask("refresh", profiles=names)  # otherwise only one role would be tried, because their source counts as down
     stage.wait_until(lambda _: all(stage.was_answered(name) for name in names))
     stage.wait_for_errors("token")
     stage.alone = (("env", "source"), ("credential-process", "source"), ("exec", "source", "--", "true"))
@@ -61,7 +61,7 @@ def refusals(stage: Stage) -> Iterator[None]:
 
 
 def odd_answers(stage: Stage) -> Iterator[None]:
-    """Half of a session, in the wrong place, in the wrong form."""
+    """Half a session, in the wrong place, in the wrong form."""
     with OddSts(stage.secrets) as odd:
         stage.environment["AWS_ENDPOINT_URL_STS"] = odd.url
         stage.configure(**{name: {} for name in ANSWERS})
@@ -73,7 +73,7 @@ def odd_answers(stage: Stage) -> Iterator[None]:
 
 
 def helpers(stage: Stage) -> Iterator[None]:
-    """credential_process helpers that talk, on either stream and in their arguments."""
+    """credential_process helpers that print secrets on either stream and in their arguments."""
     secret, token = odd_secret(), aws_token()
     stage.secrets |= {secret, token}
     document = {"Version": 1, "AccessKeyId": "AKIAHELPER000000", "SecretAccessKey": secret, "SessionToken": token}
@@ -109,7 +109,7 @@ def helpers(stage: Stage) -> Iterator[None]:
 
 
 def web_identity(stage: Stage) -> Iterator[None]:
-    """A token file whose token STS quotes when it refuses it, and one that is no text."""
+    """A token that STS quotes when it refuses it, and a token file that is not text."""
     header, body = "eyJhbGciOiJSUzI1NiJ9", "eyJzdWIiOiJjYW5hcnkiLCJub25jZSI6IjEyMzQ1Njc4OTAxMjM0NTY3ODkwIn0"
     token = f"{header}.{body}.c2lnbmF0dXJlLW9mLWEtY2FuYXJ5LTEyMzQ1Njc4OTA"
     stage.secrets.add(token)
@@ -127,7 +127,7 @@ def web_identity(stage: Stage) -> Iterator[None]:
 
 
 def inherited(stage: Stage) -> Iterator[None]:
-    """A shell's own keys, which one role asks for, and which STS quotes when it refuses; a slow helper."""
+    """A shell's own keys, used by one role and quoted by STS in a refusal; a slow helper."""
     secret = odd_secret()
     stage.sts.add_key("AKIAINHERITED000", secret)
     stage.environ_tells = True
@@ -148,7 +148,7 @@ def inherited(stage: Stage) -> Iterator[None]:
 
 
 def broken_files(stage: Stage) -> Iterator[None]:
-    """Lines with secrets that cannot be parsed: in the credentials file, in a stored session, in ~/.aws/config."""
+    """Unparsable lines with secrets: in the credentials file, in a stored session, in ~/.aws/config."""
     secret, token = odd_secret(), aws_token()
     stage.secrets |= {secret, token}
     stage.configure(a={}, b={})
@@ -169,7 +169,7 @@ def broken_files(stage: Stage) -> Iterator[None]:
 
 
 def no_disk(stage: Stage) -> Iterator[None]:
-    """Neither the session store nor the credentials file takes anything any more."""
+    """Neither the session store nor the credentials file can be written."""
     stage.configure(a={}, b={"deliver": "process"})
     daemon = stage.start()
     daemon.wait_until_fresh("a", "b")
@@ -211,13 +211,13 @@ def sabotaged(stage: Stage, victim: str, secret: str) -> None:
 
 
 def thread_crash(stage: Stage) -> Iterator[None]:
-    """APScheduler's thread dies of an error that tells a secret; the daemon goes on."""
+    """APScheduler's thread dies with a secret in its error; the daemon continues."""
     sabotaged(stage, "APScheduler", aws_secret())
     yield
 
 
 def crash(stage: Stage) -> Iterator[None]:
-    """The main thread dies of one."""
+    """The main thread dies that way."""
     sabotaged(stage, "MainThread", aws_token())
     assert stage.daemon is not None
     assert stage.daemon.wait_for_exit() == 1
@@ -225,7 +225,7 @@ def crash(stage: Stage) -> Iterator[None]:
 
 
 def abort(stage: Stage) -> Iterator[None]:
-    """A bug in a C library: SIGABRT, with faulthandler on, in the midst of keeping roles."""
+    """A bug in a C library: SIGABRT with faulthandler enabled."""
     stage.environment["PYTHONFAULTHANDLER"] = "1"
     stage.configure(a={}, b={})
     daemon = stage.start()
@@ -258,7 +258,7 @@ EDITS = {
 
 
 def bad_edits(stage: Stage) -> Iterator[None]:
-    """Keys pasted into the configuration, where they are wrong: the daemon, and `check`, say what is wrong with it."""
+    """Keys pasted into the configuration: the daemon and `check` report the error."""
     stage.secrets |= {SECRET, TOKEN}
     stage.belongs.add(stage.home.config)
     stage.configure(a={})
@@ -283,13 +283,13 @@ SCENES: dict[str, Callable[[Stage], Iterator[None]]] = {
 
 @contextlib.contextmanager
 def played(name: str, stage: Stage) -> Iterator[None]:
-    """One scene on an open stage."""
+    """One scene in its setting."""
     with stage.open():
         yield from SCENES[name](stage)
 
 
 def help_texts(stage: Stage, commands: list[str]) -> None:
-    """`--help` of every command; what a typing error is answered with."""
+    """`--help` of every command, and the answer to a typing error."""
     for command in commands:
         stage.run(command, "--help")
     stage.run("--help")

@@ -1,4 +1,4 @@
-"""Every secret is a canary: it may stand where credentials belong, and nowhere else, whatever goes wrong."""
+"""Every secret is a canary: it may appear only where credentials belong, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from world.scores import Record
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("form", ["json", "console"])
 @pytest.mark.parametrize("scene", SCENES)
-def test_no_secret_is_said_by_anybody(
+def test_no_secret_appears_in_any_output(
     scene: str, form: str, tmp_path_factory: pytest.TempPathFactory, record: Record
 ) -> None:
     """Log, status, check and the other commands, files, arguments, environments, the service manager's status line."""

@@ -1,4 +1,4 @@
-"""No file, directory or socket of ours is ever open to others, not for an instant: by the system calls themselves."""
+"""No file, directory or socket is ever open to others, not for an instant: checked by the system calls."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ WITH_UMASK_000 = ["/bin/sh", "-c", 'umask 000; exec "$@"', "sh"]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Something that came into being, or got another mode."""
+    """Something that was created or got another mode."""
 
     call: str
     arguments: str
     mode: int
-    """With the umask of that moment."""
+    """With the umask at that time."""
 
     def is_open_to_others(self) -> bool:
         return bool(self.mode & 0o077)
 
 
 def made(trace: str) -> Iterator[Made]:
-    """Everything that one process and its helpers have made, in order. Only the first of them sets a umask."""
+    """Everything that a process and its helpers created, in order. Only the process itself sets a umask."""
     umask = 0o777
     for line in whole_lines(trace):
         match = LINE.match(line)
@@ -55,13 +55,13 @@ def made(trace: str) -> Iterator[Made]:
 
 
 def octal(arguments: str) -> int:
-    """The mode among the arguments of a call: what is octal and stands last."""
+    """The mode among the arguments of a call: the last octal number."""
     return int(re.findall(r"(?<=, )0[0-7]*\b", arguments)[-1], 8)
 
 
 @dataclass
 class Traced:
-    """Runs commands under strace, with a umask that lets everything through."""
+    """Runs commands under strace with umask 000."""
 
     directory: Path
     count: int = 0
@@ -76,7 +76,7 @@ class Traced:
 
 
 def assumed(traced: Traced, home: Home, *words: str, **environment: str) -> None:
-    """One command; what it says and how it ends is of no interest here."""
+    """Run one command; its output and exit status do not matter here."""
     subprocess.run(
         [*traced.under(), sys.executable, "-m", "assumed", *words],
         env=home.environment(**environment),
@@ -88,8 +88,8 @@ def assumed(traced: Traced, home: Home, *words: str, **environment: str) -> None
     )
 
 
-def test_the_reader_of_traces_sees_what_is_too_wide() -> None:
-    """Interrupted calls, calls that failed, modes that the umask narrows and modes that are set afterwards."""
+def test_the_trace_reader_detects_wide_modes() -> None:
+    """Interrupted calls, failed calls, modes narrowed by the umask, and modes set afterwards."""
     trace = """\
 7 umask(000) = 022
 7 openat(AT_FDCWD, "read", O_RDONLY|O_CLOEXEC) = 3
@@ -118,7 +118,7 @@ def test_the_reader_of_traces_sees_what_is_too_wide() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_nothing_that_the_daemon_or_a_command_ever_makes_is_open_to_others(
+def test_nothing_that_the_daemon_or_a_command_creates_is_open_to_others(
     tmp_path_factory: pytest.TempPathFactory, record: Record
 ) -> None:
     """A whole life: start, renew, edit, a bad edit, a crash, a restart, a stop, and every command meanwhile."""
@@ -160,7 +160,7 @@ def test_nothing_that_the_daemon_or_a_command_ever_makes_is_open_to_others(
 
 
 def whole_commands(home: Home) -> list[tuple[str, ...]]:
-    """Every command that there is, with what it needs."""
+    """Every command with its arguments."""
     arguments = {
         "wait": ("--timeout", "1"),
         "credential-process": ("a",),

@@ -1,4 +1,4 @@
-"""Thirty days of a laptop's life in seconds: outages, suspends, clock steps; real keeper and scheduler."""
+"""Thirty days of a laptop's life in seconds: outages, suspends, clock steps, with the real loop and scheduler."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOML = "\n".join(
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """A machine with four kept roles, one of them chained, all of them fresh."""
+    """A machine with four managed roles, one of them chained, all fresh."""
     with freeze_time("2026-11-24", tick=False) as frozen:
         world = World(frozen, tmp_path, TOML)
         world.run(1)
@@ -34,7 +34,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def least_left(world: World, seconds: float) -> float:
-    """The least true life that any reader saw in any profile while so much time passed."""
+    """The shortest remaining life that any reader saw in any profile during this time."""
     seen = [world.left(name) for name in NAMES]
 
     def look() -> None:
@@ -46,19 +46,19 @@ def least_left(world: World, seconds: float) -> float:
 
 
 def calls_since(world: World, boot: float) -> int:
-    """How often STS was asked since then."""
+    """The number of calls to STS since then."""
     return sum(1 for at, _, _ in world.calls if at >= boot)
 
 
-def test_a_quiet_day_leaves_a_third_of_every_session_and_asks_twice_an_hour(world: World) -> None:
-    """Promise 1 and promise 8, in the steady state."""
+def test_on_a_quiet_day_a_third_of_every_session_is_left_with_two_calls_an_hour(world: World) -> None:
+    """Promises 1 and 8 in the steady state."""
     assert least_left(world, DAY) >= 0.35 * HOUR
     assert len(NAMES) * 24 / 0.6 - len(NAMES) <= len(world.calls) <= len(NAMES) * (24 / 0.5 + 1)
     assert {level for level, _ in world.events} == {"debug", "info"}
 
 
 def test_an_outage_of_twenty_minutes_is_not_noticed(world: World) -> None:
-    """Promise 6, begun at any of twelve moments of the sessions' lives; and one role asks for all."""
+    """Promise 6, starting at any of twelve moments of the sessions' lives; one role probes for all."""
     for _ in range(12):
         world.run(17 * MINUTE)
         began, world.down = world.boot, True
@@ -70,7 +70,7 @@ def test_an_outage_of_twenty_minutes_is_not_noticed(world: World) -> None:
 
 @pytest.mark.parametrize("hours", [2, 10])
 def test_the_end_of_a_long_outage_is_noticed_within_a_minute(world: World, hours: int) -> None:
-    """However long it was, and however many calls have failed."""
+    """However long it was, and however many calls failed."""
     world.down = True
     world.run(hours * HOUR)
     assert max(map(world.left, NAMES)) <= 0
@@ -81,7 +81,7 @@ def test_the_end_of_a_long_outage_is_noticed_within_a_minute(world: World, hours
 
 @pytest.mark.parametrize("asleep", [5 * MINUTE, 50 * MINUTE, 8 * HOUR, 30 * DAY])
 def test_after_a_suspend_every_due_role_is_renewed_within_thirty_seconds(world: World, asleep: float) -> None:
-    """Promise 7. APScheduler's own wait stands still in a suspend, and its default would drop the late jobs."""
+    """Promise 7. APScheduler's own wait stops in a suspend, and its default would drop the late jobs."""
     for phase in range(5):
         world.run(phase * 11 * MINUTE)
         world.suspend(asleep)
@@ -99,8 +99,8 @@ def test_a_step_of_the_wall_clock_never_stops_the_renewals(world: World, step: f
         world.step(-step)
 
 
-def test_a_denied_role_disturbs_nobody_and_is_asked_every_ten_minutes_at_most(world: World) -> None:
-    """Promise 4 and promise 8."""
+def test_a_denied_role_affects_no_other_and_is_tried_at_most_every_ten_minutes(world: World) -> None:
+    """Promises 4 and 8."""
     world.denied.add("b")
     world.run(2 * HOUR)
     began = world.boot
@@ -113,7 +113,7 @@ def test_a_denied_role_disturbs_nobody_and_is_asked_every_ten_minutes_at_most(wo
 
 @pytest.mark.parametrize("what", ["suspend", "step"])
 def test_a_resume_or_a_step_resets_every_backoff(world: World, what: str) -> None:
-    """Promise 8: who opens the lid after mending a policy does not wait for the rest of ten minutes."""
+    """Promise 8: after fixing a policy and opening the lid, the role need not wait for the rest of ten minutes."""
     world.denied.add("b")
     world.run(3 * HOUR)
     world.denied.clear()
@@ -128,7 +128,7 @@ def test_a_resume_or_a_step_resets_every_backoff(world: World, what: str) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_thirty_days_of_a_laptops_life(world: World, seed: int) -> None:
-    """Ten days a seed, three seeds: whatever comes, awake readers are never without a session for long."""
+    """Ten days per seed, three seeds: readers that are awake are never without a session for long."""
     chance = random.Random(seed)
     end = world.boot + 10 * DAY
     while world.boot < end:
@@ -155,15 +155,15 @@ def test_thirty_days_of_a_laptops_life(world: World, seed: int) -> None:
 
 
 def test_renewals_are_on_time_by_the_scheduler_alone(tmp_path: Path) -> None:
-    """The heartbeat is a net: with an hour between two beats, the jobs still come when they are due."""
+    """With an hour between two heartbeats, the jobs still run when they are due."""
     with freeze_time("2026-11-24", tick=False) as frozen:
         world = World(frozen, tmp_path, TOML, beat=HOUR)
         world.run(1)
         assert least_left(world, DAY) > 0.35 * HOUR
 
 
-def test_renewals_go_on_by_the_heartbeat_alone(tmp_path: Path) -> None:
-    """With the thread of the scheduler dead, a role is late by one beat at most."""
+def test_renewals_continue_by_the_heartbeat_alone(tmp_path: Path) -> None:
+    """With the scheduler's thread dead, a role is late by one heartbeat at most."""
     with freeze_time("2026-11-24", tick=False) as frozen:
         world = World(frozen, tmp_path, TOML)
         world.run(1)
@@ -171,8 +171,8 @@ def test_renewals_go_on_by_the_heartbeat_alone(tmp_path: Path) -> None:
         assert least_left(world, DAY) > 0.35 * HOUR
 
 
-def test_a_call_that_never_ends_is_written_off(world: World) -> None:
-    """Name resolution may hang in the C library; the role is asked for again all the same."""
+def test_a_call_that_never_ends_is_abandoned(world: World) -> None:
+    """Name resolution may hang in the C library; the role is requested again."""
     world.hangs = True
     world.run(0.6 * HOUR)
     assert ("warning", "role.renewal_failed") in world.events

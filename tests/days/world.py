@@ -1,8 +1,8 @@
-"""Whole days in seconds: the real loop, scheduler, store and credentials file in a world whose time we move.
+"""Whole days in seconds: the real loop, scheduler, store and credentials file in a world whose time the test moves.
 
-There are no threads. The world has the three clocks that a real machine has: `wall` can be stepped, `boot` counts
-everything, `mono` stands still during a suspend, as every wait of a real process does. AWS's own clock is never
-wrong. APScheduler runs on its in-line executor: the wait that it returns is when it is called again.
+There are no threads. The world has the three clocks of a real machine: `wall` can be stepped, `boot` counts
+everything, `mono` stops during a suspend, as every wait of a real process does. AWS's own clock is always right.
+APScheduler runs on its in-line executor: it is called again after the wait that it returns.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ AWS_START = 1_800_000_000.0
 
 
 class InlineScheduler(BaseScheduler):  # type: ignore[misc]
-    """APScheduler without a thread: `run_due` does what its thread would do, and says when to come back."""
+    """APScheduler without a thread: `run_due` does what its thread would do, and returns when to call again."""
 
     def __init__(self) -> None:
         super().__init__(timezone=UTC, executors={"default": DebugExecutor()}, job_defaults=JOB_DEFAULTS)
@@ -51,14 +51,14 @@ class InlineScheduler(BaseScheduler):  # type: ignore[misc]
         super().shutdown(wait)
 
     def run_due(self, mono: float) -> None:
-        """Run what is due by the wall clock; the next look is then due after a wait that a suspend does not shorten."""
+        """Run what is due by the wall clock; the next check follows after a wait that a suspend does not shorten."""
         self.woken = False
         wait = self._process_jobs()
         self.due_at_mono = None if wait is None else mono + float(wait)
 
 
 class RecordingFile(CredentialsFile):
-    """The real file; what was published is noted, so that a reader need not parse it 10^5 times."""
+    """The real file; each published content is recorded, so readers need not parse it 10^5 times."""
 
     published: dict[str, Session]
 
@@ -70,7 +70,7 @@ class RecordingFile(CredentialsFile):
 
 @dataclass
 class Signs:
-    """Sources that can always sign: what they do is tested with real ones elsewhere."""
+    """Sources that can always sign; real ones are tested elsewhere."""
 
     def ready(self, root: Role) -> bool:
         return True
@@ -125,12 +125,12 @@ class World:
         return Instant(AWS_START + self.boot + self.wall_error, self.boot, "boot-1", slept=self.slept)
 
     def left(self, profile: str) -> float:
-        """Seconds of true life, by AWS's clock, in what a reader of the profile gets now."""
+        """Seconds left, by AWS's clock, of what a reader of the profile gets now."""
         session = self.file.published.get(profile)
         return -1.0 if session is None else session.expiration - (AWS_START + self.boot)
 
     def run(self, seconds: float, look: Callable[[], None] | None = None) -> None:
-        """Let so much waking time pass; `look` is called after each thing that happens."""
+        """Let this much waking time pass; `look` is called after each event."""
         end = self.mono + seconds
         while True:
             self._settle()
@@ -146,17 +146,17 @@ class World:
                 self._tick()
 
     def suspend(self, seconds: float) -> None:
-        """The lid is closed: nothing runs, no wait gets shorter."""
+        """Close the lid: nothing runs, no wait gets shorter."""
         self.slept += seconds
         self._set_time()
 
     def step(self, seconds: float) -> None:
-        """Somebody sets the wall clock."""
+        """Step the wall clock."""
         self.wall_error += seconds
         self._set_time()
 
     def _settle(self) -> None:
-        """Let the scheduler and the loop answer each other until both only wait for time."""
+        """Let the scheduler and the loop react to each other until both only wait for time."""
         while True:
             due = None if self.is_scheduler_dead else self.scheduler.due_at_mono
             if (self.scheduler.woken and not self.is_scheduler_dead) or (due is not None and due <= self.mono):

@@ -1,4 +1,4 @@
-"""One home for every act: it is put back before each."""
+"""One home for every run; it is reset before each."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MEMORY = Path("/dev/shm")
 
 @pytest.fixture(scope="session")
 def rewrite() -> Iterator[Rewrite]:
-    """In memory where there is one: the calls and their order are the same, and an fsync costs nothing."""
+    """In memory if possible: the calls and their order are the same, and an fsync costs nothing."""
     with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as directory, FakeSts() as sts:
         yield Rewrite(Path(directory), sts)
 
 
 @pytest.fixture(scope="session")
 def clean(rewrite: Rewrite) -> Outcome:
-    """The act under strace, without a fault."""
+    """The run under strace, without a fault."""
     if shutil.which("strace") is None:
         pytest.skip("strace is missing")
     outcome = rewrite.act()

@@ -1,9 +1,9 @@
-"""A model of what a disk may hold after a power cut, told by nothing but the system calls that came before.
+"""A model of what a disk may hold after a power cut, derived only from the system calls before it.
 
-It is as careless as POSIX allows. Until a file is flushed, each of its blocks may be missing (zeros), be of any age,
-and its size may be any that it had, or be cut at any block between. Until a directory is flushed, each of its names
-may be of any age, whatever the others are: renames may come true one without the other, files without their names,
-names without their content. Only one name in one directory changes in one step.
+It is as permissive as POSIX allows. Until a file is flushed, each of its blocks may be missing (zeros) or of any age,
+and its size may be any that it had, or end at any block between. Until a directory is flushed, each of its names may
+be of any age, independently: renames may survive one without the other, files without their names, names without their
+content. Only one name in one directory changes atomically.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from fault.once import Call
 
 BLOCK = 128
-"""Bytes. Smaller than any disk's, for the files here are small, too."""
+"""Bytes. Smaller than any disk's, because the files here are small, too."""
 _CHANGE_NOTHING = {
-    *("set_robust_list", "rseq"),  # of a thread that begins meanwhile
+    *("set_robust_list", "rseq"),  # of a thread that starts meanwhile
     *(
         "newfstatat",
         "fstat",
@@ -40,14 +40,14 @@ RENAME_EXCHANGE = "RENAME_EXCHANGE"
 
 @dataclass(eq=False, slots=True)
 class File:
-    """`ages` are its contents since it was flushed; the first is on the disk for certain."""
+    """`ages` are its contents since the last flush; the first is certainly on disk."""
 
     ages: list[bytes]
     real: Path | None = None
-    """A name of this very file on the real disk, if it is still there."""
+    """A name of this file on the real disk, if it still has one."""
 
     def variants(self) -> set[bytes]:
-        """Every content that it may have after a power cut."""
+        """Every content it may have after a power cut."""
         sizes = {len(age) for age in self.ages}
         sizes |= set(range(min(sizes), max(sizes), BLOCK))
         if len(self.ages) == 1:
@@ -70,7 +70,7 @@ class Link:
 
 @dataclass(eq=False, slots=True)
 class Directory:
-    """Name → what it has led to since the directory was flushed; the first is on the disk for certain."""
+    """Name → its targets since the directory was flushed; the first is certainly on disk."""
 
     names: dict[str, list[Node | None]] = field(default_factory=dict)
 
@@ -83,14 +83,15 @@ class Directory:
 
 Node = File | Link | Directory
 State = dict[str, tuple[Node, bytes]]
-"""Path below the root → what is there, and its content if it is a file. One way that a disk may be after a cut."""
+"""Path below the root → its kind, and its content if it is a file. One possible state of a disk after a power cut."""
 
 
 class Disk:
-    """The model of one directory, `root`, and what is below it. Feed it calls."""
+    """The model of a directory, `root`, and everything below it. Feed it calls."""
 
     def __init__(self, root: Path, deaf_to: type[Node] | None = None) -> None:
-        """As `root` is now, all of it flushed. What it is `deaf_to` this disk does not flush, and says it did."""
+        """Starts with the current content of `root`, all flushed. Calls in `deaf_to` report success but flush
+        nothing."""
         self._base = root
         self.root = _scan(root)
         self._open: dict[int, Node] = {}
@@ -98,7 +99,7 @@ class Disk:
         self._deaf_to = deaf_to
 
     def feed(self, call: Call) -> bool:
-        """Do what the call did. False for one that changes nothing. Raises KeyError for one that is not known."""
+        """Apply the call. False if it changes nothing. Raises KeyError for an unknown call."""
         if call.name in _CHANGE_NOTHING or call.result < 0:
             return False
         _DO[call.name](self, call.args.split(", "), call.result)
@@ -197,7 +198,7 @@ class Disk:
         return where
 
     def _find(self, fd: str, quoted: str) -> tuple[Directory, str] | None:
-        """The directory and the name in it ("" for the root itself); None for what is not below the root."""
+        """The directory and the name in it ("" for the root itself); None outside the root."""
         path = Path(_bytes(quoted).decode())
         if path.is_absolute():
             if not path.is_relative_to(self._base):
@@ -225,7 +226,7 @@ _DO: dict[str, Callable[[Disk, list[str], int], None]] = {
 
 
 def _bytes(quoted: str) -> bytes:
-    """A string of strace's (-xx)."""
+    """A string in strace's notation (-xx)."""
     return bytes.fromhex(quoted.strip('"').replace("\\x", ""))
 
 
@@ -244,7 +245,7 @@ def _scan(path: Path) -> Directory:
 
 
 def _trees(directory: Directory, prefix: str) -> Iterator[dict[str, Node]]:
-    """Every choice of what the names lead to, here and below."""
+    """Every combination of what the names lead to, here and below."""
     options: list[list[dict[str, Node]]] = []
     for name, ages in directory.names.items():
         here: list[dict[str, Node]] = []

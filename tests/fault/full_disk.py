@@ -1,6 +1,6 @@
-"""A daemon whose `.aws` is a small disk of its own that fills up and is tidied again: prints what was seen, as JSON.
+"""A daemon whose `.aws` is a small disk that fills up and is cleaned: prints what happened, as JSON.
 
-Run in a mount namespace of its own, as root: the mount ends with the process.
+Run in its own mount namespace, as root: the mount ends with the process.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def main(directory: Path) -> dict[str, Any]:
 
 
 def fill_and_tidy(daemon: Daemon, home: Home, film: Path) -> dict[str, Any]:
-    """Fill the disk with `film`, have the session renewed and the daemon killed and started, remove the film."""
+    """Fill the disk with `film`, renew the session, kill and start the daemon, remove the film."""
     before = home.credentials.read_bytes()
     fill(film)
     daemon.ask("refresh", profiles=["kept"])
     full = daemon.wait_until(lambda status: status["credentials_file"]["error"])
     untouched = home.credentials.read_bytes() == before
     daemon.kill9()
-    fill(film)  # what the killed one held open has made room
+    fill(film)  # the killed daemon's open files have freed space
     daemon.start()
     daemon.ask("refresh", profiles=["kept"])
     restarted = daemon.wait_until(lambda status: status["credentials_file"]["error"])
@@ -66,7 +66,7 @@ def fill_and_tidy(daemon: Daemon, home: Home, film: Path) -> dict[str, Any]:
 
 
 def fill(film: Path) -> None:
-    """Write until there is no room for a single byte more."""
+    """Write until there is no space for another byte."""
     with film.open("ab", buffering=0) as file:
         for size in (4096, 1):
             try:

@@ -1,5 +1,5 @@
-"""`assumed once` under strace, in a home where it has to rewrite the credentials file: what it calls, and what becomes
-of the file when a call fails or is the last."""
+"""`assumed once` under strace in a home where it has to rewrite the credentials file: its calls, and the state of the
+file if a call fails or is the last."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from world.traces import whole_lines
 
 _LINE = re.compile(r"(?:\d+ +)?(?P<name>\w+)\((?P<args>.*)\) += (?P<result>-?\w+)")
 FILES = "openat,write,pwrite64,ftruncate,fsync,fdatasync,close,mkdir,unlink,unlinkat,rename,renameat,renameat2,fchmod"
-"""Whatever can change a file or its names."""
+"""The system calls that can change a file or its names."""
 MINE = "[mine]\naws_access_key_id = AKIATEST\naws_secret_access_key = canary\n# the last line, which has no newline"
-"""A profile of somebody else's."""
+"""A foreign profile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One system call that came to its end. Strings in `args` are in \\x notation."""
+    """One completed system call. Strings in `args` are hexadecimal escapes."""
 
     name: str
     args: str
@@ -35,17 +35,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one run has ended; `calls` are those of FILES."""
+    """The result of one run; `calls` are those of FILES."""
 
     done: subprocess.CompletedProcess[str]
     calls: tuple[Call, ...]
     hit: bool
-    """Whether a call was made that should fail or be the last."""
+    """Whether the call that should fail or be the last was made."""
 
 
 class Rewrite:
-    """The act: the profile `new` is added to a file that holds a kept one and somebody else's. STS is not needed:
-    its session is in the store."""
+    """Add the profile `new` to a file with a managed profile and a foreign one. STS is not needed: the session is in
+    the store."""
 
     def __init__(self, directory: Path, sts: FakeSts) -> None:
         self.home = Home(directory / "home")
@@ -73,12 +73,12 @@ class Rewrite:
         return self.home.assumed("once", before=before, **self._environ)
 
     def reset(self) -> None:
-        """The home as it was before the act."""
+        """Restore the home."""
         shutil.rmtree(self.aws)
         shutil.copytree(self._as_it_was, self.aws)
 
     def act(self, *inject: str) -> Outcome:
-        """The act in a fresh home; `inject` as strace's option takes it."""
+        """Run in a fresh home; `inject` as strace's option takes it."""
         self.reset()
         trace = self.home.path / "trace"
         options = [] if any("signal=" in one for one in inject) else ["--seccomp-bpf"]  # which misses signals
@@ -92,13 +92,13 @@ class Rewrite:
         return self.home.credentials.read_bytes()
 
     def strays(self) -> list[str]:
-        """What lies beside the file, other than its state directory."""
+        """What is beside the file, except its state directory."""
         return sorted(path.name for path in self.aws.iterdir() if path.name not in ("credentials", "assumed"))
 
 
 def in_the_file(calls: tuple[Call, ...]) -> Iterator[tuple[Call, int]]:
-    """The calls from the last write's first on, and each one's number among the run's calls of its name: those that
-    the credentials file depends on."""
+    """The calls from the last write's first one on, each with its number among the run's calls of that name: those
+    that affect the credentials file."""
     begins = max(n for n, call in enumerate(calls) if call.name == "openat" and "O_EXCL" in call.args)
     seen: Counter[str] = Counter()
     for n, call in enumerate(calls):

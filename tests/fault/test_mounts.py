@@ -1,5 +1,5 @@
-"""Real disks, mounts and rights that stand in a write's way: the file stays, a sentence says what to do, and nothing
-is left behind. Mounts live in a namespace that ends with its process."""
+"""Real disks, mounts and permissions that prevent a write: the file stays, the message says what to do, and nothing is
+left behind. Mounts are in a namespace that ends with its process."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ needs_mounts = pytest.mark.skipif(
 )
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 without_powers = ("setpriv", "--bounding-set", "-all")
-"""As root, whom modes concern like anybody else."""
+"""As root, but without the capability to ignore modes."""
 
 
 def one_and_slow_ones(table: dict[str, tuple[str, str]]) -> list[Any]:
@@ -86,7 +86,7 @@ def one_and_slow_ones(table: dict[str, tuple[str, str]]) -> list[Any]:
 
 
 def check_refused(rewrite: Rewrite, fact: str, shell: list[str], first: str, *under: str) -> None:
-    """`first` stands in the way of the write: the fact is told, the file is the old one, nothing lies beside it."""
+    """`first` prevents the write: it is reported, the file is unchanged, and nothing is left beside it."""
     rewrite.reset()
     script = f"D={rewrite.home.path}; {FUNCTIONS} {first}; {ACT}"
     done = rewrite.run(*shell, "sh", "-ec", script, "sh", *under)
@@ -99,25 +99,25 @@ def check_refused(rewrite: Rewrite, fact: str, shell: list[str], first: str, *un
 
 @needs_mounts
 @pytest.mark.parametrize("mount", one_and_slow_ones(MOUNTS))
-def test_a_disk_that_takes_no_write_is_named(mount: str, rewrite: Rewrite) -> None:
+def test_a_disk_that_cannot_be_written_is_reported(mount: str, rewrite: Rewrite) -> None:
     check_refused(rewrite, MOUNTS[mount][1], ["unshare", "-m"], MOUNTS[mount][0])
 
 
 @pytest.mark.skipif(not can_run(*without_powers), reason="setpriv is missing, or this is not root")
 @pytest.mark.parametrize("right", one_and_slow_ones(RIGHTS))
-def test_a_right_that_is_missing_is_named(right: str, rewrite: Rewrite) -> None:
+def test_a_missing_permission_is_reported(right: str, rewrite: Rewrite) -> None:
     check_refused(rewrite, RIGHTS[right][1], [], RIGHTS[right][0], *without_powers)
 
 
 @pytest.mark.skipif(not can_run("prlimit", "--fsize=99"), reason="prlimit is missing")
-def test_a_limit_on_file_sizes_is_named(rewrite: Rewrite) -> None:
-    """The first write of the system is a short one, then."""
+def test_a_file_size_limit_is_reported(rewrite: Rewrite) -> None:
+    """The first system call then writes only a part."""
     check_refused(rewrite, "ulimit -f", [], ":", "prlimit", "--fsize=99")
 
 
 @needs_root
 @pytest.mark.parametrize("other", one_and_slow_ones(OTHERS))
-def test_what_belongs_to_another_user_is_left_alone(other: str, rewrite: Rewrite) -> None:
+def test_another_users_file_is_left_alone(other: str, rewrite: Rewrite) -> None:
     check_refused(rewrite, OTHERS[other][1], [], OTHERS[other][0])
 
 
@@ -125,7 +125,7 @@ def test_what_belongs_to_another_user_is_left_alone(other: str, rewrite: Rewrite
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_daemon_outlives_a_full_disk_and_catches_up_within_a_heartbeat(tmp_path: Path, record: Record) -> None:
-    """It goes on, says so, is even started there, and takes no working credential away; nobody has to restart it."""
+    """It reports the full disk, can even start there, removes no working credential, and needs no restart."""
     command = ["unshare", "-m", sys.executable, "-m", "fault.full_disk", str(tmp_path)]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=150)

@@ -1,5 +1,5 @@
-"""A rewrite of the credentials file by `assumed once`: any system call fails, is the last, or is followed by a power
-cut. The file is the old one or the new one, and the next run puts everything right. (ALICE, OSDI'14)"""
+"""`assumed once` rewrites the credentials file while any system call fails, is the last, or is followed by a power
+cut. The file is the old one or the new one, and the next run repairs everything. (ALICE, OSDI'14)"""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FACTS = {
     ("fsync", "EIO"): "disk reports an error",
     ("renameat", "EACCES"): "permission is denied",
 }
-"""The call that fails, and how → the fact that is told."""
+"""The failing call and its error → the reported fact."""
 NO_EXCHANGE = "renameat2:error=ENOSYS:when=1+"
-"""A system that cannot have two files trade places."""
+"""A system that cannot exchange two files."""
 
 
 def judge(rewrite: Rewrite, outcome: Outcome) -> None:
-    """Right after the act, and after the next run."""
+    """Right after the run, and after the next one."""
     found = rewrite.found()
     assert found in (rewrite.old, rewrite.new)
     assert "Traceback" not in outcome.done.stderr
@@ -46,12 +46,12 @@ def first_and_slow_ones(inputs: Iterable[tuple[str, ...]]) -> list[Any]:
 
 
 def first(clean: Outcome, name: str) -> int:
-    """The number of the first call of that name on which the file depends."""
+    """The number of the first call of that name that affects the file."""
     return next(nth for call, nth in in_the_file(clean.calls) if call.name == name)
 
 
 @pytest.mark.parametrize(("call", "error"), first_and_slow_ones(FACTS))
-def test_a_write_that_fails_once_is_told_and_tried_again(
+def test_a_write_that_fails_once_is_reported_and_retried(
     call: str, error: str, rewrite: Rewrite, clean: Outcome
 ) -> None:
     outcome = rewrite.act(f"{call}:error={error}:when={first(clean, call)}")
@@ -62,7 +62,7 @@ def test_a_write_that_fails_once_is_told_and_tried_again(
 
 
 @pytest.mark.parametrize(("call", "error"), first_and_slow_ones([one for one in FACTS if one[0] != "write"]))
-def test_a_disk_that_takes_no_write_keeps_the_old_file(call: str, error: str, rewrite: Rewrite, clean: Outcome) -> None:
+def test_if_every_write_fails_the_old_file_stays(call: str, error: str, rewrite: Rewrite, clean: Outcome) -> None:
     """It fails from then on."""
     outcome = rewrite.act(f"{call}:error={error}:when={first(clean, call)}+")
     assert outcome.done.returncode == 1
@@ -82,7 +82,7 @@ def test_a_killed_rewrite_leaves_a_whole_file(call: str, rewrite: Rewrite, clean
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("always", [(), (NO_EXCHANGE,)], ids=["", "no exchange"])
-def test_wherever_it_is_killed_the_file_is_whole(always: tuple[str, ...], rewrite: Rewrite, record: Record) -> None:
+def test_killed_at_any_call_the_file_is_whole(always: tuple[str, ...], rewrite: Rewrite, record: Record) -> None:
     clean = rewrite.act(*always)
     assert rewrite.found() == rewrite.new
     points = [(call.name, nth) for call, nth in in_the_file(clean.calls) if call.name != "renameat2" or not always]
@@ -99,7 +99,7 @@ def test_wherever_it_is_killed_the_file_is_whole(always: tuple[str, ...], rewrit
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("error", ERRORS)
-def test_whatever_fails_the_file_is_whole(error: str, rewrite: Rewrite, clean: Outcome, record: Record) -> None:
+def test_if_any_call_fails_the_file_is_whole(error: str, rewrite: Rewrite, clean: Outcome, record: Record) -> None:
     points = [(call.name, nth) for call, nth in in_the_file(clean.calls) if call.name != "close"]
     for call, nth in points:
         outcome = rewrite.act(f"{call}:error={error}:when={nth}")
@@ -116,8 +116,8 @@ def test_whatever_fails_the_file_is_whole(error: str, rewrite: Rewrite, clean: O
 
 @dataclass(slots=True)
 class Verdict:
-    """Of all states that a disk as careless as POSIX allows may be in: `torn` ones hold neither the old file nor the
-    new one, `undone` ones the old one although the run had ended."""
+    """Over all states that a POSIX disk may be in: `torn` ones hold neither the old nor the new file, `undone` ones
+    the old one although the run had ended."""
 
     states: int = 0
     torn: int = 0
@@ -125,7 +125,7 @@ class Verdict:
 
 
 def cut_at_each(rewrite: Rewrite, clean: Outcome, deaf_to: type[Node] | None = None) -> Verdict:
-    """Each state that the calls of the act allow. `deaf_to`: see Disk."""
+    """Each state that the run's calls allow. `deaf_to`: see Disk."""
     rewrite.reset()
     disk = Disk(rewrite.aws, deaf_to)
     verdict = Verdict()
@@ -144,7 +144,7 @@ def _look(disk: Disk, verdict: Verdict, allowed: tuple[bytes, bytes], done: bool
         verdict.undone += done and found == allowed[0]
 
 
-def test_whenever_the_power_goes_the_file_is_whole(rewrite: Rewrite, clean: Outcome) -> None:
+def test_after_a_power_cut_at_any_moment_the_file_is_whole(rewrite: Rewrite, clean: Outcome) -> None:
     verdict = cut_at_each(rewrite, clean)
     assert verdict.states > 10
     assert (verdict.torn, verdict.undone) == (0, 0)
@@ -152,7 +152,7 @@ def test_whenever_the_power_goes_the_file_is_whole(rewrite: Rewrite, clean: Outc
 
 @pytest.mark.slow
 def test_without_a_flush_before_the_rename_torn_files_are_found(rewrite: Rewrite, clean: Outcome) -> None:
-    """The same calls on a disk that does not flush files although it says so."""
+    """The same calls on a disk that reports flushes of files but does not do them."""
     assert cut_at_each(rewrite, clean, deaf_to=File).torn > 0
 
 

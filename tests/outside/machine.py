@@ -1,4 +1,4 @@
-"""What several of these tests need: ARNs, keys as readers find them, and a machine that refuses things."""
+"""Shared by these tests: ARNs, keys as readers find them, programs and processes of this machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ACCOUNT = "123456789012"
 
 
 def arn(profile: str) -> str:
-    """The role that a profile stands for."""
+    """The role of a profile."""
     return f"arn:aws:iam::{ACCOUNT}:role/{profile}"
 
 
 def key_of(home: Home, profile: str) -> str:
-    """The access key id that a reader of the profile finds; empty where there is none."""
+    """The access key id that a reader of the profile gets; empty if there is none."""
     try:
         return (home.profile(profile) or {}).get("aws_access_key_id", "")
     except ConfigNotFound:
@@ -28,13 +28,13 @@ def key_of(home: Home, profile: str) -> str:
 
 
 def needs_root() -> None:
-    """Skips where this user cannot become another one."""
+    """Skips if this user cannot become another one."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
 
 
 def program(name: str) -> str:
-    """Where a program is. Skips where it is not installed."""
+    """The path of a program. Skips if it is not installed."""
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"{name} is not installed")
@@ -42,7 +42,7 @@ def program(name: str) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process is there and more than a zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

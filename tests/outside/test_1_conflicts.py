@@ -1,4 +1,5 @@
-"""Another program that writes our profiles: put back ever later, never at the price of a session; 1.5 and 2.5."""
+"""Another program overwrites managed profiles: restored with increasing delay, never at the price of a session; 1.5
+and 2.5."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ OTHERS = {
 
 
 def overwritten(home: Home, profile: str, key: str, **more: str) -> None:
-    """Another tool parses the whole file and writes it with a session of its own in that profile."""
+    """Another tool rewrites the whole file with its own session in that profile."""
     file = RawConfigParser()
     file.read(home.credentials)
     file[profile] = {"aws_access_key_id": key, "aws_secret_access_key": "other", "aws_session_token": "other", **more}
@@ -38,8 +39,8 @@ def overwritten(home: Home, profile: str, key: str, **more: str) -> None:
     new.replace(home.credentials)
 
 
-def fought_over(home: Home, daemon: Daemon, profile: str, times: int, **more: str) -> None:
-    """Another tool writes the profile so often, each time after it has been put back."""
+def repeatedly_overwritten(home: Home, daemon: Daemon, profile: str, times: int, **more: str) -> None:
+    """Another tool overwrites the profile this many times, each time after it was restored."""
     for n in range(times):
         overwritten(home, profile, f"ASIAOTHER{n}", **more)
         if n < times - 1:
@@ -48,7 +49,7 @@ def fought_over(home: Home, daemon: Daemon, profile: str, times: int, **more: st
 
 @pytest.fixture
 def running(aws_home: Home, daemon: Daemon) -> Daemon:
-    """A daemon that keeps `kept` and `also`."""
+    """A daemon with the roles `kept` and `also`."""
     aws_home.configure(role("kept", arn("kept")), role("also", arn("also")))
     daemon.start().wait_until_fresh("kept", "also")
     return daemon
@@ -58,8 +59,8 @@ def running(aws_home: Home, daemon: Daemon) -> Daemon:
 def test_a_removed_role_loses_its_keys_beside_another_profile_in_conflict(
     other: str, aws_home: Home, running: Daemon
 ) -> None:
-    """Nothing about `kept` is a reason to leave the keys of `also` to readers."""
-    for n in range(6):  # as stubborn as it takes
+    """A conflict about `kept` is no reason to leave the keys of `also` to readers."""
+    for n in range(6):  # as often as it takes
         overwritten(aws_home, "kept", f"ASIAOTHER{n}", **OTHERS[other])
         if n < 5:
             time.sleep(1.5)
@@ -71,8 +72,8 @@ def test_a_removed_role_loses_its_keys_beside_another_profile_in_conflict(
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [1])
 def test_a_removed_role_loses_its_keys_without_a_conflict(times: int, aws_home: Home, running: Daemon) -> None:
-    """The twin: one overwriting, which is put back."""
-    fought_over(aws_home, running, "kept", times)
+    """Control: overwritten once, and restored."""
+    repeatedly_overwritten(aws_home, running, "kept", times)
     aws_home.configure(role("kept", arn("kept")))
     eventually(lambda: not key_of(aws_home, "also"), WITHIN)
 
@@ -80,7 +81,7 @@ def test_a_removed_role_loses_its_keys_without_a_conflict(times: int, aws_home: 
 @pytest.mark.parametrize("other", OTHERS)
 def test_the_other_program_is_named_from_the_second_time_on(other: str, aws_home: Home, running: Daemon) -> None:
     """By its mark, where it leaves one."""
-    fought_over(aws_home, running, "kept", 2, **OTHERS[other])
+    repeatedly_overwritten(aws_home, running, "kept", 2, **OTHERS[other])
     status = running.wait_until(lambda status: status["roles"][0]["last_error"], WITHIN)
     entry = status["roles"][0]
     assert entry["last_error"]["code"] == "ProfileContested"
@@ -91,10 +92,8 @@ def test_the_other_program_is_named_from_the_second_time_on(other: str, aws_home
 @pytest.mark.slow
 @pytest.mark.parametrize("deliver", ["keys", "process"])
 @pytest.mark.parametrize("times", [3, 5])
-def test_a_renewal_puts_the_profile_back(
-    times: int, deliver: str, aws_home: Home, daemon: Daemon, sts: FakeSts
-) -> None:
-    """Whoever reads it may have the new session, however often another program has written it."""
+def test_a_renewal_restores_the_profile(times: int, deliver: str, aws_home: Home, daemon: Daemon, sts: FakeSts) -> None:
+    """Readers get the new session, however often the profile was overwritten."""
     sts.rule(arn("kept"), session_seconds=30)
     aws_home.configure(role("kept", arn("kept"), deliver=deliver), role("also", arn("also")))
     daemon.start().wait_until_fresh("kept", "also")
@@ -125,8 +124,8 @@ def without(home: Home, profile: str, whole: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", GONE)
-def test_readers_without_a_session_wait_for_no_delay(what: str, aws_home: Home, running: Daemon) -> None:
-    """Six times in a row: each time it is back at once."""
+def test_readers_without_a_session_need_not_wait(what: str, aws_home: Home, running: Daemon) -> None:
+    """Six times in a row: it is restored at once each time."""
     for _ in range(6):
         GONE[what](aws_home)
         eventually(lambda: key_of(aws_home, "kept"), WITHIN / 4, saying="it is back")
@@ -135,7 +134,7 @@ def test_readers_without_a_session_wait_for_no_delay(what: str, aws_home: Home, 
 
 @contextmanager
 def edits(home: Home, every: float, edit: Callable[[Path, int], None]) -> Iterator[None]:
-    """Another program edits a section of its own, again and again."""
+    """Another program keeps editing its own section."""
     stop = threading.Event()
 
     def work() -> None:
@@ -180,7 +179,7 @@ def appended(file: Path, n: int) -> None:
 def test_edits_of_another_section_are_no_conflict_and_cost_no_reader_a_session(
     edit: Callable[[Path, int], None], aws_home: Home, daemon: Daemon, sts: FakeSts
 ) -> None:
-    """Sessions of 6 s, an edit every 0.5 s: what counts is what was delivered last, not what comes next."""
+    """Sessions of 6 s, an edit every 0.5 s: the last delivered session counts, not the next one."""
     sts.rule("*", session_seconds=6)
     aws_home.configure(*(role(f"r{n}", arn(f"r{n}")) for n in range(6)))
     daemon.start().wait_until_fresh()
@@ -198,12 +197,12 @@ def test_edits_of_another_section_are_no_conflict_and_cost_no_reader_a_session(
     assert all(entry["last_error"] is None for entry in daemon.status()["roles"])
 
 
-def test_a_session_that_ends_is_replaced_at_once_whatever_later_end_stands_beside_it(
+def test_an_expired_session_is_replaced_at_once_whatever_other_expiry_is_in_the_profile(
     aws_home: Home, running: Daemon
 ) -> None:
-    """Two tools left their marks: the earlier end counts, or the fifth overwriting would wait for two minutes."""
+    """Two tools left their marks: the earlier expiry counts, or the fifth overwrite would wait for two minutes."""
     ended, later = (
         datetime.fromtimestamp(time.time() + seconds, UTC).isoformat(timespec="seconds") for seconds in (-1, 86_400)
     )
-    fought_over(aws_home, running, "kept", 5, aws_expiration=ended, expiration=later)
+    repeatedly_overwritten(aws_home, running, "kept", 5, aws_expiration=ended, expiration=later)
     eventually(lambda: "OTHER" not in key_of(aws_home, "kept"), 10)

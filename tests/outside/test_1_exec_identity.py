@@ -1,4 +1,4 @@
-"""1.4: inside `exec` the role is the only identity, whatever else the user's home and environment offer."""
+"""1.4: inside `exec` the role is the only identity, whatever the user's home and environment contain."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def job(aws_home: Home, sts: FakeSts) -> Home:
 
 
 def inside(home: Home, sts: FakeSts, *command: str, **more: str) -> str:
-    """What a command prints under `exec`."""
+    """The output of a command under `exec`."""
     done = home.assumed("exec", "job", "--", *command, AWS_ENDPOINT_URL_STS=sts.url, **more)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -69,7 +69,7 @@ BOTO_CONFIGS = [in_the_home, by_a_variable, by_a_relative_variable, by_both]
 
 
 @pytest.mark.parametrize("configured", BOTO_CONFIGS)
-def test_a_boto_configuration_with_keys_does_not_win(job: Home, sts: FakeSts, configured: object) -> None:
+def test_keys_in_a_boto_configuration_are_not_used(job: Home, sts: FakeSts, configured: object) -> None:
     """botocore reads boto 2's configuration before it asks an endpoint."""
     assert callable(configured)
     more = configured(job)
@@ -79,7 +79,7 @@ def test_a_boto_configuration_with_keys_does_not_win(job: Home, sts: FakeSts, co
 
 @pytest.mark.slow
 @pytest.mark.parametrize("configured", BOTO_CONFIGS[:3])
-def test_the_aws_cli_takes_the_role_beside_a_boto_configuration(job: Home, sts: FakeSts, configured: object) -> None:
+def test_the_aws_cli_uses_the_role_despite_a_boto_configuration(job: Home, sts: FakeSts, configured: object) -> None:
     assert callable(configured)
     more = configured(job)
     aws = Path(sys.executable).parent / "aws"
@@ -92,7 +92,7 @@ def test_the_aws_cli_takes_the_role_beside_a_boto_configuration(job: Home, sts: 
     assert (issued[-4:] in key, "container-role" in key) == (True, True), key
 
 
-def test_without_exec_those_files_do_win(job: Home, sts: FakeSts) -> None:
+def test_without_exec_those_files_take_precedence(job: Home, sts: FakeSts) -> None:
     """Otherwise the tests above would prove nothing."""
     (job.path / ".aws" / "credentials").write_text("")
     write(job.path / ".boto")
@@ -118,16 +118,16 @@ NAMED = {
 }
 
 
-def test_no_variable_that_names_other_credentials_reaches_the_command(job: Home, sts: FakeSts) -> None:
-    """All of them at once: each would be another identity in one tool or the other."""
+def test_no_variable_that_leads_to_other_credentials_reaches_the_command(job: Home, sts: FakeSts) -> None:
+    """All of them at once: each is another identity for some tool."""
     every = {name: value for named in NAMED.values() for name, value in named.items()}
     found = json.loads(inside(job, sts, sys.executable, "-c", SHOW, **every))
     assert [whose for whose, named in NAMED.items() if named.items() & found.items()] == []
 
 
 @pytest.mark.slow
-def test_an_sdk_that_has_its_own_name_for_the_credentials_file_finds_the_empty_one(job: Home, sts: FakeSts) -> None:
-    """Without that variable Java v1 and GDAL read ~/.aws/credentials, in which `[default]` has keys."""
+def test_sdks_with_their_own_variable_for_the_credentials_file_find_an_empty_one(job: Home, sts: FakeSts) -> None:
+    """Without that variable, Java v1 and GDAL read ~/.aws/credentials, whose `[default]` has keys."""
     found = json.loads(inside(job, sts, sys.executable, "-c", SHOW))
     names = ("AWS_CREDENTIAL_PROFILES_FILE", "CPL_AWS_CREDENTIALS_FILE", "AWS_SHARED_CREDENTIALS_FILE")
     assert {found.get(name) for name in names} == {found["AWS_SHARED_CREDENTIALS_FILE"]}
@@ -142,8 +142,8 @@ JVM = {
 }
 
 
-def test_system_properties_that_name_other_credentials_do_not_reach_a_jvm(job: Home, sts: FakeSts) -> None:
-    """SDKs for Java prefer them to everything. The other options of the JVM stay."""
+def test_system_properties_that_lead_to_other_credentials_do_not_reach_a_jvm(job: Home, sts: FakeSts) -> None:
+    """Java SDKs prefer them to everything else. Other JVM options stay."""
     found = json.loads(inside(job, sts, sys.executable, "-c", SHOW, **JVM))
     assert {name: found[name].split() for name in JVM} == {name: ["-Xmx1g", "-Dfile.encoding=UTF-8"] for name in JVM}
 
@@ -158,12 +158,12 @@ KEPT = {
 
 
 @pytest.mark.slow
-def test_everything_else_stays(job: Home, sts: FakeSts) -> None:
+def test_every_other_variable_stays(job: Home, sts: FakeSts) -> None:
     found = json.loads(inside(job, sts, sys.executable, "-c", SHOW, **KEPT))
     assert {name: found.get(name) for name in KEPT} == KEPT
 
 
-def test_the_users_own_files_stay_as_they_are(job: Home, sts: FakeSts) -> None:
+def test_the_users_files_stay_unchanged(job: Home, sts: FakeSts) -> None:
     boto = Path(write(job.path / ".boto"))
     inside(job, sts, "true")
     assert (boto.read_text(), os.access(boto, os.R_OK)) == (LEGACY, True)

@@ -1,4 +1,5 @@
-"""1.6: no other program gets the port of `exec` while its command or a child of it lives; what outlives it is named."""
+"""1.6: no other program gets the port of `exec` while its command or a child of it lives; processes that outlive it
+are listed."""
 
 from __future__ import annotations
 
@@ -48,7 +49,7 @@ class Running:
     port: int
 
     def end(self) -> None:
-        """Let it end: its input does."""
+        """End it by closing its input."""
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):
             self.process.stdin.close()
@@ -89,7 +90,7 @@ def alive(pid: int) -> bool:
 
 
 def can_bind(port: int, options: tuple[int, ...] = (), address: str = "127.0.0.1") -> bool:
-    """Whether another program gets the port, and connections to it."""
+    """Whether another program can bind the port and get connections."""
     with socket.socket() as other:
         for option in options:
             other.setsockopt(socket.SOL_SOCKET, option, 1)
@@ -105,7 +106,7 @@ def can_bind(port: int, options: tuple[int, ...] = (), address: str = "127.0.0.1
 
 @pytest.mark.parametrize("command", WAYS.values(), ids=list(WAYS))
 def test_no_other_program_gets_the_port_after_exec_was_killed(aws_home: Home, sts: FakeSts, command: list[str]) -> None:
-    """It could hand its own credentials to the command."""
+    """It could give its own credentials to the command."""
     with running(aws_home, sts, command) as run:
         run.process.kill()
         run.process.wait(WITHIN)
@@ -116,7 +117,7 @@ def test_no_other_program_gets_the_port_after_exec_was_killed(aws_home: Home, st
         eventually(lambda: can_bind(run.port), WITHIN, saying="a free port after the command's end")
 
 
-def test_nobody_gets_the_port_while_exec_runs_and_everybody_afterwards(aws_home: Home, sts: FakeSts) -> None:
+def test_the_port_is_taken_while_exec_runs_and_free_afterwards(aws_home: Home, sts: FakeSts) -> None:
     with running(aws_home, sts, WAYS["the command itself"]) as run:
         assert [can_bind(run.port, options) for options in SHARED] == [False] * len(SHARED)
         run.end()
@@ -133,10 +134,10 @@ OUTLIVES = {
 
 
 @pytest.mark.parametrize("how", OUTLIVES.values(), ids=list(OUTLIVES))
-def test_what_outlives_the_command_is_named_and_is_refused_by_a_port_that_stays_taken(
+def test_processes_that_outlive_the_command_are_listed_and_get_refused_connections(
     aws_home: Home, sts: FakeSts, how: str
 ) -> None:
-    """A refusal at once, not an answer that never comes, and no answer of another program."""
+    """An immediate refusal, no hanging request, and no answer of another program."""
     aws_home.configure(role("job", "arn:aws:iam::123456789012:role/job"))
     script = f'{how} echo "$! $AWS_CONTAINER_CREDENTIALS_FULL_URI"; exit 3'
     done = aws_home.assumed("exec", "job", "--", "sh", "-c", script, AWS_ENDPOINT_URL_STS=sts.url)
@@ -158,14 +159,14 @@ def test_what_outlives_the_command_is_named_and_is_refused_by_a_port_that_stays_
 
 
 @pytest.mark.parametrize("script", ["true", "sleep 0.01 & wait", "sh -c 'exit 0' | cat"])
-def test_a_command_that_leaves_nothing_is_quiet(aws_home: Home, sts: FakeSts, script: str) -> None:
+def test_nothing_is_printed_if_no_process_outlives_the_command(aws_home: Home, sts: FakeSts, script: str) -> None:
     aws_home.configure(role("job", "arn:aws:iam::123456789012:role/job"))
     done = aws_home.assumed("exec", "job", "--", "sh", "-c", script, AWS_ENDPOINT_URL_STS=sts.url)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_script_finds_the_low_descriptors_free(aws_home: Home, sts: FakeSts) -> None:
-    """`exec 3>file` and a make's job server use them."""
+    """For `exec 3>file` and make's job server."""
     aws_home.configure(role("job", "arn:aws:iam::123456789012:role/job"))
     listing = "import os; print(sorted(int(fd) for fd in os.listdir('/dev/fd')))"
     command = [sys.executable, "-c", listing]

@@ -1,4 +1,4 @@
-"""An answer of STS is compared with what was asked for: whose session it is, until when, and whether it is one."""
+"""STS's answer is compared with the request: whose session it is, until when, and whether it is one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SAME = {
 
 
 def kept(home: Home) -> dict[str, str]:
-    """What readers of the profile find."""
+    """What readers of the profile get."""
     return home.profile("mine") or {}
 
 
@@ -61,7 +61,7 @@ def test_a_session_of_another_principal_is_discarded(aws_home: Home, sts: FakeSt
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [["env", "mine"], ["exec", "mine", "--", "env"], ["credential-process", "mine"]])
-def test_a_session_of_another_principal_is_not_handed_out(aws_home: Home, sts: FakeSts, command: list[str]) -> None:
+def test_a_session_of_another_principal_is_not_returned(aws_home: Home, sts: FakeSts, command: list[str]) -> None:
     """Without a daemon, too."""
     aws_home.configure(role("mine", ROLE))
     sts.rule(ROLE, principal=OTHERS["another role"])
@@ -72,8 +72,8 @@ def test_a_session_of_another_principal_is_not_handed_out(aws_home: Home, sts: F
 
 
 @pytest.mark.parametrize("principal", params(SAME, list(SAME)[:4]))
-def test_a_session_that_does_not_contradict_is_kept(aws_home: Home, sts: FakeSts, principal: str) -> None:
-    """Only what the answer says of partition, account and role name counts; a path and the case of letters do not."""
+def test_a_session_that_does_not_contradict_the_request_is_used(aws_home: Home, sts: FakeSts, principal: str) -> None:
+    """Only partition, account and role name count, if present; path and letter case do not."""
     aws_home.configure(role("mine", ROLE))
     sts.rule(ROLE, principal=principal)
 
@@ -82,10 +82,10 @@ def test_a_session_that_does_not_contradict_is_kept(aws_home: Home, sts: FakeSts
     assert kept(aws_home)["aws_access_key_id"] == sts.calls[-1].issued
 
 
-def test_a_contradiction_keeps_the_old_session_and_says_what_it_is(
+def test_a_contradiction_keeps_the_old_session_and_is_reported_as_such(
     aws_home: Home, sts: FakeSts, daemon: Daemon
 ) -> None:
-    """It is a failure of a class of its own, in status and in the metrics."""
+    """A failure kind of its own, in status and in the metrics."""
     aws_home.configure(role("mine", ROLE))
     daemon.start()
     daemon.wait_until_fresh("mine", within=60)
@@ -104,8 +104,8 @@ def test_a_contradiction_keeps_the_old_session_and_says_what_it_is(
 
 
 @pytest.mark.slow
-def test_a_stored_session_of_another_principal_is_given_up(aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
-    """An earlier version stored whatever it was given."""
+def test_a_stored_session_of_another_principal_is_dropped(aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
+    """An earlier version stored whatever it received."""
     aws_home.configure(role("mine", ROLE))
     assert aws_home.assumed("once", AWS_ENDPOINT_URL_STS=sts.url).returncode == 0
     (file,) = (aws_home.state / "sessions").glob("*.json")
@@ -120,7 +120,7 @@ def test_a_stored_session_of_another_principal_is_given_up(aws_home: Home, sts: 
 
 
 def told(home: Home, sts: FakeSts) -> dict[str, float]:
-    """Until when each kind of reader is told that the session is good, as POSIX seconds."""
+    """The expiry that each kind of reader sees, in POSIX seconds."""
     endpoint = {"AWS_ENDPOINT_URL_STS": sts.url}
     variables = json.loads(home.assumed("env", "--shell", "json", "mine", **endpoint).stdout)
     process = json.loads(home.assumed("credential-process", "mine", **endpoint).stdout)
@@ -135,7 +135,9 @@ def told(home: Home, sts: FakeSts) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("expiration", ["2526-11-28T00:00:00Z", "9999-12-31T23:59:59Z", "2099-01-01T00:00:00+02:00"])
-def test_an_end_beyond_what_was_asked_for_is_not_passed_on(aws_home: Home, sts: FakeSts, expiration: str) -> None:
+def test_an_expiry_beyond_the_requested_duration_is_not_passed_on(
+    aws_home: Home, sts: FakeSts, expiration: str
+) -> None:
     """SDKs that believed it would never renew."""
     aws_home.configure(role("mine", ROLE, duration_seconds=1800))
     sts.rule(ROLE, expiration=expiration)
@@ -147,8 +149,8 @@ def test_an_end_beyond_what_was_asked_for_is_not_passed_on(aws_home: Home, sts: 
 
 
 @pytest.mark.slow
-def test_an_end_before_what_was_asked_for_is_passed_on(aws_home: Home, sts: FakeSts) -> None:
-    """A server may grant less than it is asked for."""
+def test_an_expiry_before_the_requested_duration_is_passed_on(aws_home: Home, sts: FakeSts) -> None:
+    """A server may grant less than requested."""
     aws_home.configure(role("mine", ROLE))
     sts.rule(ROLE, session_seconds=1200)
 
@@ -178,8 +180,10 @@ UNSOUND: dict[str, Mapping[str, str]] = {
 
 
 @pytest.mark.parametrize("credentials", params(UNSOUND, list(UNSOUND)[::3]))
-def test_an_answer_that_is_no_session_is_refused(aws_home: Home, sts: FakeSts, credentials: dict[str, Any]) -> None:
-    """Such keys would be written into a file of lines, and could be no AWS key."""
+def test_an_answer_without_a_valid_session_is_refused(
+    aws_home: Home, sts: FakeSts, credentials: dict[str, Any]
+) -> None:
+    """Such keys cannot be AWS's, and would break a line-based file."""
     aws_home.configure(role("mine", ROLE))
     sts.rule(ROLE, credentials=credentials)
 

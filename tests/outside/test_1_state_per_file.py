@@ -1,4 +1,4 @@
-"""Two configurations that keep two credentials files of one directory have nothing in common."""
+"""Two configurations for two credentials files in one directory are independent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = ["credentials-acme", "work.ini", "Credentials of Acme", "credentials.bak
 
 @dataclass(frozen=True, slots=True)
 class Named(Home):
-    """A home in which a configuration of its own keeps `~/.aws/FILE`."""
+    """A home whose own configuration manages `~/.aws/FILE`."""
 
     file: str = "credentials"
 
@@ -68,8 +68,8 @@ def key_in(home: Named, sts: FakeSts) -> str:
     return next(word.partition("=")[2] for word in words if word.startswith("AWS_ACCESS_KEY_ID="))
 
 
-def test_each_configuration_hands_out_its_own_role(pair: tuple[Named, Named], sts: FakeSts) -> None:
-    """After `once` with each; neither takes the other's session away."""
+def test_each_configuration_returns_its_own_role(pair: tuple[Named, Named], sts: FakeSts) -> None:
+    """After `once` with each; neither removes the other's session."""
     for home in pair:
         assert run(home, sts, "once").returncode == 0
     assert key_in(pair[0], sts) in issued(sts, "RoleA")
@@ -78,8 +78,8 @@ def test_each_configuration_hands_out_its_own_role(pair: tuple[Named, Named], st
 
 
 @pytest.mark.slow
-def test_each_file_has_a_line_of_its_own(pair: tuple[Named, Named], sts: FakeSts) -> None:
-    """What SDKs run for `prod` prints the role of the file that it stands in."""
+def test_each_file_has_its_own_credential_process_line(pair: tuple[Named, Named], sts: FakeSts) -> None:
+    """What SDKs run for `prod` prints the role of that file."""
     lines = []
     for home, role_name in zip(pair, ROLES, strict=True):
         home.keep(role_name, deliver="process")
@@ -93,8 +93,8 @@ def test_each_file_has_a_line_of_its_own(pair: tuple[Named, Named], sts: FakeSts
 
 
 @pytest.mark.slow
-def test_each_has_a_daemon_of_its_own(pair: tuple[Named, Named], sts: FakeSts) -> None:
-    """Both run, both are asked by their own configuration, and nobody else's."""
+def test_each_configuration_has_its_own_daemon(pair: tuple[Named, Named], sts: FakeSts) -> None:
+    """Both run, and commands reach only the daemon of their own configuration."""
     first, second = (Daemon(home, AWS_ENDPOINT_URL_STS=sts.url) for home in pair)
     with first:
         first.wait_until_fresh("prod")
@@ -116,8 +116,8 @@ def test_each_has_a_daemon_of_its_own(pair: tuple[Named, Named], sts: FakeSts) -
             second.stop()
 
 
-def test_a_second_daemon_of_one_file_ends_and_names_the_file(aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
-    """Its exit status says so to scripts; the message says which file is taken."""
+def test_a_second_daemon_for_a_file_exits_and_names_the_file(aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
+    """The exit status is for scripts; the message says which file is taken."""
     aws_home.configure(role("prod", ROLES["RoleA"]))
     daemon.start().wait_until_fresh("prod")
     done = aws_home.assumed("run", AWS_ENDPOINT_URL_STS=sts.url)
@@ -127,7 +127,9 @@ def test_a_second_daemon_of_one_file_ends_and_names_the_file(aws_home: Home, sts
 
 
 @pytest.mark.parametrize("link", ["credentials-link", "elsewhere/credentials", "elsewhere/other"])
-def test_two_names_of_one_file_are_one_file(link: str, aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
+def test_a_link_to_a_credentials_file_has_the_same_lock(
+    link: str, aws_home: Home, sts: FakeSts, daemon: Daemon
+) -> None:
     """A link to the file leads to the same lock."""
     aws_home.configure(role("prod", ROLES["RoleA"]))
     daemon.start().wait_until_fresh("prod")

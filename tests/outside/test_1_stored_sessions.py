@@ -1,4 +1,4 @@
-"""A stored session is handed out only as long as the configuration, as it is now, asks for that very session."""
+"""A stored session is returned only if the current configuration requests exactly that session."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SAME: dict[str, Callable[[str], str]] = {
 
 @pytest.fixture
 def kept(aws_home: Home, sts: FakeSts) -> Home:
-    """A home whose `prod`, delivered by process, has been renewed once; no daemon runs."""
+    """A home whose `prod`, delivered by process, was renewed once; no daemon runs."""
     key = sts.add_key("AKIAFAKESOURCE02", "fake-secret-of-second", "second")
     aws_home.add_source(key.access_key_id, key.secret_access_key, profile="second")
     keep(aws_home, {"prod": {}})
@@ -58,7 +58,7 @@ def kept(aws_home: Home, sts: FakeSts) -> Home:
 
 
 def keep(home: Home, roles: dict[str, dict[str, Any]]) -> None:
-    """Save a configuration of these profiles, which all keep the role Admin but for the given keys."""
+    """Save a configuration of these profiles, all for the role Admin except for the given keys."""
     home.configure(*(role(name, **{"role_arn": ADMIN, "deliver": "process", **keys}) for name, keys in roles.items()))
 
 
@@ -68,8 +68,7 @@ def renew(home: Home, sts: FakeSts) -> None:
 
 
 def keys_printed(home: Home, sts: FakeSts, names: Iterable[str], readers: Sequence[str] = READERS) -> dict[str, str]:
-    """What a reader of each of these profiles is given, all at the same time: the first ones by a reader each, the
-    others by the last one."""
+    """What a reader of each of these profiles gets, all at the same time: one way each, the rest by the last way."""
     with ThreadPoolExecutor(6) as pool:
         turns = list(zip(names, itertools.chain(readers, itertools.repeat(readers[-1])), strict=False))
         given = pool.map(lambda turn: key_printed(home, sts, turn[1], turn[0]), turns)
@@ -77,7 +76,7 @@ def keys_printed(home: Home, sts: FakeSts, names: Iterable[str], readers: Sequen
 
 
 def key_printed(home: Home, sts: FakeSts, reader: str, profile: str = "prod", *options: str) -> str:
-    """The access key id that a reader of a profile is given; empty where it is refused."""
+    """The access key id that a reader of a profile gets; empty if refused."""
     script = "import os, urllib.request as u; r = u.Request(os.environ['AWS_CONTAINER_CREDENTIALS_FULL_URI'], headers="
     script += "{'Authorization': os.environ['AWS_CONTAINER_AUTHORIZATION_TOKEN']}); print(u.urlopen(r).read().decode())"
     arguments = {
@@ -98,7 +97,7 @@ def key_printed(home: Home, sts: FakeSts, reader: str, profile: str = "prod", *o
 
 
 def test_after_an_edit_of_the_request_readers_get_a_new_session(kept: Home, sts: FakeSts) -> None:
-    """Whatever was edited, and by whatever way it is read; STS is asked once for each."""
+    """Whatever was edited and however it is read; one call to STS each."""
     keep(kept, {name: {} for name in OTHERS})
     renew(kept, sts)
     before = len(sts.calls)
@@ -110,8 +109,8 @@ def test_after_an_edit_of_the_request_readers_get_a_new_session(kept: Home, sts:
 
 
 @pytest.mark.slow
-def test_where_the_new_request_is_refused_so_is_the_reader(kept: Home, sts: FakeSts) -> None:
-    """The old session is of the old request: it is refused rather than handed out."""
+def test_if_the_new_request_is_refused_readers_get_no_session(kept: Home, sts: FakeSts) -> None:
+    """The old session belongs to the old request."""
     edits = {name: OTHERS[name] for name in list(OTHERS)[::2]}
     keep(kept, {name: {} for name in edits})
     renew(kept, sts)
@@ -120,8 +119,8 @@ def test_where_the_new_request_is_refused_so_is_the_reader(kept: Home, sts: Fake
     assert keys_printed(kept, sts, edits) == dict.fromkeys(edits, "")
 
 
-def test_a_role_that_is_not_kept_any_more_is_refused(kept: Home, sts: FakeSts) -> None:
-    """It was disabled, removed or renamed; no daemon has taken its session away."""
+def test_a_role_that_is_no_longer_configured_is_refused(kept: Home, sts: FakeSts) -> None:
+    """It was disabled, removed or renamed, and no daemon has removed its session."""
     names = [f"{what}-{reader}" for what in ("disabled", "removed", "renamed") for reader in READERS[2:]]
     keep(kept, {name: {} for name in names})
     renew(kept, sts)
@@ -136,8 +135,8 @@ def test_a_role_that_is_not_kept_any_more_is_refused(kept: Home, sts: FakeSts) -
 
 
 @pytest.mark.parametrize("change", SAME.values(), ids=SAME)
-def test_an_edit_of_something_else_asks_sts_for_nothing(kept: Home, sts: FakeSts, change: Callable[[str], str]) -> None:
-    """The session is compared with the configuration, not thrown away with every save of it."""
+def test_an_unrelated_edit_makes_no_call(kept: Home, sts: FakeSts, change: Callable[[str], str]) -> None:
+    """The session is compared with the configuration, not dropped at every save."""
     kept.config.write_text(change(kept.config.read_text()))
     given = {reader: key_printed(kept, sts, reader) for reader in READERS}
     assert set(given.values()) == {sts.calls[0].issued}
@@ -145,10 +144,8 @@ def test_an_edit_of_something_else_asks_sts_for_nothing(kept: Home, sts: FakeSts
 
 
 @pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:9", "http://localhost:4566"], ids=["none", "dead", "other"])
-def test_a_consumer_of_another_environment_gets_the_session_all_the_same(
-    kept: Home, sts: FakeSts, endpoint: str
-) -> None:
-    """Which STS the daemon asked is in its environment alone; a consumer has an endpoint for reasons of its own."""
+def test_a_consumer_with_another_endpoint_variable_gets_the_session(kept: Home, sts: FakeSts, endpoint: str) -> None:
+    """The daemon's STS endpoint is only in its own environment; the consumer's may differ."""
     kept.config.write_text("# edited\n" + kept.config.read_text())
     command = shlex.split((kept.profile("prod") or {})["credential_process"])
     environ = kept.environment(**({"AWS_ENDPOINT_URL": endpoint} if endpoint else {}))
@@ -158,8 +155,8 @@ def test_a_consumer_of_another_environment_gets_the_session_all_the_same(
 
 
 @pytest.mark.parametrize("broken", ["[[roles", 'nonsense = "key"\n', ""], ids=["no TOML", "unknown key", "empty"])
-def test_a_bad_edit_takes_nothing_away(kept: Home, sts: FakeSts, broken: str) -> None:
-    """The last good configuration goes on, and it asks for this session."""
+def test_a_bad_edit_removes_nothing(kept: Home, sts: FakeSts, broken: str) -> None:
+    """The last good configuration stays in effect, and it requests this session."""
     kept.config.write_text(broken)
     assert {key_printed(kept, sts, reader) for reader in READERS} == {sts.calls[0].issued}
 
@@ -174,7 +171,7 @@ def test_with_a_daemon_the_new_session_is_waited_for(kept: Home, sts: FakeSts, d
 
 
 @pytest.mark.slow
-def test_with_a_daemon_a_bad_edit_takes_nothing_away(kept: Home, sts: FakeSts, daemon: Daemon) -> None:
+def test_with_a_daemon_a_bad_edit_removes_nothing(kept: Home, sts: FakeSts, daemon: Daemon) -> None:
     daemon.start().wait_until_fresh("prod")
     kept.config.write_text("[[roles")
     daemon.wait_until(lambda status: status["daemon"]["config_error"])
@@ -182,7 +179,7 @@ def test_with_a_daemon_a_bad_edit_takes_nothing_away(kept: Home, sts: FakeSts, d
 
 
 class Job:
-    """A job in `assumed exec` that asks its endpoint whenever it is told to."""
+    """A job in `assumed exec` that asks its endpoint on demand."""
 
     SCRIPT = """
 import json, os, sys, urllib.error, urllib.request as u
@@ -206,7 +203,7 @@ for line in sys.stdin:
         )
 
     def key(self) -> str:
-        """The access key id that it is given now, or the status that it is refused with."""
+        """The access key id that it gets now, or the status of the refusal."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write("\n")
@@ -229,8 +226,8 @@ def job(kept: Home, sts: FakeSts) -> Iterator[Job]:
 
 
 @pytest.mark.parametrize("what", ["other-account", "tags", "session-name"])
-def test_a_running_job_never_gets_the_session_of_the_role_before(kept: Home, sts: FakeSts, job: Job, what: str) -> None:
-    """Each answer after the edit is either the new session or a refusal."""
+def test_a_running_job_never_gets_the_previous_roles_session(kept: Home, sts: FakeSts, job: Job, what: str) -> None:
+    """Each answer after the edit is the new session or a refusal."""
     assert job.key() == sts.calls[0].issued
     keep(kept, {"prod": OTHERS[what]})
     given = [job.key()]
@@ -240,7 +237,7 @@ def test_a_running_job_never_gets_the_session_of_the_role_before(kept: Home, sts
 
 
 @pytest.mark.slow
-def test_a_running_job_goes_on_through_edits_of_something_else(kept: Home, sts: FakeSts, job: Job) -> None:
+def test_a_running_job_is_not_affected_by_unrelated_edits(kept: Home, sts: FakeSts, job: Job) -> None:
     for change in SAME.values():
         kept.config.write_text(change(kept.config.read_text()))
         assert eventually(lambda: job.key() if len(job.key()) > 3 else "", 30) == sts.calls[0].issued
@@ -257,8 +254,8 @@ def test_each_configuration_of_one_credentials_file_gets_its_own_role(kept: Home
 
 
 @pytest.mark.parametrize("reader", ["env", "exec"])
-def test_a_session_of_another_configuration_is_not_handed_out(kept: Home, sts: FakeSts, reader: str) -> None:
-    """`--config` once, by hand, must not change what SDKs get by the line that `once` wrote."""
+def test_a_session_of_another_configuration_is_not_returned(kept: Home, sts: FakeSts, reader: str) -> None:
+    """A single `--config` by hand must not change what SDKs get."""
     other = kept.config.with_name("other.toml")
     other.write_text(DEFAULTS + role("prod", "arn:aws:iam::222222222222:role/ReadOnly"))
     assert key_printed(kept, sts, reader, "prod", "--config", str(other)) == sts.calls_for(arn_of(other))[-1].issued
@@ -279,8 +276,10 @@ MENDED: dict[str, Callable[[Home, FakeSts], None]] = {
 
 @pytest.mark.parametrize("mended", list(MENDED))
 @pytest.mark.parametrize("reader", ["written-line"])
-def test_a_failure_is_forgotten_once_its_cause_is_mended(kept: Home, sts: FakeSts, mended: str, reader: str) -> None:
-    """A refusal is not repeated for what is no longer asked; the directory of sessions may be missing, too."""
+def test_a_stored_failure_is_dropped_once_its_cause_is_fixed(
+    kept: Home, sts: FakeSts, mended: str, reader: str
+) -> None:
+    """A refusal counts only for the same request; the directory of sessions may be missing, too."""
     shutil.rmtree(kept.state / "sessions")
     if mended == "the source":
         keep(kept, {"prod": {"source_profile": "third"}})
@@ -311,10 +310,10 @@ def test_a_session_that_another_account_could_have_written_is_refused(kept: Home
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another account, too")
-def test_a_socket_that_another_account_has_put_into_tmp_is_not_believed(
+def test_a_control_socket_of_another_account_in_tmp_is_ignored(
     tmp_path_factory: pytest.TempPathFactory, sts: FakeSts
 ) -> None:
-    """The path of this home is too long for a socket. What answers in its stead would have the job wait for nothing."""
+    """This home's path is too long for a socket. A fake daemon could keep the job waiting."""
     home = Home(tmp_path_factory.mktemp("h" * 90))
     home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
     keep(home, {"prod": {}})
@@ -332,7 +331,7 @@ def test_a_socket_that_another_account_has_put_into_tmp_is_not_believed(
 
 
 class Impostor:
-    """Says on a socket that it keeps every profile, and does nothing about it."""
+    """Claims on a socket that it manages every profile, and does nothing."""
 
     def __init__(self, path: Path) -> None:
         self._server = socketserver.ThreadingUnixStreamServer(str(path), _Accepts)

@@ -1,4 +1,4 @@
-"""`deliver = "process"` also writes the AWS config file, where the C++ SDK looks, and keeps what is not ours there."""
+"""`deliver = "process"` also writes the AWS config file for the C++ SDK, and keeps everything else there."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ ARN = "arn:aws:iam::123456789012:role/"
 
 
 def keep(home: Home, deliver: str = "process", *, profile: str = "p", enabled: bool = True) -> None:
-    """A role by keys, and one that is delivered so."""
+    """A role by keys, and one delivered by process."""
     home.configure(role("k", f"{ARN}k"), role(profile, f"{ARN}p", deliver=deliver, enabled=enabled))
 
 
 def in_config(home: Home, profile: str = "p") -> dict[str, Any]:
-    """A profile of the AWS config file, as botocore reads it from there alone."""
+    """A profile of the AWS config file, as botocore reads it from that file alone."""
     if not home.aws_config.exists():
         return {}
     return dict(load_config(str(home.aws_config))["profiles"].get(profile, {}))
 
 
 def line(home: Home, profile: str = "p") -> str:
-    """What the credentials file runs for it."""
+    """The command in the credentials file for it."""
     return str((home.profile(profile) or {}).get("credential_process", ""))
 
 
 def has_both(home: Home, profile: str = "p") -> bool:
-    """Whether the same line stands in both files."""
+    """Whether the same line is in both files."""
     return line(home, profile) != "" and in_config(home, profile).get("credential_process") == line(home, profile)
 
 
@@ -52,13 +52,13 @@ def soon(predicate: Callable[[], bool]) -> bool:
 
 
 def status_of(home: Home, daemon: Daemon, profile: str = "p") -> tuple[str, bool, bool]:
-    """(state, delivered, whether the config file has no line)."""
+    """(state, delivered, whether the line is missing from the config file)."""
     entry = daemon.role(profile)
     return entry["state"], entry["delivered"], bool(entry.get("notice"))
 
 
 def cases(named: dict[str, Any], quick: int) -> list[Any]:
-    """The first few every time, the others where there is time."""
+    """The first few every day, the others in `make proof`."""
     slow = [[], [pytest.mark.slow]]
     return [
         pytest.param(value, id=name, marks=slow[number >= quick]) for number, (name, value) in enumerate(named.items())
@@ -78,8 +78,10 @@ BEFORE = {
 
 
 @pytest.mark.parametrize("before", cases(BEFORE, 4))
-def test_the_line_comes_and_goes_and_every_other_byte_stays(before: str | None, aws_home: Home, daemon: Daemon) -> None:
-    """Mode 0644 stays, a new file is 0600; readers of the other settings see them all the while."""
+def test_adding_and_removing_the_line_leaves_every_other_byte_unchanged(
+    before: str | None, aws_home: Home, daemon: Daemon
+) -> None:
+    """Mode 0644 stays, a new file is 0600; readers see the other settings all the time."""
     if before is not None:
         aws_home.aws_config.write_bytes(before.encode())
         aws_home.aws_config.chmod(0o644)
@@ -103,8 +105,8 @@ def test_the_line_comes_and_goes_and_every_other_byte_stays(before: str | None, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["removed", "disabled", "renamed"])
-def test_the_line_goes_with_its_role(how: str, aws_home: Home, daemon: Daemon) -> None:
-    """From both files, and the rest of the config file is as it was."""
+def test_the_line_is_removed_with_its_role(how: str, aws_home: Home, daemon: Daemon) -> None:
+    """From both files; the rest of the config file is unchanged."""
     before = b"[profile mine]\nregion = eu-west-1\n"
     aws_home.aws_config.write_bytes(before)
     keep(aws_home)
@@ -139,7 +141,9 @@ OUTRANKED = {
 
 
 @pytest.mark.parametrize("before", cases(OUTRANKED, 4))
-def test_what_outranks_us_there_is_left_alone_and_the_role_works(before: str, aws_home: Home, daemon: Daemon) -> None:
+def test_a_setting_that_takes_precedence_is_left_alone_and_the_role_works(
+    before: str, aws_home: Home, daemon: Daemon
+) -> None:
     """No byte of the config file changes; status and `check` say what those clients need; nothing fails."""
     aws_home.aws_config.write_text(before)
     keep(aws_home)
@@ -158,8 +162,10 @@ def test_what_outranks_us_there_is_left_alone_and_the_role_works(before: str, aw
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["/dev/null", "a directory", "a pipe", "a directory that others may write", "twin"])
-def test_a_config_file_that_cannot_be_written_costs_nothing(where: str, aws_home: Home, sts: FakeSts) -> None:
-    """`AWS_CONFIG_FILE` leads there."""
+def test_a_config_file_that_cannot_be_written_does_not_affect_the_role(
+    where: str, aws_home: Home, sts: FakeSts
+) -> None:
+    """The file in `AWS_CONFIG_FILE`."""
     place = aws_home.path / "elsewhere"
     place.mkdir(mode=0o700)
     target = Path("/dev/null") if where == "/dev/null" else place / "config"
@@ -186,7 +192,7 @@ def test_a_config_file_that_cannot_be_written_costs_nothing(where: str, aws_home
         daemon.stop()
 
 
-def test_a_symbolic_link_stays_one_and_its_target_is_written(aws_home: Home, daemon: Daemon) -> None:
+def test_a_symbolic_link_stays_and_its_target_is_written(aws_home: Home, daemon: Daemon) -> None:
     """Dotfiles."""
     real = aws_home.path / "dotfiles" / "config"
     real.parent.mkdir(mode=0o755)
@@ -201,10 +207,10 @@ def test_a_symbolic_link_stays_one_and_its_target_is_written(aws_home: Home, dae
 
 
 @pytest.mark.parametrize("edit", ["in place", "by rename", "our line taken out"])
-def test_another_programs_edit_of_the_config_file_is_kept_and_our_line_stays(
+def test_another_programs_edit_of_the_config_file_and_our_line_both_stay(
     edit: str, aws_home: Home, daemon: Daemon, sts: FakeSts
 ) -> None:
-    """And neither our write nor theirs asks STS for anything."""
+    """Neither write makes a call to STS."""
     keep(aws_home)
     daemon.start().wait_until_fresh()
     eventually(lambda: line(aws_home), 20, saying="the credentials file")
@@ -230,8 +236,8 @@ def test_another_programs_edit_of_the_config_file_is_kept_and_our_line_stays(
     assert not [event for event in daemon.events() if event["event"] == "source.changed"]
 
 
-def test_the_command_of_each_file_hands_out_the_same_session(aws_home: Home, daemon: Daemon) -> None:
-    """Run as the C++ SDK does: by the shell, with nothing in the environment."""
+def test_the_commands_in_both_files_return_the_same_session(aws_home: Home, daemon: Daemon) -> None:
+    """Run as the C++ SDK does: by the shell, with an empty environment."""
     keep(aws_home)
     daemon.start().wait_until_fresh()
     eventually(lambda: line(aws_home), 20, saying="the credentials file")
@@ -242,10 +248,10 @@ def test_the_command_of_each_file_hands_out_the_same_session(aws_home: Home, dae
 
 
 @pytest.mark.parametrize("config", [None, "", "[profile p]\nregion = eu-west-1\n"], ids=["none", "empty", "settings"])
-def test_a_profile_of_the_version_before_gets_its_line_without_a_renewal(
+def test_a_profile_of_the_previous_version_gets_its_line_without_a_renewal(
     config: str | None, aws_home: Home, daemon: Daemon, sts: FakeSts
 ) -> None:
-    """That version wrote the credentials file alone."""
+    """That version wrote only the credentials file."""
     keep(aws_home)
     daemon.start().wait_until_fresh()
     assert daemon.stop() == 0
@@ -260,10 +266,10 @@ def test_a_profile_of_the_version_before_gets_its_line_without_a_renewal(
 
 
 @pytest.mark.parametrize("keys", ["ASIATHEIRS", "ASIAOTHER"])
-def test_an_older_session_of_another_tool_gives_way_in_the_credentials_file_alone(
+def test_another_tools_session_is_replaced_only_in_the_credentials_file(
     keys: str, aws_home: Home, daemon: Daemon
 ) -> None:
-    """And the settings of an older section of that name in the config file stay."""
+    """Settings of an older section of that name in the config file stay."""
     with aws_home.credentials.open("a") as file:
         file.write(f"[p]\naws_access_key_id = {keys}\naws_secret_access_key = s\naws_session_token = t\n")
     aws_home.aws_config.write_text("[profile p]\nregion = eu-west-1\noutput = json\n")
@@ -276,8 +282,8 @@ def test_an_older_session_of_another_tool_gives_way_in_the_credentials_file_alon
 
 
 @pytest.mark.parametrize("before", [None, "", "[profile p]\nregion=a\n\n"], ids=["none", "empty", "settings"])
-def test_keys_alone_leave_the_config_file_as_it_is(before: str | None, aws_home: Home, daemon: Daemon) -> None:
-    """The twin: it passes before and after."""
+def test_delivery_by_keys_does_not_change_the_config_file(before: str | None, aws_home: Home, daemon: Daemon) -> None:
+    """Control: passes before and after."""
     if before is not None:
         aws_home.aws_config.write_text(before)
     keep(aws_home, "keys")

@@ -1,4 +1,4 @@
-"""2.3: a role that cannot be delivered where it lives costs no other role anything, and `check` says so first."""
+"""2.3: a role that cannot be delivered in its home affects no other role, and `check` reports it first."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from world.waiting import eventually
 ARN = "arn:aws:iam::123456789012:role/"
 QUOTED_ALIKE = ["José", "o'brien", "with space", "R&D (old) 50%"]
 MORE_ALIKE = ["日本語", "Jose\u0301", "a*b?", "~me! [x]{y}|z"]
-"""Names of directories that every SDK reads alike in double quotes."""
+"""Directory names that every SDK reads alike in double quotes."""
 READ_APART = ["$x", "new\nline", 'quo"ted', b"latin-\xe9"]
 MORE_APART = ["$(id)", "back\\slash", "`tick`", "a #b", "a;b", "bell\a"]
-"""And those that some shell, shlex or SDK reads as something else."""
+"""Directory names that some shell, shlex or SDK reads differently."""
 
 
 def some(names: Sequence[str | bytes], more: Sequence[str | bytes]) -> list[Any]:
-    """The rest only where there is time."""
+    """The first; the rest only in `make proof`."""
     return [*names, *(pytest.param(name, marks=pytest.mark.slow) for name in more)]
 
 
@@ -46,7 +46,7 @@ Build = Callable[[str | bytes], tuple[Home, Daemon]]
 
 @pytest.fixture
 def home_at(tmp_path_factory: pytest.TempPathFactory, sts: FakeSts) -> Any:
-    """A home in a directory of a given name, and its daemon, which is stopped in the end."""
+    """A home in a directory of a given name, and its daemon, which is stopped at the end."""
     daemons = []
 
     def build(name: str | bytes) -> tuple[Home, Daemon]:
@@ -61,12 +61,12 @@ def home_at(tmp_path_factory: pytest.TempPathFactory, sts: FakeSts) -> Any:
 
 
 def keep(home: Home, deliver: str) -> None:
-    """Two roles; the second is delivered so."""
+    """Two roles; the second is delivered in this way."""
     home.configure(role("k", f"{ARN}k"), role("p", f"{ARN}p", deliver=deliver))
 
 
 def after_the_edit(daemon: Daemon, took_effect: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-    """The first status in which an edit shows; {} when the daemon has ended over it."""
+    """The first status that shows the edit; {} if the daemon has ended."""
     seen: list[dict[str, Any]] = []
 
     def shows() -> bool:
@@ -83,19 +83,19 @@ def after_the_edit(daemon: Daemon, took_effect: Callable[[dict[str, Any]], Any])
 
 
 def is_by_process(status: dict[str, Any]) -> bool:
-    """Whether the second role's readers get it through a process."""
+    """Whether readers of the second role get it through a process."""
     entry = {entry["profile"]: entry for entry in status["roles"]}["p"]
     return bool(entry["deliver"] == "process" and entry["delivered"])
 
 
 def states(status: dict[str, Any]) -> dict[str, tuple[str, bool]]:
-    """Each role's state, and whether its readers get it."""
+    """Each role's state, and whether readers get it."""
     return {entry["profile"]: (entry["state"], entry["delivered"]) for entry in status.get("roles", [])}
 
 
 @pytest.mark.parametrize("name", ["plain", *some(QUOTED_ALIKE, MORE_ALIKE)], ids=ascii)
-def test_a_profile_in_a_home_of_that_name_is_delivered_by_process(name: str, home_at: Build) -> None:
-    """The line runs the same words by a shell and by shlex, and botocore gets the session through it."""
+def test_a_profile_in_a_home_with_that_name_is_delivered_by_process(name: str, home_at: Build) -> None:
+    """Shell and shlex split the line alike, and botocore gets the session through it."""
     home, daemon = home_at(name)
     keep(home, "keys")
     daemon.start().wait_until_fresh()
@@ -117,8 +117,8 @@ def test_a_profile_in_a_home_of_that_name_is_delivered_by_process(name: str, hom
 
 
 @pytest.mark.parametrize("name", some(READ_APART, MORE_APART), ids=ascii)
-def test_an_edit_that_cannot_be_delivered_there_leaves_every_role_as_it_was(name: str | bytes, home_at: Build) -> None:
-    """The daemon goes on with the last good configuration, also across a restart; `check` names file, line and key."""
+def test_an_edit_that_cannot_be_delivered_changes_no_role(name: str | bytes, home_at: Build) -> None:
+    """The last good configuration stays in effect, also across a restart; `check` names file, line and key."""
     home, daemon = home_at(name)
     keep(home, "keys")
     daemon.start().wait_until_fresh()
@@ -143,10 +143,10 @@ def test_an_edit_that_cannot_be_delivered_there_leaves_every_role_as_it_was(name
 
 
 @pytest.mark.parametrize("name", some(READ_APART[:3], MORE_APART), ids=ascii)
-def test_without_a_last_good_configuration_every_other_role_is_kept(
+def test_without_a_last_good_configuration_every_other_role_works(
     name: str | bytes, home_at: Build, sts: FakeSts
 ) -> None:
-    """That role alone is refused, with the reason and what to do; its foreign section stays as it is."""
+    """Only that role is refused, with reason and next step; a foreign section of its name stays."""
     home, daemon = home_at(name)
     keep(home, "process")
     daemon.start(answering=False)
@@ -165,8 +165,8 @@ def test_without_a_last_good_configuration_every_other_role_is_kept(
 
 
 @pytest.mark.parametrize("name", ["$x", "new\nline", "plain"], ids=ascii)
-def test_keys_that_were_delivered_stay_while_their_role_cannot_be(name: str, home_at: Build) -> None:
-    """A restart with neither a last good configuration nor a way to write the line takes nothing away."""
+def test_delivered_keys_stay_while_their_role_cannot_be_delivered(name: str, home_at: Build) -> None:
+    """A restart without a last good configuration and without a way to write the line removes nothing."""
     home, daemon = home_at(name)
     keep(home, "keys")
     daemon.start().wait_until_fresh()
@@ -187,11 +187,11 @@ SOURCES = {
     "a token of a name that is no account's": "web_identity_token_file = ~-/token",
     "twin: a token that does not exist": "web_identity_token_file = /nowhere/token",
 }
-"""What the profile says that signs for the second role."""
+"""The profile that signs for the second role."""
 
 
 @pytest.mark.parametrize("line", SOURCES.values(), ids=SOURCES)
-def test_a_source_that_names_what_does_not_exist_fails_its_own_role_alone(line: str, home_at: Build) -> None:
+def test_a_source_that_refers_to_something_missing_fails_only_its_role(line: str, home_at: Build) -> None:
     """The AWS config file is edited while the daemon runs."""
     home, daemon = home_at("plain")
     keep(home, "keys")

@@ -1,4 +1,4 @@
-"""A server or a proxy that never finishes its answer holds up its own roles alone, and them not for ever."""
+"""A server or proxy that never finishes its answer delays only its own roles, and not forever."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACCOUNT = "arn:aws:iam::123456789012:role"
 
 
 def configure(home: Home, sts: FakeSts, dripping: dict[str, str], sources: int) -> dict[str, str]:
-    """Sources on the dripping endpoint beside one healthy source; the rest of the environment is returned."""
+    """Sources on the dripping endpoint beside a healthy one; returns the rest of the environment."""
     environment = dict(dripping)
     endpoint = environment.pop("AWS_ENDPOINT_URL_STS")
     home.add_source(sts.source.access_key_id, sts.source.secret_access_key, "good")
@@ -37,8 +37,8 @@ def configure(home: Home, sts: FakeSts, dripping: dict[str, str], sources: int) 
 
 
 @pytest.mark.parametrize("mode", params({mode: mode for mode in DRIPPING}, ["headers", "continue", "connect"]))
-def test_a_dripping_endpoint_holds_up_nobody_else(aws_home: Home, sts: FakeSts, mode: Mode) -> None:
-    """Twelve sources of its drip: more than there are workers. The healthy one is renewed meanwhile."""
+def test_a_dripping_endpoint_delays_only_its_own_roles(aws_home: Home, sts: FakeSts, mode: Mode) -> None:
+    """Twelve sources, more than there are workers. The healthy one is renewed meanwhile."""
     with Dripping(mode) as dripping:
         environment = configure(aws_home, sts, dripping.environment(), 12)
         with Daemon(aws_home, **environment) as daemon:
@@ -47,7 +47,7 @@ def test_a_dripping_endpoint_holds_up_nobody_else(aws_home: Home, sts: FakeSts, 
 
 
 def ends(home: Home, *command: str, within: float, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """The command, which has to end."""
+    """The command must end."""
     try:
         return home.assumed(*command, within=within, **environment)
     except subprocess.TimeoutExpired:
@@ -55,8 +55,8 @@ def ends(home: Home, *command: str, within: float, environment: dict[str, str]) 
 
 
 @pytest.mark.timeout(150)
-def test_what_drips_fails_and_is_let_go(tmp_path: Path, sts: FakeSts) -> None:
-    """`once` ends in every mode, and no connection stays open. All of them at the same time: each waits out a bound."""
+def test_a_dripping_call_fails_and_its_connection_is_closed(tmp_path: Path, sts: FakeSts) -> None:
+    """`once` ends in every mode. All run at the same time: each waits for a time limit."""
 
     def once(mode: Mode) -> tuple[int, bool, int]:
         home = Home(tmp_path / mode)
@@ -75,8 +75,8 @@ def test_what_drips_fails_and_is_let_go(tmp_path: Path, sts: FakeSts) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["body", "headers", "continue"])
 @pytest.mark.timeout(150)
-def test_without_a_daemon_a_role_that_drips_is_given_up(aws_home: Home, sts: FakeSts, mode: Mode) -> None:
-    """The lock of the role goes with it: the next one who asks gets a session."""
+def test_without_a_daemon_a_dripping_call_ends_too(aws_home: Home, sts: FakeSts, mode: Mode) -> None:
+    """The role's lock is released: the next process gets a session."""
     with Dripping(mode) as dripping:
         environment = configure(aws_home, sts, dripping.environment(), 1)
         assert ends(aws_home, "env", "drips0-role", within=90, environment=environment).returncode == 1
@@ -88,8 +88,8 @@ def test_without_a_daemon_a_role_that_drips_is_given_up(aws_home: Home, sts: Fak
 
 
 @pytest.mark.parametrize("mode", ENDLESS)
-def test_an_answer_that_never_ends_is_not_read_whole(aws_home: Home, sts: FakeSts, mode: Mode) -> None:
-    """What has been sent is what fits into the buffers of the two sockets."""
+def test_an_endless_answer_is_not_read_to_the_end(aws_home: Home, sts: FakeSts, mode: Mode) -> None:
+    """Only what fits into the buffers of the two sockets is sent."""
     with Dripping(mode) as dripping:
         environment = configure(aws_home, sts, dripping.environment(), 1)
 
@@ -101,8 +101,8 @@ def test_an_answer_that_never_ends_is_not_read_whole(aws_home: Home, sts: FakeSt
 
 
 @pytest.mark.parametrize("cost", [0.0, 4.0])
-def test_an_answer_that_is_slow_is_waited_for(aws_home: Home, sts: FakeSts, cost: float) -> None:
-    """A bound is no haste."""
+def test_a_slow_answer_is_accepted(aws_home: Home, sts: FakeSts, cost: float) -> None:
+    """Within the time limit."""
     sts.rule("*", latency=cost)
     aws_home.configure(role("mine", f"{ACCOUNT}/Mine"))
 
@@ -144,10 +144,10 @@ NO_TOKENS = {
 
 @pytest.mark.parametrize("of_source", [False, True], ids=["of the role", "of the source profile"])
 @pytest.mark.parametrize("make", NO_TOKENS.values(), ids=NO_TOKENS)
-def test_a_token_file_that_is_none_ends_the_command(
+def test_a_token_file_that_is_not_a_regular_file_is_an_error(
     aws_home: Home, sts: FakeSts, tmp_path: Path, make: object, of_source: bool
 ) -> None:
-    """It is not waited for, nor read whole, and the failure names it."""
+    """It is not waited for or read whole, and the error names it."""
     token = make(tmp_path / "token")  # type: ignore[operator]
     of_token = {"web_identity_token_file": str(token), "source_profile": None}
     if of_source:
@@ -166,8 +166,8 @@ def test_a_token_file_that_is_none_ends_the_command(
 
 
 @pytest.mark.parametrize("of_source", [False, True], ids=["of the role", "of the source profile"])
-def test_a_token_in_a_linked_file_signs(aws_home: Home, sts: FakeSts, tmp_path: Path, of_source: bool) -> None:
-    """Kubernetes mounts it so."""
+def test_a_token_behind_a_link_works(aws_home: Home, sts: FakeSts, tmp_path: Path, of_source: bool) -> None:
+    """Kubernetes mounts it that way."""
     (tmp_path / "data").write_text("a-token\n")
     token = tmp_path / "token"
     token.symlink_to("data")
@@ -185,8 +185,10 @@ def test_a_token_in_a_linked_file_signs(aws_home: Home, sts: FakeSts, tmp_path: 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("mode", ["headers", "body", "continue", "connect"])
-def test_240_sources_of_a_dripping_endpoint(aws_home: Home, sts: FakeSts, mode: Mode) -> None:
-    """The healthy role is fresh long before the others have all been tried, and `once` ends."""
+def test_240_sources_on_a_dripping_endpoint_do_not_delay_a_healthy_role(
+    aws_home: Home, sts: FakeSts, mode: Mode
+) -> None:
+    """It is fresh long before the others have all been tried, and `once` ends."""
     with Dripping(mode) as dripping:
         environment = configure(aws_home, sts, dripping.environment(), 240)
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Configurations that would eat memory or time: refused with file and line; the last good one goes on."""
+"""Configurations that would use up memory or time are refused with file and line; the last good one is used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from world.waiting import eventually
 
 WITHIN = 50.0
 MEMORY = 1 << 30
-"""Bytes of addresses: several times what a daemon takes."""
+"""Bytes of address space: several times what a daemon uses."""
 
 DEPTH = 20_000
 HEAVY = {
@@ -42,7 +42,7 @@ def good(*profiles: str) -> str:
 
 
 def with_little_memory() -> list[str]:
-    """A command that runs another one so that one byte too much is refused, instead of ending this machine."""
+    """A command prefix that limits memory, so that excess is an error and does not end this machine."""
     return [program("prlimit"), f"--as={MEMORY}"]
 
 
@@ -57,8 +57,8 @@ def test_check_names_the_line_of_a_configuration_that_is_too_deep(what: str, aws
 
 
 @pytest.mark.parametrize("what", HARMLESS)
-def test_check_reads_what_only_looks_deep(what: str, aws_home: Home) -> None:
-    """Texts and comments may hold whatever they like; an unknown key is an error of its own."""
+def test_check_accepts_what_only_looks_deep(what: str, aws_home: Home) -> None:
+    """Strings and comments may contain anything; an unknown key is a separate error."""
     aws_home.config.parent.mkdir(parents=True)
     aws_home.config.write_text(HARMLESS[what] + "\n\n" + good("kept"))
     done = aws_home.assumed("check", before=with_little_memory(), within=120)
@@ -78,8 +78,8 @@ MANY = {
 
 
 @pytest.mark.parametrize("what", MANY)
-def test_what_is_said_of_a_thousandfold_mistake_is_short(what: str, aws_home: Home) -> None:
-    """A person reads it, `status` carries it, a log line holds it."""
+def test_an_error_repeated_a_thousand_times_gives_a_short_report(what: str, aws_home: Home) -> None:
+    """It is read by people and must fit into `status` and a log line."""
     aws_home.config.parent.mkdir(parents=True)
     text = MANY[what]
     aws_home.config.write_text(f"{text}\n{good('kept')}" if what == "unknown keys" else f"{good('kept')}\n{text}")
@@ -89,8 +89,8 @@ def test_what_is_said_of_a_thousandfold_mistake_is_short(what: str, aws_home: Ho
 
 
 @pytest.mark.parametrize("what", ["a dotted key", "a table's name", "a key in an inline table", "a typing error"])
-def test_the_last_good_configuration_outlives_a_heavy_one(what: str, aws_home: Home, sts: FakeSts) -> None:
-    """At the edit and across a restart; the twin is a typing error."""
+def test_the_last_good_configuration_survives_a_heavy_one(what: str, aws_home: Home, sts: FakeSts) -> None:
+    """At the edit and across a restart; control: a typing error."""
     aws_home.configure(role("kept", arn("kept")))
     with Daemon(aws_home, under=with_little_memory(), AWS_ENDPOINT_URL_STS=sts.url) as daemon:
         daemon.wait_until_fresh("kept")

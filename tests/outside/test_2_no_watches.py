@@ -1,4 +1,4 @@
-"""Machines that refuse inotify: renewals go on, the heartbeat notices edits, status says why that takes longer."""
+"""Machines without inotify: renewals continue, the heartbeat notices edits, status explains the delay."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 WITHIN = 60.0
-"""Seconds for what the heartbeat (30 s) has to find."""
+"""Seconds for changes that the heartbeat (30 s) must find."""
 
 
 def limited(name: str) -> list[str]:
-    """A command that runs another one in a user namespace of its own, which may have none of these."""
+    """A command prefix: a user namespace that allows none of these."""
     script = f'echo 0 >/proc/sys/user/{name} && exec "$@"'
     return [program("unshare"), "--user", "--map-root-user", program("sh"), "-c", script, "sh"]
 
 
 def refused(error: str) -> list[str]:
-    """A command that runs another one to which the kernel answers so."""
+    """A command prefix: the kernel gives this answer."""
     calls = "inotify_init,inotify_init1"
     return [program("strace"), "-D", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={calls}:error={error}", "-e", calls]
 
@@ -41,8 +41,8 @@ def under(why: str) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("why", REFUSALS)
-def test_the_daemon_keeps_its_roles_without_watches(why: str, aws_home: Home, sts: FakeSts) -> None:
-    """It starts, renews and writes; the twin has its watches."""
+def test_the_daemon_works_without_watches(why: str, aws_home: Home, sts: FakeSts) -> None:
+    """It starts, renews and writes; control: with watches."""
     aws_home.configure(role("kept", arn("kept")))
     daemon = Daemon(aws_home, under=under(why), AWS_ENDPOINT_URL_STS=sts.url)
     try:
@@ -61,7 +61,7 @@ def test_the_daemon_keeps_its_roles_without_watches(why: str, aws_home: Home, st
 @pytest.mark.slow
 @pytest.mark.parametrize("why", [why for why in REFUSALS if why != "healthy"])
 def test_an_edit_takes_effect_without_watches(why: str, aws_home: Home, sts: FakeSts) -> None:
-    """By the heartbeat, so within half a minute."""
+    """By the heartbeat, within half a minute."""
     aws_home.configure(role("kept", arn("kept")))
     with Daemon(aws_home, under=under(why), AWS_ENDPOINT_URL_STS=sts.url) as daemon:
         daemon.wait_until_fresh("kept", within=WITHIN)
@@ -71,7 +71,7 @@ def test_an_edit_takes_effect_without_watches(why: str, aws_home: Home, sts: Fak
 
 @pytest.mark.parametrize("why", REFUSALS)
 def test_once_needs_no_watch(why: str, aws_home: Home, sts: FakeSts) -> None:
-    """A single round: nothing is watched."""
+    """A single run watches nothing."""
     aws_home.configure(role("kept", arn("kept")))
     done = aws_home.assumed("once", within=120, before=under(why), AWS_ENDPOINT_URL_STS=sts.url)
     assert done.returncode == 0, done.stderr

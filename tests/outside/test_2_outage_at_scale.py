@@ -1,4 +1,4 @@
-"""A thousand roles and a dead source: what the daemon does grows with the roles, not with their square."""
+"""A thousand roles and a dead source: the daemon's work grows linearly, not quadratically."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DEAD = {
 
 
 def seconds_of(pid: int) -> float:
-    """CPU that a process has used: what a busy machine does not change."""
+    """CPU used by a process, which does not depend on the machine's load."""
     facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(facts[11]) + int(facts[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def cost(home: Home, sts: FakeSts, roles: int, command: str, is_down: bool) -> float:
-    """CPU seconds of so many answers while the source is down (or not)."""
+    """CPU seconds of this many answers while the source is down (or not)."""
     home.configure(*(role(f"r{n}", arn(f"r{n}")) for n in range(roles)))
     with Daemon(home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
 
@@ -50,10 +50,10 @@ def cost(home: Home, sts: FakeSts, roles: int, command: str, is_down: bool) -> f
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("command", ["status", "metrics"])
 @pytest.mark.parametrize("why", DEAD)
-def test_an_answer_in_an_outage_costs_in_proportion_to_the_roles(
+def test_the_cost_of_an_answer_in_an_outage_is_linear_in_the_roles(
     why: str, command: str, aws_home: Home, sts: FakeSts
 ) -> None:
-    """Five times the roles: five times the work, and not twenty-five times."""
+    """Five times the roles: five times the work, not twenty-five times."""
     sts.rule("*", **DEAD[why])
     few, many = (cost(aws_home, sts, roles, command, is_down=True) for roles in (FEW, MANY))
     assert many <= 10 * max(few, 0.05), f"{few:.2f} s for {FEW} roles, {many:.2f} s for {MANY}"
@@ -62,7 +62,9 @@ def test_an_answer_in_an_outage_costs_in_proportion_to_the_roles(
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("command", ["status", "metrics"])
-def test_an_answer_in_good_times_costs_in_proportion_to_the_roles(command: str, aws_home: Home, sts: FakeSts) -> None:
-    """The twin."""
+def test_the_cost_of_an_answer_without_an_outage_is_linear_in_the_roles(
+    command: str, aws_home: Home, sts: FakeSts
+) -> None:
+    """Control."""
     few, many = (cost(aws_home, sts, roles, command, is_down=False) for roles in (FEW, 400))
     assert many <= 6 * max(few, 0.05), f"{few:.2f} s for {FEW} roles, {many:.2f} s for 400"

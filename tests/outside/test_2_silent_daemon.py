@@ -1,4 +1,4 @@
-"""A daemon that is there and does not answer in time is not one that does not run."""
+"""A daemon that does not answer in time is not the same as none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMMANDS = {
 
 @pytest.fixture
 def silent(aws_home: Home, daemon: Daemon) -> Iterator[Daemon]:
-    """A daemon that keeps `kept` and has been stopped by SIGSTOP: it holds its lock and its socket."""
+    """A daemon stopped by SIGSTOP: it still holds its lock and socket."""
     aws_home.configure(role("kept", arn("kept")))
     daemon.start().wait_until_fresh("kept")
     daemon.signal(signal.SIGSTOP)
@@ -38,7 +38,9 @@ def silent(aws_home: Home, daemon: Daemon) -> Iterator[Daemon]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_tells_a_silent_daemon_from_none(command: str, aws_home: Home, silent: Daemon, sts: FakeSts) -> None:
+def test_a_silent_daemon_is_not_reported_as_not_running(
+    command: str, aws_home: Home, silent: Daemon, sts: FakeSts
+) -> None:
     """Exit status 1, and nothing is renewed beside it."""
     done = aws_home.assumed(*COMMANDS[command], within=55, AWS_ENDPOINT_URL_STS=sts.url)
     assert done.returncode == 1, done.stderr
@@ -53,13 +55,13 @@ def test_a_command_tells_a_silent_daemon_from_none(command: str, aws_home: Home,
 
 @pytest.mark.parametrize("command", ["status", "refresh", "metrics", "probe liveness", "probe readiness"])
 def test_a_command_says_when_no_daemon_runs(command: str, aws_home: Home) -> None:
-    """The twin: exit status 3."""
+    """Control: exit status 3."""
     aws_home.configure(role("kept", arn("kept")))
     assert aws_home.assumed(*COMMANDS[command], within=55).returncode == NOT_RUNNING
 
 
 @pytest.mark.parametrize("command", ["status", "refresh", "metrics", "probe liveness", "probe readiness"])
-def test_a_socket_that_a_dead_daemon_has_left_is_no_silent_daemon(command: str, aws_home: Home) -> None:
+def test_the_socket_of_a_dead_daemon_means_not_running(command: str, aws_home: Home) -> None:
     """It refuses connections."""
     aws_home.configure(role("kept", arn("kept")))
     aws_home.state.mkdir(parents=True, mode=0o700)
@@ -69,8 +71,8 @@ def test_a_socket_that_a_dead_daemon_has_left_is_no_silent_daemon(command: str, 
 
 
 @pytest.mark.slow
-def test_check_warns_of_a_silent_daemon(aws_home: Home, silent: Daemon, sts: FakeSts) -> None:
-    """As a finding, and not as an error of the configuration."""
+def test_check_warns_about_a_silent_daemon(aws_home: Home, silent: Daemon, sts: FakeSts) -> None:
+    """As a finding, not as an error of the configuration."""
     done = aws_home.assumed("check", "--json", within=55, AWS_ENDPOINT_URL_STS=sts.url)
     findings = json.loads(done.stdout)["findings"]
     assert [finding["severity"] for finding in findings if finding["subject"] == "the daemon"] == ["warning"]
@@ -80,10 +82,10 @@ def test_check_warns_of_a_silent_daemon(aws_home: Home, silent: Daemon, sts: Fak
 @pytest.mark.parametrize(
     "command", [["wait", "--timeout", "2"], ["env", "kept"], ["credential-process", "kept"], ["exec", "kept", "true"]]
 )
-def test_a_good_session_is_handed_out_beside_a_silent_daemon(
+def test_a_valid_session_is_returned_beside_a_silent_daemon(
     command: list[str], aws_home: Home, silent: Daemon, sts: FakeSts
 ) -> None:
-    """It is on the disk: nobody need ask the daemon, or STS."""
+    """It is on disk: neither the daemon nor STS is needed."""
     done = aws_home.assumed(*command, within=55, AWS_ENDPOINT_URL_STS=sts.url)
     assert done.returncode == 0, done.stderr
     assert len(sts.calls) == 1
@@ -91,10 +93,10 @@ def test_a_good_session_is_handed_out_beside_a_silent_daemon(
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_a_session_that_is_due_is_left_to_a_silent_daemon_while_it_is_good(
+def test_a_due_session_is_left_to_a_silent_daemon_while_it_is_valid(
     aws_home: Home, daemon: Daemon, sts: FakeSts
 ) -> None:
-    """Renewing beside a daemon that is only busy would ask STS twice."""
+    """Renewing beside a daemon that is only busy would call STS twice."""
     sts.rule("*", session_seconds=40)
     aws_home.configure(role("kept", arn("kept")))
     daemon.start().wait_until_fresh("kept")

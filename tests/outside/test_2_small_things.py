@@ -1,4 +1,4 @@
-"""Signals in the first moment, and descriptors beyond what select() takes."""
+"""Signals during startup, and file descriptors above the limit of select()."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from world.waiting import eventually
 WITHIN = 40.0
 
 SLOWLY = ("-D", "-f", "-qq", "-o", "/dev/null", "-e", "inject=rt_sigaction:delay_exit=60000", "-e", "rt_sigaction")
-"""Each change of a handler takes 60 ms: the moment between two of them is long enough to be hit."""
+"""Each handler change takes 60 ms, so that a signal can arrive between two of them."""
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
@@ -33,8 +33,8 @@ def catches(pid: int, number: signal.Signals) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("later", [0.0, 0.03, 0.06])
-def test_a_stop_in_the_moment_of_the_start_is_obeyed(later: float, aws_home: Home, sts: FakeSts) -> None:
-    """SIGTERM as soon as there is a handler for it, and a little later."""
+def test_a_stop_during_the_start_is_obeyed(later: float, aws_home: Home, sts: FakeSts) -> None:
+    """SIGTERM as soon as it has a handler, and a little later."""
     aws_home.configure(role("kept", arn("kept")))
     daemon = Daemon(aws_home, under=[program("strace"), *SLOWLY], AWS_ENDPOINT_URL_STS=sts.url)
     daemon.start(answering=False)
@@ -51,7 +51,7 @@ def test_a_stop_in_the_moment_of_the_start_is_obeyed(later: float, aws_home: Hom
 
 
 def test_a_stop_after_the_start_is_obeyed(aws_home: Home, daemon: Daemon) -> None:
-    """The twin."""
+    """Control."""
     aws_home.configure(role("kept", arn("kept")))
     daemon.start()
     assert daemon.stop() == 0
@@ -62,12 +62,12 @@ HOLD = (
     "resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard)); "
     "[os.dup2(0, fd) for fd in range(3, n)]; os.execvp(sys.argv[2], sys.argv[2:])"
 )
-"""Hands so many open descriptors to the command, as a careless parent does."""
+"""Passes this many open descriptors to the command, like a careless parent."""
 
 
 @pytest.mark.parametrize("descriptors", [10, 1023, 1024, 1500, 4000])
-def test_the_daemon_answers_whatever_its_descriptors_are(descriptors: int, aws_home: Home, sts: FakeSts) -> None:
-    """Ten are the twin."""
+def test_the_daemon_answers_with_any_number_of_descriptors(descriptors: int, aws_home: Home, sts: FakeSts) -> None:
+    """Control: ten."""
     aws_home.configure(role("kept", arn("kept")))
     daemon = Daemon(aws_home, under=[sys.executable, "-c", HOLD, str(descriptors)], AWS_ENDPOINT_URL_STS=sts.url)
     daemon.start(answering=False)

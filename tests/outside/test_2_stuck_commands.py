@@ -1,4 +1,4 @@
-"""Commands that cannot be killed, as sudo's: their time limit holds all the same, and nothing waits for them."""
+"""Commands that cannot be killed (sudo): their time limit holds, and nothing waits for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 WITHIN = 30.0
-"""Seconds, less than what ends a test from outside."""
+"""Seconds; less than the time limit of a test."""
 
 STUCK = {
     "it sleeps": "exec sleep 1000",
@@ -29,13 +29,13 @@ HEALTHY = {"it ends": "exit 0", "it fails": "exit 3"}
 
 @pytest.fixture
 def unkillable() -> list[str]:
-    """A daemon that may become another user and may not kill one, as sudo lets it."""
+    """A daemon that may become another user but may not kill one, like sudo."""
     needs_root()
     return [program("setpriv"), "--bounding-set", "-kill", "--inh-caps", "-kill"]
 
 
 def as_another(home: Home, command: str, name: str) -> str:
-    """A script that notes its process and goes on as another user."""
+    """A script that records its process and continues as another user."""
     pids = home.path / "pids"
     pids.mkdir(exist_ok=True)
     home.path.chmod(0o755)
@@ -48,7 +48,7 @@ def as_another(home: Home, command: str, name: str) -> str:
 
 @pytest.fixture(autouse=True)
 def no_process_is_left(aws_home: Home) -> Iterator[None]:
-    """Whatever a script has begun ends with the test."""
+    """Ends every process that a script has started."""
     yield
     for file in (aws_home.path / "pids").glob("*"):
         with contextlib.suppress(ProcessLookupError):
@@ -63,15 +63,15 @@ DEFAULTS = '[defaults]\nsource_profile = "default"\nregion = "us-west-2"\n'
 
 
 def started(home: Home) -> list[int]:
-    """The processes that the script has been so far."""
+    """The processes of the script so far."""
     return [int(file.name) for file in (home.path / "pids").glob("*")]
 
 
 @pytest.mark.parametrize("command", [*STUCK.values(), *HEALTHY.values()], ids=[*STUCK, *HEALTHY])
-def test_the_next_hook_is_run_after_one_that_cannot_be_killed(
+def test_the_next_hook_runs_after_one_that_cannot_be_killed(
     command: str, aws_home: Home, sts: FakeSts, unkillable: list[str]
 ) -> None:
-    """Two roles, so two commands, one after the other; the twins end by themselves."""
+    """Two roles, so two commands in a row; control: commands that end by themselves."""
     script = as_another(aws_home, command, "hook")
     aws_home.configure(role("a", arn("a")), role("b", arn("b")), defaults=hooks(script) + DEFAULTS)
     with Daemon(aws_home, under=unkillable, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
@@ -79,7 +79,10 @@ def test_the_next_hook_is_run_after_one_that_cannot_be_killed(
         with contextlib.suppress(AssertionError):
             eventually(lambda: len(started(aws_home)) >= 2, WITHIN)
         assert len(started(aws_home)) >= 2, "the second command waits for the first"
-        if command in {STUCK["it sleeps"], STUCK["it waits for a child"]}:  # one that prints dies of its closed output
+        if command in {
+            STUCK["it sleeps"],
+            STUCK["it waits for a child"],
+        }:  # one that prints would die of its closed stdout
             eventually(lambda: daemon.events("hook.failed"), WITHIN)
             running = [pid for pid in started(aws_home) if alive(pid)]
             messages = " ".join(event["message"] for event in daemon.events("hook.failed"))
@@ -100,7 +103,7 @@ def test_the_daemon_stops_beside_a_hook_that_cannot_be_killed(
 
 
 def helper(home: Home, command: str, keys: tuple[str, str]) -> str:
-    """A credential_process that is stuck at its first call and answers at the second."""
+    """A credential_process that hangs at its first call and answers at the second."""
     stuck = as_another(home, command, "stuck")
     answer = json.dumps({"Version": 1, "AccessKeyId": keys[0], "SecretAccessKey": keys[1]})
     script = home.path / "helper"
@@ -116,7 +119,7 @@ def helper(home: Home, command: str, keys: tuple[str, str]) -> str:
 def test_a_source_recovers_from_a_helper_that_cannot_be_killed(
     command: str, aws_home: Home, sts: FakeSts, unkillable: list[str]
 ) -> None:
-    """The helper is asked again after its deadline; the other source's role is not touched."""
+    """The helper runs again after its deadline; the other source's role is not affected."""
     script = helper(aws_home, command, (sts.source.access_key_id, sts.source.secret_access_key))
     aws_home.aws_config.write_text(f"[profile helped]\ncredential_process = {script}\n")
     aws_home.configure(role("a", arn("a"), source_profile="helped"), role("b", arn("b")))

@@ -1,4 +1,4 @@
-"""`check` looks at what signs: what can never work is found without a request, and what works is not complained of."""
+"""`check` examines sources without a request: it finds those that can never work, and accepts those that do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GOOD = f"[src]\naws_access_key_id = AKIAQ3EGRJ4ZBHDKX7UO\naws_secret_access_key 
 
 
 def errors(home: Home, **environment: str) -> list[str]:
-    """The errors that `check` finds, each in one text, and whether its exit status agrees."""
+    """The errors of `check` as one text each, and whether its exit status agrees."""
     ran = home.assumed("check", "--json", **environment)
     document = json.loads(ran.stdout)
     assert document["problems"] == []
@@ -85,7 +85,7 @@ PROFILES: dict[str, tuple[str, str, str]] = {
 
 @pytest.mark.parametrize("what", PROFILES)
 def test_a_source_that_cannot_work_is_found(aws_home: Home, what: str) -> None:
-    """One finding, that names what to change."""
+    """One finding that names what to change."""
     config, more, named = PROFILES[what]
     aws_home.aws_config.write_text(config + more)
     aws_home.configure(role("a", ARN, source_profile="src"))
@@ -115,8 +115,8 @@ TYPED = {
 
 
 @pytest.mark.parametrize("how", TYPED)
-def test_keys_that_were_typed_wrongly_are_found_and_never_shown(aws_home: Home, how: str) -> None:
-    """SDKs take quotes and comments for a part of the value."""
+def test_mistyped_keys_are_found_and_never_printed(aws_home: Home, how: str) -> None:
+    """SDKs treat quotes and comments as part of the value."""
     right, wrong = TYPED[how]
     with aws_home.credentials.open("a") as file:
         file.write(GOOD.replace(right, wrong))
@@ -142,7 +142,7 @@ ELSEWHERE: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("what", ELSEWHERE)
-def test_what_keeps_every_request_from_working_is_found(aws_home: Home, what: str) -> None:
+def test_settings_that_break_every_request_are_found(aws_home: Home, what: str) -> None:
     """CA bundles, regions, partitions."""
     keys, environment, named = ELSEWHERE[what]
     aws_home.configure(role("a", **{"role_arn": ARN, **keys}))
@@ -165,8 +165,8 @@ WORKING = {
 
 
 @pytest.mark.parametrize("what", WORKING)
-def test_a_source_that_works_is_not_complained_of(aws_home: Home, what: str) -> None:
-    """The twin."""
+def test_a_working_source_has_no_finding(aws_home: Home, what: str) -> None:
+    """Control."""
     config, credentials = WORKING[what]
     aws_home.aws_config.write_text(config)
     with aws_home.credentials.open("a") as file:
@@ -185,8 +185,8 @@ OVER = {
 
 
 @pytest.mark.parametrize("how", OVER)
-def test_a_login_that_is_over_for_good_is_found(aws_home: Home, how: str) -> None:
-    """No SDK can refresh it: a person has to log in."""
+def test_a_login_that_cannot_be_refreshed_is_found(aws_home: Home, how: str) -> None:
+    """A person must log in."""
     aws_home.aws_config.write_text(SSO + SESSION)
     FakeLogin("k", "s", "t").sign_in(aws_home.path, seconds=-60, **OVER[how])
     aws_home.configure(role("a", ARN, source_profile="src"))

@@ -1,4 +1,4 @@
-"""Sources that need a person: what is said costs no keys, and nothing is started or asked again and again."""
+"""Sources that need a person: advice never destroys keys, and nothing is started again and again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ U2F = "arn:aws:iam::123456789012:u2f/user/natan/key-ABC"
 
 
 def findings(home: Home, severity: str = "error", **environment: str) -> list[dict[str, str]]:
-    """What `check` finds."""
+    """The findings of `check`."""
     document = json.loads(home.assumed("check", "--json", **environment).stdout)
     assert document["problems"] == []
     return [finding for finding in document["findings"] if finding["severity"] == severity]
@@ -47,13 +47,13 @@ WAYS = {
 
 
 def written_into(advice: str) -> set[str]:
-    """The profiles that an advice tells to write a session into."""
+    """The profiles that an advice says to write a session to."""
     return set(re.findall(r"(?:as another profile,|--profile) (\S+?)[ ,;)]", advice)) - {"default"}
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_role_that_demands_mfa_of_long_term_keys_is_found_by_check(aws_home: Home, way: str) -> None:
-    """It can never work unattended: exit status 1, and a way out that keeps the keys."""
+    """It can never work unattended: exit status 1, and advice that keeps the keys."""
     defaults, keys, aws_config = WAYS[way]
     aws_home.aws_config.write_text(aws_config)
     aws_home.configure(role("strict", ARN, **keys), defaults=defaults)
@@ -71,7 +71,7 @@ def test_a_role_that_demands_mfa_of_long_term_keys_is_found_by_check(aws_home: H
 def test_no_advice_writes_a_session_over_the_long_term_keys(
     sts: FakeSts, aws_home: Home, daemon: Daemon, way: str
 ) -> None:
-    """The keys exist nowhere else: a session that replaces them ends with no way to make the next one."""
+    """The keys exist nowhere else, so no new session could be made."""
     defaults, keys, aws_config = WAYS[way]
     sts.rule(ARN, mfa=True)
     aws_home.aws_config.write_text(aws_config)
@@ -90,10 +90,8 @@ def test_no_advice_writes_a_session_over_the_long_term_keys(
 
 
 @pytest.mark.slow
-def test_a_session_with_mfa_in_a_profile_of_its_own_works_and_check_agrees(
-    sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """The way out that the advice names. The twin."""
+def test_an_mfa_session_in_its_own_profile_works_and_check_agrees(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """The solution that the advice names. Control."""
     import boto3
 
     sts.mfa_codes.add("123456")
@@ -124,11 +122,11 @@ WAITING = {
     "leaves a child behind": LEAVES_A_CHILD,
 }
 BACKOFF = 20.0
-"""Seconds within which the version before has started it again: 15 s after its first failure, and a tenth of that."""
+"""Seconds within which the previous version started it again: 15 s after its first failure, plus a tenth."""
 
 
 def with_helper(home: Home, body: str, *names: str, **keys: object) -> HelperProgram:
-    """A home whose roles have a `credential_process` for a source, that is stopped after a second."""
+    """A home whose roles use a `credential_process` that is stopped after a second."""
     program = HelperProgram(home.path, "helper", body).write()
     home.aws_config.write_text(f"[profile helped]\ncredential_process = {program.command}\n")
     keys = {"source_profile": "helped", "helper_timeout_seconds": 1, **keys}
@@ -145,7 +143,7 @@ def stopped(daemon: Daemon, profile: str = "a") -> None:
 def test_a_helper_that_waits_for_a_person_is_started_once_and_the_status_says_why(
     aws_home: Home, daemon: Daemon, way: str
 ) -> None:
-    """With the usual deadline, which every version has; then for as long as the version before waits at most."""
+    """With the default deadline; then for as long as the previous version waits at most."""
     program = with_helper(aws_home, WAITING[way], "a", "b", helper_timeout_seconds=30)
     aws_home.configure(*(role(name, ARN, source_profile="helped") for name in "ab"))
     daemon.start()
@@ -159,10 +157,10 @@ def test_a_helper_that_waits_for_a_person_is_started_once_and_the_status_says_wh
 
 
 @pytest.mark.slow
-def test_a_helper_may_have_another_deadline_and_is_then_held_until_a_person_acts(
+def test_a_helper_past_its_configured_deadline_is_held_until_a_person_acts(
     aws_home: Home, daemon: Daemon, sts: FakeSts
 ) -> None:
-    """A refresh, an edit of its profile and a restart start it once more each; nothing else does."""
+    """Only a refresh, an edit of its profile and a restart start it again, once each."""
     program = with_helper(aws_home, SLEEPS, "a", "b")
     assert json.loads(aws_home.assumed("check", "--json").stdout)["problems"] == []
     daemon.start()
@@ -174,7 +172,7 @@ def test_a_helper_may_have_another_deadline_and_is_then_held_until_a_person_acts
     daemon.start()
     stopped(daemon)
     assert program.starts == 3
-    # the program is mended, but nothing tells so until its profile changes
+    # the program is fixed, but that is not visible until its profile changes
     program.write(answers(sts.source.access_key_id, sts.source.secret_access_key))
     aws_home.aws_config.write_text(aws_home.aws_config.read_text() + "region = us-west-2\n")
     daemon.wait_until_fresh("a", "b", within=60)
@@ -182,10 +180,10 @@ def test_a_helper_may_have_another_deadline_and_is_then_held_until_a_person_acts
 
 
 @pytest.mark.slow
-def test_a_helper_in_a_chain_is_not_started_over_and_over_while_the_parent_lives(
+def test_a_helper_in_a_chain_backs_off_while_the_parent_session_is_valid(
     aws_home: Home, daemon: Daemon, sts: FakeSts
 ) -> None:
-    """The child's turn comes before the parent's: it must back off like anybody else."""
+    """The child is due before the parent."""
     child = f"{ARN}-child"
     sts.rule(child, session_seconds=20)
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 12))
@@ -207,7 +205,7 @@ def test_a_helper_in_a_chain_is_not_started_over_and_over_while_the_parent_lives
 def test_a_helper_that_answers_is_started_once_for_all_of_its_roles(
     aws_home: Home, daemon: Daemon, sts: FakeSts, names: tuple[str, ...]
 ) -> None:
-    """The twin: nothing is held, and nothing is asked twice."""
+    """Control: nothing is held, nothing runs twice."""
     body = answers(sts.source.access_key_id, sts.source.secret_access_key)
     program = HelperProgram(aws_home.path, "helper", body).write()
     aws_home.aws_config.write_text(f"[profile helped]\ncredential_process = {program.command}\n")
@@ -218,8 +216,8 @@ def test_a_helper_that_answers_is_started_once_for_all_of_its_roles(
 
 
 @pytest.mark.parametrize("body", [FAILS, "print('no json')\n", "os.kill(os.getpid(), 9)\n"])
-def test_a_helper_that_fails_at_once_is_tried_again_by_itself(aws_home: Home, daemon: Daemon, body: str) -> None:
-    """Nobody can know whether a person is needed: it keeps its backoff. The twin."""
+def test_a_helper_that_fails_at_once_is_retried_automatically(aws_home: Home, daemon: Daemon, body: str) -> None:
+    """Whether a person is needed is unknown, so it keeps its backoff. Control."""
     program = HelperProgram(aws_home.path, "helper", body).write()
     aws_home.aws_config.write_text(f"[profile helped]\ncredential_process = {program.command}\n")
     aws_home.configure(role("a", ARN, source_profile="helped"))
@@ -235,10 +233,8 @@ def test_a_helper_that_fails_at_once_is_tried_again_by_itself(aws_home: Home, da
 
 
 @pytest.mark.parametrize("how", ["no expiration", "no expiration, with a token", "an expiration long gone by then"])
-def test_refresh_asks_a_helper_again_whose_keys_have_ended(
-    aws_home: Home, daemon: Daemon, sts: FakeSts, how: str
-) -> None:
-    """Without an Expiration nothing tells that they have: the person who asks for a refresh does."""
+def test_refresh_runs_a_helper_again(aws_home: Home, daemon: Daemon, sts: FakeSts, how: str) -> None:
+    """Without an Expiration nothing shows that its keys have expired; the user who refreshes knows."""
     more = {"SessionToken": "old"} if "token" in how else {}
     program = HelperProgram(aws_home.path, "helper", answers("AKIAENDED0000000", "old-secret", **more)).write()
     sts.add_key("AKIAENDED0000000", "old-secret")
@@ -275,7 +271,7 @@ def rewrite(path: Path, *replacements: tuple[str, str], in_place: bool) -> None:
 
 @pytest.mark.parametrize("in_place", [True, False], ids=["in place", "by rename"])
 @pytest.mark.parametrize("name", ["default", "team"])
-def test_refresh_sees_keys_that_were_pasted_in_the_same_instant(
+def test_refresh_sees_keys_that_were_pasted_a_moment_ago(
     aws_home: Home, daemon: Daemon, sts: FakeSts, name: str, in_place: bool
 ) -> None:
     """`aws configure; assumed refresh` on one line."""
@@ -305,10 +301,10 @@ def test_refresh_sees_keys_that_were_pasted_in_the_same_instant(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("written", ["before", "while it runs", "twice"])
-def test_refresh_of_many_sources_ends_though_their_token_file_has_just_been_written(
+def test_refresh_of_many_sources_ends_although_their_token_file_just_changed(
     aws_home: Home, daemon: Daemon, sts: FakeSts, written: str
 ) -> None:
-    """Two hundred sources of one token: what the change forgives must not forget what was asked for."""
+    """Two hundred sources with one token: the change must not drop the request."""
     token = aws_home.path / "token"
     token.write_text("token-1")
     profiles = [f"p{n}" for n in range(200)]
@@ -337,10 +333,10 @@ def test_refresh_of_many_sources_ends_though_their_token_file_has_just_been_writ
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["sleeps", "waits for a child", "waits for input"])
-def test_without_a_daemon_an_sdk_that_asks_again_and_again_starts_it_once(
+def test_without_a_daemon_repeated_requests_of_an_sdk_start_the_helper_once(
     aws_home: Home, sts: FakeSts, way: str
 ) -> None:
-    """`credential-process` is run for every request that is signed: a job of days is no person at a terminal."""
+    """`credential-process` runs for every signed request: a long job is not a person at a terminal."""
     sts.rule("*", session_seconds=2)
     body = answers(sts.source.access_key_id, sts.source.secret_access_key)
     program = with_helper(aws_home, body, deliver="process")

@@ -1,4 +1,4 @@
-"""No password of a proxy or an endpoint is ever printed; what is wrong with its URL is said."""
+"""Passwords of proxies and endpoints are never printed; errors in their URLs are reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from world.inputs import params
 
 ROLE = "arn:aws:iam::123456789012:role/MyRole"
 PASSWORD = ("Tr0ub4dor", "hunter22x")
-"""The two halves; between them is what nobody has percent-encoded."""
+"""The two halves; the characters between them are not percent-encoded."""
 REGIONAL = {"AWS_ENDPOINT_URL_STS": "https://sts.proxied.invalid"}
 PLAIN = {"AWS_ENDPOINT_URL_STS": "http://sts.proxied.invalid"}
 
@@ -62,8 +62,8 @@ def leaked(*texts: str) -> list[str]:
 
 
 @pytest.mark.parametrize("environment", params(UNUSABLE, ["SOCKS", "a #", "a bad port", "an endpoint with a slash"]))
-def test_the_fault_is_named_and_the_password_is_not(aws_home: Home, environment: dict[str, str]) -> None:
-    """By the variable, and as what it is: `check` knows it, too."""
+def test_the_error_names_the_variable_but_not_the_password(aws_home: Home, environment: dict[str, str]) -> None:
+    """`check` reports it, too."""
     aws_home.configure(role("mine", ROLE))
 
     once, check = (aws_home.assumed(command, **environment) for command in ("once", "check"))
@@ -79,7 +79,7 @@ def test_the_fault_is_named_and_the_password_is_not(aws_home: Home, environment:
 
 
 @pytest.mark.parametrize("environment", params(UNREACHABLE, ["an @", "an escape", "an endpoint's query"]))
-def test_what_cannot_be_reached_is_named_without_its_password(aws_home: Home, environment: dict[str, str]) -> None:
+def test_an_unreachable_proxy_is_named_without_its_password(aws_home: Home, environment: dict[str, str]) -> None:
     """botocore's own messages quote the URL."""
     aws_home.configure(role("mine", ROLE))
 
@@ -90,8 +90,8 @@ def test_what_cannot_be_reached_is_named_without_its_password(aws_home: Home, en
 
 
 @pytest.mark.parametrize("proxy", ["socks5://alice:x@127.0.0.1:9", "http://alice:x#y@127.0.0.1:9"])
-def test_a_proxy_that_is_not_used_hinders_nothing(aws_home: Home, sts: FakeSts, proxy: str) -> None:
-    """NO_PROXY takes this endpoint out, and ALL_PROXY is none of botocore's."""
+def test_an_unused_proxy_has_no_effect(aws_home: Home, sts: FakeSts, proxy: str) -> None:
+    """NO_PROXY excludes this endpoint, and botocore ignores ALL_PROXY."""
     aws_home.configure(role("mine", ROLE))
     environment = {"HTTP_PROXY": proxy, "NO_PROXY": "127.0.0.1", "ALL_PROXY": proxy, "AWS_ENDPOINT_URL_STS": sts.url}
 
@@ -100,7 +100,7 @@ def test_a_proxy_that_is_not_used_hinders_nothing(aws_home: Home, sts: FakeSts, 
 
 @pytest.mark.parametrize("environment", params(UNUSABLE | UNREACHABLE, ["SOCKS", "a proxy"]))
 def test_a_daemon_prints_no_password(aws_home: Home, tmp_path: Path, environment: dict[str, str]) -> None:
-    """Neither in its log, nor in status, nor to a hook."""
+    """Not in its log, in status or to a hook."""
     told = tmp_path / "told"
     hook = json.dumps(["sh", "-c", f"env | grep ^ASSUMED_ >> {told}"])
     aws_home.configure(role("mine", ROLE), f"[hooks]\nafter_failure = {hook}\n")
@@ -116,8 +116,8 @@ def test_a_daemon_prints_no_password(aws_home: Home, tmp_path: Path, environment
     [url(), url("/"), url("#"), f"http://127.0.0.1:9/?token={PASSWORD[0]}"],
     ids=["plain", "/", "#", "query"],
 )
-def test_an_endpoint_in_the_aws_config_is_no_exception(aws_home: Home, endpoint: str) -> None:
-    """The file is as good a place for a password as the environment, and `exec` as good a witness as `once`."""
+def test_a_password_in_an_endpoint_of_the_aws_config_is_not_printed(aws_home: Home, endpoint: str) -> None:
+    """Neither by `exec` nor by `once`."""
     aws_home.configure(role("mine", ROLE))
     aws_home.aws_config.write_text(f"[default]\nendpoint_url = {endpoint}\n")
 

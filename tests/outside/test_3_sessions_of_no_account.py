@@ -1,4 +1,4 @@
-"""Servers beside AWS issue sessions that belong to no account: they are handed out as well, without one."""
+"""Servers other than AWS issue sessions without an account: they work as well."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOBODYS = {
 
 
 def printed(home: Home) -> dict[str, Any]:
-    """What the written line prints."""
+    """What the command in the profile prints."""
     command = shlex.split((home.profile("data") or {})["credential_process"])
     done = subprocess.run(command, env=home.environment(), capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -30,7 +30,7 @@ def printed(home: Home) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("principal", NOBODYS.values(), ids=NOBODYS)
-def test_a_session_of_no_account_is_handed_out(aws_home: Home, sts: FakeSts, principal: str) -> None:
+def test_a_session_without_an_account_works(aws_home: Home, sts: FakeSts, principal: str) -> None:
     sts.rule("*", principal=principal)
     aws_home.configure(role("data", ROLE, deliver="process"))
     aws_home.assumed("once", within=60, AWS_ENDPOINT_URL_STS=sts.url)
@@ -39,7 +39,7 @@ def test_a_session_of_no_account_is_handed_out(aws_home: Home, sts: FakeSts, pri
     assert "AccountId" not in document
 
 
-def test_a_session_of_an_account_names_it(aws_home: Home, sts: FakeSts) -> None:
+def test_a_session_with_an_account_names_it(aws_home: Home, sts: FakeSts) -> None:
     aws_home.configure(role("data", ROLE, deliver="process"))
     aws_home.assumed("once", within=60, AWS_ENDPOINT_URL_STS=sts.url)
     assert printed(aws_home)["AccountId"] == "123456789012"

@@ -1,4 +1,4 @@
-"""The two AWS files as botocore reads them: claims, regions, endpoints; and a broken one, which ends no role."""
+"""Both AWS files are read as botocore reads them: role claims, regions, endpoints; a broken one ends no role."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CLAIMS = {
 
 @pytest.mark.parametrize("how", CLAIMS)
 def test_a_role_claim_is_found_however_it_is_written(aws_home: Home, how: str) -> None:
-    """And the advice leaves nothing behind that breaks another SDK."""
+    """The advice leaves nothing behind that breaks another SDK."""
     aws_home.aws_config.write_bytes(CLAIMS[how].encode())
     aws_home.configure(role("kept", ARN))
 
@@ -48,8 +48,8 @@ def test_a_role_claim_is_found_however_it_is_written(aws_home: Home, how: str) -
     "section",
     ["source_profile = default", "credential_source = Environment", "region = us-west-2\nsource_profile = default"],
 )
-def test_what_signs_for_no_role_under_a_kept_name_is_found(aws_home: Home, section: str) -> None:
-    """Go's SDK (Terraform, rclone) refuses a profile with source_profile and no role_arn."""
+def test_a_source_profile_without_role_arn_under_a_managed_name_is_found(aws_home: Home, section: str) -> None:
+    """Go's SDK (Terraform, rclone) refuses such a profile."""
     aws_home.aws_config.write_text(f"[profile kept]\n{section}\n")
     aws_home.configure(role("kept", ARN))
 
@@ -61,8 +61,8 @@ def test_what_signs_for_no_role_under_a_kept_name_is_found(aws_home: Home, secti
 
 
 @pytest.mark.parametrize("section", ["output = json", "region = us-west-2", "s3 =\n  max_queue_size = 1\n"])
-def test_a_section_of_settings_under_a_kept_name_is_no_matter(aws_home: Home, section: str) -> None:
-    """The twin."""
+def test_a_section_with_only_settings_under_a_managed_name_is_fine(aws_home: Home, section: str) -> None:
+    """Control."""
     aws_home.aws_config.write_text(f"[profile kept]\n{section}\n")
     aws_home.configure(role("kept", ARN))
 
@@ -78,10 +78,8 @@ REGIONS = {
 
 
 @pytest.mark.parametrize("how", REGIONS)
-def test_a_region_that_a_person_has_set_is_not_written_over(
-    aws_home: Home, sts: FakeSts, daemon: Daemon, how: str
-) -> None:
-    """The credentials file would win over it in every SDK."""
+def test_a_region_in_the_aws_config_is_not_overridden(aws_home: Home, sts: FakeSts, daemon: Daemon, how: str) -> None:
+    """The credentials file would take precedence in every SDK."""
     aws_home.aws_config.write_text(REGIONS[how])
     aws_home.configure(role("kept", ARN, region="us-west-2"))
     daemon.start().wait_until_fresh("kept", within=45)
@@ -103,7 +101,7 @@ TELLS = "import boto3; print(boto3.session.Session().client('s3', region_name='u
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", SERVICES)
-def test_exec_hands_the_services_of_a_profile_on(aws_home: Home, sts: FakeSts, how: str) -> None:
+def test_exec_passes_on_the_services_section_of_a_profile(aws_home: Home, sts: FakeSts, how: str) -> None:
     """Nested settings, wherever botocore finds them."""
     aws_home.aws_config.write_text(SERVICES[how])
     aws_home.configure(role("kept", ARN))
@@ -126,7 +124,7 @@ BROKEN: dict[str, tuple[bytes, int]] = {
 
 
 def with_broken_file(home: Home, which: str, how: str) -> tuple[Path, int]:
-    """Break one of the two AWS files; the file and the line that is to blame."""
+    """Break one of the two AWS files; returns the file and the line."""
     broken, line = BROKEN[how]
     if which == "config":
         home.aws_config.write_bytes(broken)
@@ -141,7 +139,7 @@ def with_broken_file(home: Home, which: str, how: str) -> tuple[Path, int]:
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_broken_config_file_is_named_with_its_line_everywhere(aws_home: Home, sts: FakeSts, how: str) -> None:
-    """By status, by `once` and in the log, as `check` does; and what was read before goes on."""
+    """By status, `once` and the log, as by `check`; the last good content stays in effect."""
     aws_home.aws_config.write_text("[default]\nregion = us-west-2\n")
     aws_home.configure(role("a", ARN))
     sts.rule("*", session_seconds=900)
@@ -170,8 +168,8 @@ def test_a_broken_config_file_is_named_with_its_line_everywhere(aws_home: Home, 
 
 
 @pytest.mark.parametrize("how", ["a section twice", "latin-1", "half a line"])
-def test_a_role_that_fails_over_a_broken_file_names_its_line(aws_home: Home, sts: FakeSts, how: str) -> None:
-    """Started with it: nothing was read before."""
+def test_a_role_that_fails_because_of_a_broken_file_names_its_line(aws_home: Home, sts: FakeSts, how: str) -> None:
+    """The file was already broken at the start."""
     file, line = with_broken_file(aws_home, "config", how)
     aws_home.configure(role("a", ARN))
     with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
@@ -183,7 +181,7 @@ def test_a_role_that_fails_over_a_broken_file_names_its_line(aws_home: Home, sts
 
 @pytest.mark.parametrize("how", ["a section twice", "half a line", "latin-1"])
 def test_a_broken_credentials_file_is_named_with_its_line(aws_home: Home, sts: FakeSts, how: str) -> None:
-    """It cannot be written, and says where it is broken. The session goes on in the store."""
+    """It cannot be written, and status says where it is broken. Sessions are still renewed in the store."""
     aws_home.configure(role("a", ARN, deliver="process"))
     with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
         daemon.wait_until_fresh("a", within=45)
@@ -197,8 +195,8 @@ def test_a_broken_credentials_file_is_named_with_its_line(aws_home: Home, sts: F
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "[default]\r\nregion = us-west-2\r\n", "[profile x]\nregion: y\n"])
-def test_a_file_that_can_be_read_is_not_complained_of(aws_home: Home, sts: FakeSts, text: str) -> None:
-    """The twin."""
+def test_a_readable_file_has_no_finding(aws_home: Home, sts: FakeSts, text: str) -> None:
+    """Control."""
     aws_home.aws_config.write_bytes(text.encode())
     aws_home.configure(role("a", ARN))
 

@@ -1,4 +1,4 @@
-"""Other people's homes, and environments that lead nowhere: a sentence, and no file where it does not belong."""
+"""Other users' homes and misleading environments: a clear error, and no file in the wrong place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEMPORARY = Path(tempfile.gettempdir())
 
 
 def can_be_alice() -> bool:
-    """Whether another account may run the program under test."""
+    """Whether another account can run the program under test."""
     if os.getuid() != 0 or shutil.which("setpriv") is None:
         return False
     tried = subprocess.run([*AS_ALICE, python(), "-m", "assumed", "--help"], capture_output=True, check=False)
@@ -43,18 +43,18 @@ def alices(sts: FakeSts) -> Iterator[Home]:
 
 
 def give(path: Path) -> None:
-    """It is Alice's from now on, with all that is in it."""
+    """Give it to Alice, with everything in it."""
     for one in [path, *path.rglob("*")]:
         os.chown(one, ALICE, ALICE, follow_symlinks=False)
 
 
 def roots_files(home: Home) -> list[str]:
-    """What in a home belongs to root."""
+    """The files of root in a home."""
     return [str(path) for path in home.path.rglob("*") if path.lstat().st_uid == 0]
 
 
 def as_alice(home: Home, sts: FakeSts, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One command as the account whose home it is."""
+    """Run one command as the account that owns the home."""
     return subprocess.run(
         [*AS_ALICE, python(), "-m", "assumed", *arguments],
         env=home.environment(AWS_ENDPOINT_URL_STS=sts.url),
@@ -73,8 +73,8 @@ WRITERS = COMMANDS[:4]
 @needs_alice
 @pytest.mark.parametrize("state", ["none yet", pytest.param("hers", marks=pytest.mark.slow), "no ~/.aws"])
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_root_leaves_nothing_in_a_home(command: list[str], state: str, alices: Home, sts: FakeSts) -> None:
-    """`sudo assumed …` with the user's HOME: what would store a session is refused, and says how to do it."""
+def test_root_leaves_no_files_in_a_users_home(command: list[str], state: str, alices: Home, sts: FakeSts) -> None:
+    """`sudo assumed …` with the user's HOME: commands that store sessions are refused and say what to run."""
     if state == "hers":
         assert as_alice(alices, sts, "once").returncode == 0
     if state == "no ~/.aws":
@@ -85,7 +85,7 @@ def test_root_leaves_nothing_in_a_home(command: list[str], state: str, alices: H
     assert "Traceback" not in done.stderr
     assert len(sts.calls) == calls
     if command in WRITERS:
-        assert done.returncode == 2  # her configuration is not root's to follow, either
+        assert done.returncode == 2  # root does not use her configuration, either
         assert "run it as" in done.stderr
     if state == "hers":
         assert as_alice(alices, sts, "env", "job").returncode == 0
@@ -93,8 +93,8 @@ def test_root_leaves_nothing_in_a_home(command: list[str], state: str, alices: H
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", WRITERS[:3], ids=" ".join)
-def test_one_s_own_home_works_whoever_one_is(command: list[str], aws_home: Home, sts: FakeSts) -> None:
-    """Root's as well: a container has no other account."""
+def test_every_account_can_use_its_own_home(command: list[str], aws_home: Home, sts: FakeSts) -> None:
+    """Root as well: a container may have no other account."""
     aws_home.configure(role("job", ROLE))
     done = aws_home.assumed(*command, AWS_ENDPOINT_URL_STS=sts.url)
     assert done.returncode == 0, done.stderr
@@ -103,8 +103,8 @@ def test_one_s_own_home_works_whoever_one_is(command: list[str], aws_home: Home,
 
 @pytest.mark.slow
 @needs_alice
-def test_a_configuration_of_root_s_is_used_by_all(alices: Home, sts: FakeSts) -> None:
-    """As /etc/assumed/config.toml: root's directory, root's file, each account's own sessions."""
+def test_every_account_can_use_roots_configuration(alices: Home, sts: FakeSts) -> None:
+    """/etc/assumed/config.toml: root's file and directory, each account's own sessions."""
     with tempfile.TemporaryDirectory(prefix="etc-", dir=TEMPORARY) as directory:
         Path(directory).chmod(0o755)
         config = Path(directory, "config.toml")
@@ -133,8 +133,8 @@ ROOTS = {
 @pytest.mark.parametrize(
     "bad_config", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "after a bad edit"]
 )
-def test_what_root_has_left_is_said_in_a_sentence(what: str, bad_config: bool, alices: Home, sts: FakeSts) -> None:
-    """No command ends in a traceback, whatever of hers belongs to root and is closed to her."""
+def test_files_left_by_root_give_a_clear_error(what: str, bad_config: bool, alices: Home, sts: FakeSts) -> None:
+    """No traceback, whichever of the user's files belong to root."""
     assert as_alice(alices, sts, "once").returncode == 0
     if bad_config:
         alices.config.write_text("[[roles]]\nprofile = ")
@@ -161,16 +161,16 @@ NOWHERE = [
 
 
 @pytest.mark.parametrize(("variable", "value"), NOWHERE)
-def test_a_variable_that_leads_nowhere_is_named_by_every_command(
+def test_every_command_names_a_variable_that_points_nowhere(
     variable: str, value: str, aws_home: Home, sts: FakeSts
 ) -> None:
-    """The same sentence and the same exit status; nothing is asked for, and no file is made."""
+    """Same message, same exit status; no request, no file."""
     aws_home.configure(role("job", ROLE))
     before = sorted(aws_home.path.rglob("*"))
     said = {}
     for command in (["check"], ["once"], ["env", "job"], ["credential-process", "job"]):
         if command[0] == "credential-process" and variable == "AWS_CONFIG_FILE":
-            continue  # it reads no AWS config file: a session that is stored is handed out
+            continue  # it reads no AWS config file: it prints the stored session
         option = ["--config", str(aws_home.config)] if command[0] != "credential-process" else []
         done = aws_home.assumed(command[0], *option, *command[1:], AWS_ENDPOINT_URL_STS=sts.url, **{variable: value})
         assert (done.returncode, f"${variable}" in done.stderr) == (2, True), (command, done.stderr)
@@ -183,7 +183,7 @@ def test_a_variable_that_leads_nowhere_is_named_by_every_command(
 @pytest.mark.slow
 @pytest.mark.parametrize("value", ["/dev/null", "{}/null-link", "{}/missing", "~/missing", "$HOME/missing"])
 def test_an_aws_config_file_may_be_empty_or_missing(value: str, aws_home: Home, sts: FakeSts) -> None:
-    """`AWS_CONFIG_FILE=/dev/null` is how one says that there is none."""
+    """`AWS_CONFIG_FILE=/dev/null` means: none."""
     aws_home.configure(role("job", ROLE))
     (aws_home.path / "null-link").symlink_to("/dev/null")
     more = {"AWS_CONFIG_FILE": value.format(aws_home.path), "AWS_ENDPOINT_URL_STS": sts.url}
@@ -194,8 +194,8 @@ def test_an_aws_config_file_may_be_empty_or_missing(value: str, aws_home: Home, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("value", ["{}/aws.cfg", "~/aws.cfg", "$HOME/aws.cfg", "${{HOME}}/./aws.cfg"])
-def test_an_aws_config_file_is_the_same_for_check_and_once(value: str, aws_home: Home, sts: FakeSts) -> None:
-    """The source signs by what that file says."""
+def test_check_and_once_use_the_same_aws_config_file(value: str, aws_home: Home, sts: FakeSts) -> None:
+    """The source signs as that file says."""
     (aws_home.path / "aws.cfg").write_text("[profile chief]\nsource_profile = default\nrole_arn = nonsense\n")
     (aws_home.path / "aws.cfg").write_text(
         f"[profile chief]\naws_access_key_id = {sts.source.access_key_id}\n"
@@ -209,8 +209,8 @@ def test_an_aws_config_file_is_the_same_for_check_and_once(value: str, aws_home:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o644, 0o666, 0o600, 0o640])
-def test_an_edit_that_could_not_be_merged_is_its_owner_s_alone(mode: int, aws_home: Home, sts: FakeSts) -> None:
-    """What a crash has left of another program's edit is set aside; it holds keys, whatever mode it had."""
+def test_a_saved_conflict_is_0600(mode: int, aws_home: Home, sts: FakeSts) -> None:
+    """After a crash, another program's edit is saved beside the file; it contains keys, whatever its mode was."""
     aws_home.configure(role("job", ROLE))
     left = aws_home.credentials.with_name(".credentials.assumed.1-1-1.2-2-2.parked")
     left.write_text("[theirs]\naws_access_key_id = AKIATHEIRS000000\naws_secret_access_key = theirs\n")

@@ -1,4 +1,4 @@
-"""Names that SDKs read today, and edits of kept profiles that are not silently undone."""
+"""Profile names that SDKs support, and edits of managed profiles that are not undone silently."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 pytestmark = pytest.mark.slow
-"""What annoys, and is tried in the proof."""
+"""Minor faults, tried only in the proof."""
 
 ARN = "arn:aws:iam::123456789012:role/r"
 
 
 @pytest.mark.parametrize("name", ["team:prod", "a+b", "x:y+z", "plain-name"])
 @pytest.mark.parametrize("deliver", ["keys", "process"])
-def test_a_name_with_a_colon_or_a_plus_is_kept(aws_home: Home, sts: FakeSts, name: str, deliver: str) -> None:
-    """Read by botocore under that very name, and by `credential-process`. The plain one is the twin."""
+def test_a_profile_name_with_a_colon_or_a_plus_works(aws_home: Home, sts: FakeSts, name: str, deliver: str) -> None:
+    """For botocore and `credential-process`. Control: a plain name."""
     aws_home.configure(role(name, ARN, deliver=deliver))
     ran = aws_home.assumed("once", within=60, AWS_ENDPOINT_URL_STS=sts.url)
 
@@ -31,10 +31,10 @@ def test_a_name_with_a_colon_or_a_plus_is_kept(aws_home: Home, sts: FakeSts, nam
 
 
 @pytest.mark.parametrize("region", ["eu-north-1", "ap-south-1", "us-gov-west-1"])
-def test_a_region_that_was_edited_by_hand_is_put_back_with_a_word(
+def test_a_region_edited_by_hand_is_restored_with_a_warning(
     aws_home: Home, daemon: Daemon, sts: FakeSts, region: str
 ) -> None:
-    """The line is ours as long as the configuration says so: the log tells where to set it."""
+    """The configuration sets it, so the log says where to change it."""
     aws_home.configure(role("kept", ARN, region="us-west-2"))
     daemon.start().wait_until_fresh("kept", within=45)
     text = aws_home.credentials.read_text()
@@ -48,7 +48,7 @@ def test_a_region_that_was_edited_by_hand_is_put_back_with_a_word(
 
 @pytest.mark.parametrize("line", ["output = json", "s3 =\n  max_queue_size = 1", "cli_pager ="])
 def test_a_line_that_is_not_ours_stays(aws_home: Home, daemon: Daemon, sts: FakeSts, line: str) -> None:
-    """The twin."""
+    """Control."""
     aws_home.configure(role("kept", ARN, region="us-west-2"))
     daemon.start().wait_until_fresh("kept", within=45)
     with aws_home.credentials.open("a") as file:
@@ -59,8 +59,8 @@ def test_a_line_that_is_not_ours_stays(aws_home: Home, daemon: Daemon, sts: Fake
 
 
 @pytest.mark.parametrize("what", ["a hard link", "a group", "others"])
-def test_check_tells_what_a_rewrite_takes_away(aws_home: Home, what: str) -> None:
-    """The second name of the file, and whom its mode lets in."""
+def test_check_reports_what_a_rewrite_would_change(aws_home: Home, what: str) -> None:
+    """The file's second name (hard link), and access granted by its mode."""
     aws_home.configure(role("kept", ARN))
     if what == "a hard link":
         os.link(aws_home.credentials, aws_home.path / "other-name")

@@ -1,4 +1,4 @@
-"""Where sessions lie: nobody commits them by mistake, and nothing that assumed has not made is touched."""
+"""The state directory: sessions are not committed by mistake, and foreign files are never touched."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def once(home: Home, sts: FakeSts) -> subprocess.CompletedProcess[str]:
 
 
 def findings(home: Home, sts: FakeSts, subject: Path) -> list[dict[str, str]]:
-    """What `check` says about a path."""
+    """The findings of `check` about a path."""
     done = home.assumed("check", "--json", AWS_ENDPOINT_URL_STS=sts.url)
     return [one for one in json.loads(done.stdout)["findings"] if one["subject"] == str(subject)]
 
@@ -60,8 +60,8 @@ WORK_TREES: dict[str, tuple[Callable[[Home, Path, str], None], str, str]] = {
 
 @needs_git
 @pytest.mark.parametrize("kind", WORK_TREES)
-def test_git_takes_no_session(kind: str, aws_home: Home, sts: FakeSts) -> None:
-    """`git add -A` takes the credentials file, as its user wants, and nothing of the state, which `check` locates."""
+def test_git_add_ignores_the_state_directory(kind: str, aws_home: Home, sts: FakeSts) -> None:
+    """`git add -A` adds the credentials file, as its user wants, but not the state; `check` prints its path."""
     prepare, directory, name = WORK_TREES[kind]
     repository = aws_home.path / directory
     prepare(aws_home, repository, name)
@@ -96,7 +96,7 @@ def test_a_synchronized_folder_is_a_warning(folder: str, aws_home: Home, sts: Fa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", ["work", "Dropbox-notes.d/../plain", "src"])
-def test_any_other_folder_is_none(folder: str, aws_home: Home, sts: FakeSts) -> None:
+def test_any_other_folder_has_no_warning(folder: str, aws_home: Home, sts: FakeSts) -> None:
     path = aws_home.path / folder
     path.parent.parent.mkdir(parents=True, exist_ok=True)
     (aws_home.path / "Dropbox-notes.d").mkdir(exist_ok=True)
@@ -143,7 +143,7 @@ TAKEN = [checkout, virtual_environment, with_names_like_ours, open_to_others, a_
 
 
 def look(directory: Path) -> dict[str, tuple[int, bytes]]:
-    """Everything below a directory, but credentials files."""
+    """Everything below a directory except credentials files."""
     found = {}
     for path in sorted(directory.rglob("*")):
         if not path.name.startswith("credentials"):
@@ -154,7 +154,7 @@ def look(directory: Path) -> dict[str, tuple[int, bytes]]:
 
 @pytest.fixture(params=TAKEN, ids=lambda take: take.__name__)
 def taken(request: pytest.FixtureRequest, aws_home: Home) -> Path:
-    """`~/src/credentials` is to be kept, and `~/src/assumed` is something else already."""
+    """`~/src/credentials` is configured, and `~/src/assumed` is something else."""
     source = aws_home.path / "src"
     source.mkdir()
     shutil.copy(aws_home.credentials, source / "credentials")
@@ -163,8 +163,8 @@ def taken(request: pytest.FixtureRequest, aws_home: Home) -> Path:
     return source / "assumed"
 
 
-def test_what_is_not_ours_is_left_alone_and_named(taken: Path, aws_home: Home, sts: FakeSts) -> None:
-    """No mode is changed and no file added; each command ends, and `check` says why."""
+def test_a_foreign_directory_is_refused_and_named(taken: Path, aws_home: Home, sts: FakeSts) -> None:
+    """No mode changes and no file is added; each command ends, and `check` says why."""
     before = look(taken.parent)
     for command in (["once"], ["env", "job"], ["run"]):
         done = aws_home.assumed(*command, AWS_ENDPOINT_URL_STS=sts.url)
@@ -178,7 +178,7 @@ SYSTEMCTL = '#!/bin/sh\necho UnitPath="$HOME/.config/systemd/user"\n'
 
 
 def purge(home: Home) -> subprocess.CompletedProcess[str]:
-    """`assumed service uninstall --purge` on a machine where systemd has nothing to say."""
+    """`assumed service uninstall --purge` without a service manager."""
     tools = home.path / "tools"
     tools.mkdir(exist_ok=True)
     (tools / "systemctl").write_text(SYSTEMCTL)
@@ -198,8 +198,8 @@ def purge(home: Home) -> subprocess.CompletedProcess[str]:
 
 
 @needs_namespaces
-def test_a_purge_removes_nothing_that_is_not_ours(taken: Path, aws_home: Home) -> None:
-    """Whatever has the name of the state."""
+def test_a_purge_removes_no_foreign_files(taken: Path, aws_home: Home) -> None:
+    """Even if they are where the state would be."""
     before = look(taken.parent)
     done = purge(aws_home)
     assert look(taken.parent) == before, done.stderr
@@ -208,8 +208,8 @@ def test_a_purge_removes_nothing_that_is_not_ours(taken: Path, aws_home: Home) -
 
 @needs_namespaces
 @pytest.mark.parametrize("theirs", ["notes.txt", "sessions/backup/monday", ".git/HEAD", "sessions/README"])
-def test_a_purge_leaves_what_somebody_has_added(theirs: str, aws_home: Home, sts: FakeSts) -> None:
-    """A file of a person's in the state directory stays; everything of ours goes."""
+def test_a_purge_keeps_files_that_a_user_added(theirs: str, aws_home: Home, sts: FakeSts) -> None:
+    """A user's file in the state directory stays; all of ours are removed."""
     aws_home.configure(role("job", ROLE))
     assert once(aws_home, sts).returncode == 0
     path = aws_home.state / theirs
@@ -225,8 +225,8 @@ def test_a_purge_leaves_what_somebody_has_added(theirs: str, aws_home: Home, sts
 @pytest.mark.slow
 @needs_namespaces
 @pytest.mark.parametrize("name", ["credentials", "creds-work", "aws.ini"])
-def test_a_purge_leaves_nothing_of_ours(name: str, aws_home: Home, sts: FakeSts) -> None:
-    """The state goes whole, whatever the file is called."""
+def test_a_purge_removes_the_whole_state(name: str, aws_home: Home, sts: FakeSts) -> None:
+    """Whatever the credentials file is called."""
     file = aws_home.credentials.with_name(name)
     aws_home.credentials.rename(file)
     aws_home.configure(role("job", ROLE), defaults=f'credentials_file = "{file}"\n{DEFAULTS}')
@@ -242,7 +242,7 @@ def test_a_purge_leaves_nothing_of_ours(name: str, aws_home: Home, sts: FakeSts)
 @pytest.mark.slow
 @pytest.mark.parametrize("keep", ["all", "sessions alone", "nothing"])
 def test_a_directory_of_an_earlier_version_is_adopted(keep: str, aws_home: Home, sts: FakeSts) -> None:
-    """One without our mark, closed to others, with nothing in it but what we write: its sessions are used again."""
+    """Without our mark, closed to others and with only our names in it: its sessions are used."""
     aws_home.configure(role("job", ROLE))
     assert once(aws_home, sts).returncode == 0
     for path in aws_home.state.iterdir():

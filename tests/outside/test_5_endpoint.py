@@ -1,4 +1,4 @@
-"""The endpoint of `exec`: which requests it answers, and whom when another account takes all of its places."""
+"""The endpoint of `exec`: which requests it answers, even if another account opens all connections."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TELL = "import json, os, sys; print(json.dumps(dict(os.environ)), flush=True); s
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where it is, and what it wants."""
+    """Its address and token."""
 
     port: int
     path: str
     token: str
 
     def request(self, host: str | None = None, token: str | None = None, *more: str) -> bytes:
-        """One request; the address and the token are the right ones unless they are given."""
+        """One request, with the right address and token unless given."""
         lines = [
             f"GET {self.path} HTTP/1.1",
             f"Host: {host or f'127.0.0.1:{self.port}'}",
@@ -50,7 +50,7 @@ class Endpoint:
 
 
 def answer(channel: socket.socket) -> tuple[int, bytes]:
-    """Status and body; 0 where the connection was cut off."""
+    """Status and body; 0 if the connection was closed."""
     received = b""
     with suppress(ConnectionResetError):
         while piece := channel.recv(65536):
@@ -61,7 +61,7 @@ def answer(channel: socket.socket) -> tuple[int, bytes]:
 
 @pytest.fixture
 def endpoint(aws_home: Home, sts: FakeSts) -> Iterator[Endpoint]:
-    """The endpoint of a command that runs under `exec` meanwhile."""
+    """The endpoint of a command under `exec`."""
     aws_home.configure(role("job", "arn:aws:iam::123456789012:role/job"))
     with subprocess.Popen(
         [python(), "-m", "assumed", "exec", "job", "--", sys.executable, "-c", TELL],
@@ -79,18 +79,18 @@ def endpoint(aws_home: Home, sts: FakeSts) -> Iterator[Endpoint]:
 
 
 CRT = [(), ("Accept: application/json", "User-Agent: aws-sdk-crt/1"), ("Connection: keep-alive",)]
-"""What else aws-c-auth may send."""
+"""Further Host headers of aws-c-auth."""
 
 
 @pytest.mark.parametrize("more", CRT, ids=len)
-def test_a_client_that_leaves_the_port_out_of_its_host_is_answered(endpoint: Endpoint, more: tuple[str, ...]) -> None:
-    """aws-c-auth does: awscrt, s3torchconnector, Mountpoint."""
+def test_a_client_that_omits_the_port_in_host_is_answered(endpoint: Endpoint, more: tuple[str, ...]) -> None:
+    """aws-c-auth: awscrt, s3torchconnector, Mountpoint."""
     status, body = endpoint.ask(endpoint.request("127.0.0.1", None, *more))
     assert status == 200
     assert json.loads(body)["AccessKeyId"].startswith("ASIA")
 
 
-def test_every_other_host_is_refused_and_this_very_address_is_answered(endpoint: Endpoint) -> None:
+def test_only_requests_with_its_own_address_as_host_are_answered(endpoint: Endpoint) -> None:
     """DNS rebinding: a page sends the name that it was loaded from."""
     port = endpoint.port
     right = [f"127.0.0.1:{port}", f"localhost:{port}"]
@@ -112,8 +112,8 @@ FOREIGN = {
 }
 
 
-def test_a_browser_or_a_proxy_is_refused_whatever_it_knows(endpoint: Endpoint) -> None:
-    """A page of a server on port 80 of this machine names the bare address; and even one with the right token."""
+def test_browsers_and_proxies_are_refused_even_with_the_token(endpoint: Endpoint) -> None:
+    """A page of a server on port 80 of this machine sends the bare address."""
     for host in (f"127.0.0.1:{endpoint.port}", "127.0.0.1"):
         lines = [f"{name}: {value}" for name, values in FOREIGN.items() for value in values]
         found = {line: endpoint.ask(endpoint.request(host, None, line))[0] for line in ["Accept: */*", *lines]}
@@ -150,13 +150,13 @@ GUESSED = "GET /role/job HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nAuthorization: guess
 
 
 class Stranger:
-    """Another account that opens four hundred connections, says the same on each, and holds them."""
+    """Another account that opens four hundred connections, sends the same on each, and holds them."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def comes(self) -> None:
-        """Take all the places that there are."""
+        """Open all connections."""
         assert self._process.stdin is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
@@ -169,10 +169,10 @@ class Stranger:
 
 @contextmanager
 def stranger(endpoint: Endpoint, said: str) -> Iterator[Stranger]:
-    """It is ready to come inside, and gone afterwards."""
+    """Started before the block, ended after it."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None or not sys.platform.startswith("linux"):
         pytest.skip("another account is needed: root and setpriv, on Linux")
-    # The system's own Python: that account may not be able to read ours.
+    # The system's Python, because that account may be unable to read ours.
     interpreter = shutil.which("python3", path="/usr/bin:/bin")
     if interpreter is None:
         pytest.skip("a Python that another account can run is needed: /usr/bin/python3")
@@ -191,8 +191,8 @@ def stranger(endpoint: Endpoint, said: str) -> Iterator[Stranger]:
 
 
 @pytest.mark.parametrize("said", SAID.values(), ids=list(SAID))
-def test_a_reader_keeps_its_place_when_another_account_takes_all_of_them(endpoint: Endpoint, said: str) -> None:
-    """It has connected and said half of what it wants when four hundred strangers come."""
+def test_a_connected_reader_is_answered_despite_a_flood_from_another_account(endpoint: Endpoint, said: str) -> None:
+    """It has sent half of its request when four hundred connections arrive."""
     whole = endpoint.request()
     with stranger(endpoint, said) as one, endpoint.connect() as reader:
         reader.sendall(whole[:30])
@@ -203,7 +203,7 @@ def test_a_reader_keeps_its_place_when_another_account_takes_all_of_them(endpoin
 
 
 @pytest.mark.parametrize("said", [*SAID.values(), GUESSED], ids=[*SAID, "a guess"])
-def test_a_reader_that_comes_later_is_answered_too(endpoint: Endpoint, said: str) -> None:
+def test_a_reader_that_connects_during_the_flood_is_answered(endpoint: Endpoint, said: str) -> None:
     with stranger(endpoint, said) as one:
         one.comes()
         assert [endpoint.ask(endpoint.request())[0] for _ in range(20)] == [200] * 20

@@ -1,4 +1,4 @@
-"""`serve` tells each kind of client what it needs: those that read the token file, and those that know the variable."""
+"""`serve` prints what each kind of client needs: the token file, or the variable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from world.daemon import Home, python, role
 from world.fake_sts import FakeSts
 
 pytestmark = pytest.mark.slow
-"""What annoys, and is tried in the proof."""
+"""Minor faults, tried only in the proof."""
 
 WITHIN = 45.0
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(home: Home, sts: FakeSts, token_file: Path) -> Iterator[str]:
-    """What `serve` has printed, for as long as it serves."""
+    """The output of a running `serve`."""
     home.configure(role("job", "arn:aws:iam::123456789012:role/job"))
     arguments = ["serve", "job", "--port", str(free_port()), "--token-file", str(token_file)]
     with subprocess.Popen(
@@ -54,7 +54,7 @@ def serving(home: Home, sts: FakeSts, token_file: Path) -> Iterator[str]:
 
 
 def evaluated(printed: str) -> dict[str, str]:
-    """The variables after a shell has read what was printed."""
+    """The variables after a shell has read the output."""
     shell = subprocess.run(
         ["sh", "-c", f"set -a; . /dev/stdin; set +a; exec \"$0\" -c '{SHOW}'", sys.executable],
         input=printed,
@@ -66,7 +66,7 @@ def evaluated(printed: str) -> dict[str, str]:
 
 
 def ask(url: str, token: str | None) -> tuple[int, Mapping[str, str]]:
-    """As a client: the status and the document."""
+    """A client's request: status and document."""
     headers = {} if token is None else {"Authorization": token}
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=WITHIN) as answer:  # noqa: S310
@@ -77,11 +77,11 @@ def ask(url: str, token: str | None) -> tuple[int, Mapping[str, str]]:
 
 
 @pytest.mark.parametrize("name", ["token", "a token", "it's a token"])
-def test_a_client_that_knows_the_variable_alone_finds_the_token(aws_home: Home, sts: FakeSts, name: str) -> None:
-    """AWS CLI 2.9, boto3 1.28, Go SDK v1 do not read a token file."""
+def test_a_client_that_reads_only_the_variable_finds_the_token(aws_home: Home, sts: FakeSts, name: str) -> None:
+    """AWS CLI 2.9, boto3 1.28 and Go SDK v1 do not read a token file."""
     token_file = aws_home.path / name
     with serving(aws_home, sts, token_file) as printed:
-        # Its other lines are as they were; a file of a name with a space is the reader's to quote.
+        # Its other lines are unchanged; a path with a space is left for the reader to quote.
         lines = [line for line in printed.splitlines() if not line.startswith("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")]
         found = evaluated("\n".join(lines))
         token = found.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
@@ -90,7 +90,7 @@ def test_a_client_that_knows_the_variable_alone_finds_the_token(aws_home: Home, 
 
 
 def test_the_token_itself_is_not_printed(aws_home: Home, sts: FakeSts) -> None:
-    """Logs of containers are read by many."""
+    """Many people can read a container's logs."""
     token_file = aws_home.path / "token"
     with serving(aws_home, sts, token_file) as printed:
         assert f"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE={token_file}" in printed.splitlines()

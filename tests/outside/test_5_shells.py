@@ -1,4 +1,4 @@
-"""5.4: what `env` prints is one string to the shell that evaluates it, whatever is in it."""
+"""5.4: each value that `env` prints is one string for the shell, whatever it contains."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from world.daemon import Home, role
 from world.fake_sts import FakeSts
 
 pytestmark = pytest.mark.slow
-"""What annoys, and is tried in the proof."""
+"""Minor faults, tried only in the proof."""
 
 QUOTES = "'\u2018\u2019\u201a\u201b"
-"""PowerShell takes each of them for a single quote (about_Quoting_Rules)."""
+"""PowerShell treats each of them as a single quote (about_Quoting_Rules)."""
 
 
 def values(text: str) -> dict[str, str]:
-    """The variables as PowerShell reads them: two quotes in a row are the first of them, one ends the string."""
+    """The variables as PowerShell reads them: two quotes in a row are one quote, a single one ends the string."""
     found = {}
     for line in text.splitlines():
         name, _, quoted = line.removeprefix("$Env:").partition(" = ")
@@ -36,7 +36,7 @@ def test_a_quote_of_powershell_does_not_end_the_string(aws_home: Home, sts: Fake
 
 
 @pytest.mark.parametrize("plain", ["eu-west-1", 'a "b" c', "`$(x)"])
-def test_everything_else_is_literal(aws_home: Home, sts: FakeSts, plain: str) -> None:
+def test_every_other_character_is_literal(aws_home: Home, sts: FakeSts, plain: str) -> None:
     aws_home.aws_config.write_text(f"[profile job]\nregion = {plain}\n")
     aws_home.configure(role("job", "arn:aws:iam::123456789012:role/job"))
     done = aws_home.assumed("env", "job", "--shell", "powershell", AWS_ENDPOINT_URL_STS=sts.url)

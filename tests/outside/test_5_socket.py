@@ -1,4 +1,4 @@
-"""A path too long for a socket: another account cannot keep the daemon from starting, or from being asked."""
+"""A path too long for a socket: another account cannot stop the daemon from starting or answering."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 pytestmark = pytest.mark.slow
-"""What annoys, and is tried in the proof."""
+"""Minor faults, tried only in the proof."""
 
 ROLE = "arn:aws:iam::123456789012:role/Job"
 THEIRS = 65534
@@ -67,8 +67,10 @@ def nothing(_: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("squat", [directory, directory_that_listens, file, link, link_to_a_directory, nothing])
-def test_a_name_that_is_taken_stops_nobody(squat: Callable[[Path], None], deep: Home, sts: FakeSts) -> None:
-    """The daemon starts, keeps its role, and is asked by every command."""
+def test_a_socket_directory_taken_by_another_account_is_no_obstacle(
+    squat: Callable[[Path], None], deep: Home, sts: FakeSts
+) -> None:
+    """The daemon starts, renews, and answers every command."""
     private = socket_of(deep.state).parent
     squat(private)
     if os.path.lexists(private):

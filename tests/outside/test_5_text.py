@@ -1,4 +1,4 @@
-"""What servers, files and names say comes out cut and on one line, wherever it comes out."""
+"""Text from servers, files and names is cut and kept on one line wherever it appears."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LONGEST_LINE, LONGEST_OUTPUT = 40_000, 20_000
 
 
 def assert_clean(text: str, most: int = LONGEST_OUTPUT) -> None:
-    """No line of anyone else's, nothing that a terminal acts on, not endless."""
+    """No foreign lines, no terminal control, limited length."""
     assert len(text.encode()) <= most
     strange = {character for character in text if not character.isprintable()} - {"\n"}
     assert strange == set()
@@ -56,7 +56,7 @@ ALONE = {
 
 
 def free_port() -> str:
-    """One that nothing listens on at this moment."""
+    """A port without a listener."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return str(listener.getsockname()[1])
@@ -64,7 +64,9 @@ def free_port() -> str:
 
 @each_text
 @pytest.mark.parametrize("command", ALONE)
-def test_a_command_alone_says_why_in_a_line(refused: Home, sts: FakeSts, command: str, text: str) -> None:
+def test_a_command_without_a_daemon_prints_the_reason_on_one_line(
+    refused: Home, sts: FakeSts, command: str, text: str
+) -> None:
     sts.rule("*", error="AccessDenied", message=text)
     port = ["--port", free_port()] if command == "serve" else []
     done = refused.assumed(*ALONE[command], *port, within=60, AWS_ENDPOINT_URL_STS=sts.url)
@@ -75,8 +77,8 @@ def test_a_command_alone_says_why_in_a_line(refused: Home, sts: FakeSts, command
 
 
 @each_text
-def test_an_sdks_process_says_why_in_a_line(refused: Home, sts: FakeSts, text: str) -> None:
-    """After a daemon that is gone."""
+def test_credential_process_prints_the_reason_on_one_line(refused: Home, sts: FakeSts, text: str) -> None:
+    """After the daemon has ended."""
     sts.rule("*", error="AccessDenied", message=text)
     with Daemon(refused, AWS_ENDPOINT_URL_STS=sts.url):
         pass
@@ -99,8 +101,8 @@ BESIDE = (
 
 
 @each_text
-def test_the_daemon_and_who_asks_it_say_why_in_a_line(refused: Home, sts: FakeSts, text: str) -> None:
-    """Status on the socket, every command, the log, and what a hook is told."""
+def test_the_daemon_and_its_clients_print_the_reason_on_one_line(refused: Home, sts: FakeSts, text: str) -> None:
+    """Status on the socket, every command, the log, and the hook's environment."""
     told = refused.path / "told"
     hook = json.dumps([sys.executable, "-I", "-c", RECORDER, str(told)])
     refused.configure(role("mine", ARN), defaults=f"[hooks]\nafter_failure = {hook}\n{DEFAULTS}")
@@ -123,8 +125,8 @@ def test_the_daemon_and_who_asks_it_say_why_in_a_line(refused: Home, sts: FakeSt
 
 
 @each_text
-def test_an_event_for_people_is_one_line_too(refused: Home, sts: FakeSts, text: str) -> None:
-    """log_format = "console", into a file or the journal: each line begins with its time."""
+def test_a_console_log_event_is_one_line(refused: Home, sts: FakeSts, text: str) -> None:
+    """log_format = "console" to a file or the journal: each line begins with its time."""
     sts.rule("*", error="AccessDenied", message=text)
     with Daemon(refused, AWS_ENDPOINT_URL_STS=sts.url, ASSUMED_LOG_FORMAT="console") as daemon:
         daemon.wait_until(lambda status: status["roles"][0]["failures"], within=60)
@@ -134,8 +136,8 @@ def test_an_event_for_people_is_one_line_too(refused: Home, sts: FakeSts, text: 
     assert max(len(line.encode()) for line in lines) < LONGEST_LINE
 
 
-def test_failures_of_a_talkative_server_do_not_fill_the_disk(aws_home: Home, sts: FakeSts) -> None:
-    """Ten roles, each refused in a megabyte, again and again."""
+def test_megabyte_error_messages_do_not_fill_the_disk(aws_home: Home, sts: FakeSts) -> None:
+    """Ten roles, each refused with a megabyte, again and again."""
     aws_home.configure(*(role(f"r{n}", f"{ARN}{n}") for n in range(10)))
     sts.rule("*", error="AccessDenied", message=HOSTILE["a megabyte of words"])
     with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
@@ -147,8 +149,8 @@ def test_failures_of_a_talkative_server_do_not_fill_the_disk(aws_home: Home, sts
 
 
 @pytest.mark.slow
-def test_what_aws_says_stays_as_it_is(refused: Home, sts: FakeSts) -> None:
-    """The twin: a message of AWS's own, whole."""
+def test_a_message_of_aws_is_printed_unchanged(refused: Home, sts: FakeSts) -> None:
+    """Control."""
     words = "User: arn:aws:iam::123456789012:user/josé is not authorized to perform: sts:AssumeRole on resource: x"
     sts.rule("*", error="AccessDenied", message=words)
     done = refused.assumed("once", AWS_ENDPOINT_URL_STS=sts.url)
@@ -166,7 +168,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 @pytest.mark.parametrize("command", ["once", "check", "status", "run"])
-def test_the_name_of_a_file_is_no_line_of_its_own(refused: Home, name: str, command: str) -> None:
+def test_a_file_name_cannot_add_a_line(refused: Home, name: str, command: str) -> None:
     missing = refused.path / name
     done = refused.assumed(command, "--config", str(missing))
     assert done.returncode in (2, 3)
@@ -178,7 +180,7 @@ def test_the_name_of_a_file_is_no_line_of_its_own(refused: Home, name: str, comm
 @pytest.mark.parametrize(
     "value", [r"a\n<0>b\u202e", r"\u001b[2J\u0007", "x" * 5000], ids=["line feed", "escape", "long"]
 )
-def test_what_the_configuration_says_is_quoted_on_a_line(refused: Home, command: str, value: str) -> None:
+def test_a_value_of_the_configuration_is_quoted_on_one_line(refused: Home, command: str, value: str) -> None:
     refused.configure(f'[[roles]]\nprofile = "mine"\nrole_arn = "{value}"\n"{value[:200]}" = 1\n')
     done = refused.assumed(command)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""A configuration that others can write is refused, and the set-ups that exist start: real accounts, real mounts."""
+"""A configuration that others can write is refused, and real set-ups work: real accounts, real mounts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ region = "us-west-2"
 
 @dataclass(frozen=True)
 class Machine:
-    """Alice's home, a directory beside it where installations are made, and an STS."""
+    """Alice's home, a directory for installations beside it, and an STS."""
 
     home: Home
     base: Path
@@ -55,7 +55,7 @@ class Machine:
     def assumed(
         self, *arguments: str, mounts: str = "true", enter: str = "", under: Sequence[str] = (), **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """One command of alice's."""
+        """Run a command as alice."""
         return subprocess.run(
             [*as_alice(self.home.path, mounts, enter), *under, python(), "-m", "assumed", *arguments],
             env=self.environment(**more),
@@ -73,11 +73,11 @@ class Machine:
         return {name: value for name, value in environ.items() if name not in unset or name in more}
 
     def daemon(self, mounts: str = "true") -> Daemon:
-        """The daemon of alice's."""
+        """Alice's daemon."""
         return Daemon(self.home, under=as_alice(self.home.path, mounts), **self.environment())
 
     def asked_for(self) -> bool:
-        """Whether anything was asked of STS."""
+        """Whether STS was called."""
         return bool(self.sts.calls)
 
     def make(self, *names: str, owner: int = US, mode: int = 0o755) -> Path:
@@ -106,7 +106,7 @@ class Machine:
 
 @pytest.fixture
 def machine(sts: FakeSts) -> Iterator[Machine]:
-    """In /tmp itself: pytest's own directories are closed to other accounts."""
+    """In /tmp: pytest's own directories are closed to other accounts."""
     with tempfile.TemporaryDirectory(prefix="assumed-t-") as directory:
         Path(directory).chmod(0o755)
         home, base = Home(Path(directory, "h")), Path(directory, "m")
@@ -178,7 +178,7 @@ def link_into_a_directory_for_everyone(m: Machine) -> tuple[Path, Path]:
 
 
 def link_by_way_of_a_directory_for_everyone(m: Machine) -> tuple[Path, Path]:
-    """The link leads to a link in it, and that one to a good file."""
+    """The link leads to a link in a world-writable directory, and that one to a good file."""
     directory = m.make("pool", mode=0o777)
     m.write(m.make("good") / "config.toml")
     m.link(directory / "hop", "../good/config.toml")
@@ -207,7 +207,7 @@ def directory_of_a_group_with_others(m: Machine) -> tuple[Path, Path]:
 
 
 def directory_of_a_strangers_primary_group(m: Machine) -> tuple[Path, Path]:
-    """/etc/group does not say that she is in it."""
+    """/etc/group does not list her as a member."""
     directory = m.make("etc", mode=0o775)
     config = m.write(directory / "config.toml")
     give(US, directory, group=STRANGERS_PRIMARY)
@@ -227,7 +227,7 @@ def file_that_an_acl_opens_to_a_group_with_others(m: Machine) -> tuple[Path, Pat
 
 
 Made = Callable[[Machine], tuple[Path, Path]]
-"""Returns the configuration, and which place on the way to it is not to be trusted."""
+"""Returns the configuration and the untrusted path."""
 
 MUST_NOT: list[Made] = [
     file_for_everyone,
@@ -252,7 +252,7 @@ MUST_NOT: list[Made] = [
 
 @pytest.mark.parametrize("make", MUST_NOT, ids=lambda make: make.__name__)
 def test_a_configuration_that_others_can_write_is_refused(machine: Machine, make: Made) -> None:
-    """Nothing is asked of STS by it, and the message names the place to mend."""
+    """STS is not called, and the message names the place to fix."""
     config, place = make(machine)
     done = machine.assumed("once", "--config", str(config))
     assert (done.returncode, machine.asked_for()) == (2, False)
@@ -278,7 +278,7 @@ COMMANDS = {
     ],
 )
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_command_uses_it(machine: Machine, command: str, make: Made) -> None:
+def test_no_command_uses_a_configuration_that_others_can_write(machine: Machine, command: str, make: Made) -> None:
     """One rule, where the configuration is read."""
     config, _ = make(machine)
     words = [*as_alice(machine.home.path), python(), "-m", "assumed", "--config", str(config), *COMMANDS[command]]
@@ -296,7 +296,7 @@ def test_no_command_uses_it(machine: Machine, command: str, make: Made) -> None:
 
 
 def umask_002(m: Machine) -> tuple[Path, str]:
-    """Debian's and Ubuntu's default: a group of her own, and everything she makes is group-writable."""
+    """The default of Debian and Ubuntu: her own group, and everything she creates is group-writable."""
     config = m.write(m.make("etc", mode=0o775) / "config.toml", mode=0o664)
     return config, "true"
 
@@ -323,7 +323,7 @@ def an_acl_for_herself(m: Machine) -> tuple[Path, str]:
 
 
 def config_map(m: Machine) -> tuple[Path, str]:
-    """Kubernetes: 0777 directories, links to ..data and from there, root's, mounted read-only."""
+    """Kubernetes: root's 0777 directories, links to ..data and from there, mounted read-only."""
     m.make("volume", "..2026_11_28", owner=0, mode=0o777)
     m.write(m.base / "volume/..2026_11_28/config.toml", owner=0)
     m.link(m.base / "volume/..data", "..2026_11_28", owner=0)
@@ -333,14 +333,14 @@ def config_map(m: Machine) -> tuple[Path, str]:
 
 
 def config_map_in_memory(m: Machine) -> tuple[Path, str]:
-    """A tmpfs of its own, group-writable for a group with others and for everyone."""
+    """A tmpfs, group-writable for a group with other members, and world-writable."""
     place, good = m.make("etc", owner=0), m.write(m.base / "good.toml", owner=0, mode=0o666)
     mount = f"mount -t tmpfs -o mode=0777,gid={DEVELOPERS} t {place}"
     return place / "config.toml", f"{mount} && cp -p {good} {place}/config.toml && mount -o remount,ro {place}"
 
 
 def nix_store(m: Machine) -> tuple[Path, str]:
-    """1775, root's, of a group with others; what is in it is root's and read-only."""
+    """1775, root's, group with other members; its content is root's and read-only."""
     store = m.make("store", owner=0)
     package = m.make("store", "abc-assumed", owner=0, mode=0o555)
     config = m.write(package / "config.toml", owner=0, mode=0o444)
@@ -371,21 +371,21 @@ def directory_of_hers_in_tmp(m: Machine) -> tuple[Path, str]:
 
 
 def roots_file_of_an_administrators_group(m: Machine) -> tuple[Path, str]:
-    """Group-writable, and root has said for whom: a warning of `check`, no more."""
+    """Group-writable, and root chose the group: only a warning of `check`."""
     config = m.write(m.make("etc", owner=0) / "config.toml", owner=0, mode=0o664)
     give(0, config, group=DEVELOPERS)
     return config, "true"
 
 
 def in_a_dotfiles_repository(m: Machine) -> tuple[Path, str]:
-    """Relative links, and dots on the way."""
+    """Relative links with dots."""
     m.write(m.make("dotfiles", "assumed") / "config.toml")
     m.link(m.make("config") / "assumed", "../config/.././dotfiles/assumed")
     return m.base / "config" / "assumed" / "config.toml", "true"
 
 
 Install = Callable[[Machine], tuple[Path, str]]
-"""Returns the configuration, and what root mounts first."""
+"""Returns the configuration and the mounts that root makes first."""
 
 MUST: list[Install] = [
     umask_002,
@@ -404,7 +404,7 @@ MUST: list[Install] = [
 
 
 @pytest.mark.parametrize("install", MUST, ids=lambda install: install.__name__)
-def test_an_installation_that_exists_starts(machine: Machine, install: Install) -> None:
+def test_existing_kinds_of_installations_start(machine: Machine, install: Install) -> None:
     config, mounts = install(machine)
     done = machine.assumed("once", "--config", str(config), mounts=mounts)
     assert (done.returncode, done.stderr.count("refused")) == (0, 0)
@@ -412,13 +412,13 @@ def test_an_installation_that_exists_starts(machine: Machine, install: Install) 
 
 
 @pytest.mark.parametrize("install", [umask_002, config_map_in_memory, an_acl_for_herself, nix_store, roots_directory])
-def test_check_has_nothing_against_what_starts(machine: Machine, install: Install) -> None:
+def test_check_accepts_installations_that_start(machine: Machine, install: Install) -> None:
     config, mounts = install(machine)
     done = machine.assumed("check", "--config", str(config), mounts=mounts)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_check_warns_of_a_file_that_root_has_given_to_a_group(machine: Machine) -> None:
+def test_check_warns_about_roots_group_writable_file(machine: Machine) -> None:
     config, _ = roots_file_of_an_administrators_group(machine)
     done = machine.assumed("check", "--json", "--config", str(config))
     severities = {finding["subject"]: finding["severity"] for finding in json.loads(done.stdout)["findings"]}
@@ -426,8 +426,8 @@ def test_check_warns_of_a_file_that_root_has_given_to_a_group(machine: Machine) 
 
 
 @pytest.mark.parametrize("variable", ["XDG_CONFIG_HOME", "ASSUMED_CONFIG"])
-def test_a_place_that_the_environment_names_is_judged_alike(machine: Machine, variable: str) -> None:
-    """Root's directory starts; one for everyone does not."""
+def test_a_path_from_the_environment_follows_the_same_rule(machine: Machine, variable: str) -> None:
+    """Root's directory is accepted; a world-writable one is not."""
     good = machine.write(machine.make("good", "assumed", owner=0) / "config.toml", owner=0)
     bad = machine.write(machine.make("bad", "assumed", mode=0o777) / "config.toml")
     value = {config: str(config if variable == "ASSUMED_CONFIG" else config.parents[1]) for config in (good, bad)}
@@ -437,8 +437,8 @@ def test_a_place_that_the_environment_names_is_judged_alike(machine: Machine, va
     assert len(machine.sts.calls) == before
 
 
-def test_a_read_only_mount_of_a_services_sandbox_says_nothing_about_others(machine: Machine) -> None:
-    """ProtectSystem=strict mounts everything read-only for the service alone; systemd sets INVOCATION_ID."""
+def test_a_read_only_mount_of_a_services_own_sandbox_is_not_trusted(machine: Machine) -> None:
+    """ProtectSystem=strict makes it read-only only for the service; systemd sets INVOCATION_ID."""
     config, mounts = config_map(machine)
     done = machine.assumed("once", "--config", str(config), mounts=mounts, INVOCATION_ID="0" * 32)
     assert (done.returncode, machine.asked_for()) == (2, False)
@@ -454,10 +454,10 @@ def test_a_read_only_mount_of_a_services_sandbox_says_nothing_about_others(machi
         (strangers_file_in_a_sticky_directory, 2),
     ],
 )
-def test_where_a_user_namespace_hides_root_its_files_are_still_roots(
+def test_roots_files_are_trusted_if_a_user_namespace_hides_root(
     machine: Machine, make: Callable[[Machine], tuple[Path, object]], status: int
 ) -> None:
-    """Everything of root's, `/` first, belongs to the overflow uid there."""
+    """Everything of root's, including `/`, belongs to the overflow uid there."""
     config, _ = make(machine)
     done = machine.assumed(
         "once", "--config", str(config), mounts=readable_interpreter(machine.base), under=WITHOUT_ROOT
@@ -467,8 +467,8 @@ def test_where_a_user_namespace_hides_root_its_files_are_still_roots(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "status"), [(0o755, 0), (0o1775, 0), (0o1777, 0), (0o775, 2), (0o777, 2)])
-def test_the_root_directory_is_judged_like_any_other(machine: Machine, mode: int, status: int) -> None:
-    """Sticky and of a group with others (macOS had it so) starts; open to others does not."""
+def test_the_root_directory_follows_the_same_rule(machine: Machine, mode: int, status: int) -> None:
+    """Sticky with a shared group (as on older macOS) is accepted; world-writable is not."""
     config = machine.write(machine.make("etc") / "config.toml")
     mounts, enter = machine_root(machine.base, mode)
     done = machine.assumed("once", "--config", str(config), mounts=mounts, enter=enter)
@@ -497,8 +497,8 @@ def open_the_directory(config: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [rename_anothers_over_it, open_the_file, open_the_directory])
-def test_a_running_daemon_goes_on_with_the_last_good_one(machine: Machine, spoil: Callable[[Path], None]) -> None:
-    """Status says why; the bad one is neither used nor remembered, and a restart does not take it either."""
+def test_a_running_daemon_keeps_the_last_good_configuration(machine: Machine, spoil: Callable[[Path], None]) -> None:
+    """Status says why; the bad one is neither used nor stored, even after a restart."""
     config = machine.write(machine.home.config)
     last_good = machine.home.state / "config.last-good.toml"
     with machine.daemon() as daemon:
@@ -518,8 +518,8 @@ def test_a_running_daemon_goes_on_with_the_last_good_one(machine: Machine, spoil
     assert not (config.parent / "ran").exists()
 
 
-def test_a_mended_place_is_used_again(machine: Machine) -> None:
-    """The twin: the same edit, in a directory that is closed again."""
+def test_a_fixed_directory_is_used_again(machine: Machine) -> None:
+    """Control: the same edit in a directory that is closed again."""
     config = machine.write(machine.home.config)
     with machine.daemon() as daemon:
         daemon.wait_until_fresh("mine")
@@ -529,8 +529,8 @@ def test_a_mended_place_is_used_again(machine: Machine) -> None:
         daemon.wait_until_fresh("mine", "theirs", within=60)
 
 
-def test_root_does_not_run_what_an_account_can_write(machine: Machine) -> None:
-    """`sudo -E assumed`: hooks of hers would run as root; said with what to do."""
+def test_root_refuses_a_configuration_that_another_account_can_write(machine: Machine) -> None:
+    """`sudo -E assumed`: her hooks would run as root; the message says what to do."""
     config = machine.write(machine.home.config)
     environ = machine.environment(SUDO_UID=str(US))
     words = [python(), "-m", "assumed", "once", "--config", str(config)]

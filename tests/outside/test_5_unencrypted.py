@@ -1,4 +1,4 @@
-"""What goes over the network in the clear is said, and no process of ours writes its TLS keys down."""
+"""Unencrypted endpoints are reported, and no process of ours writes its TLS keys to a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 pytestmark = pytest.mark.slow
-"""What annoys, and is tried in the proof."""
+"""Minor faults, tried only in the proof."""
 
 ROLE = "arn:aws:iam::123456789012:role/MyRole"
 OFF = ["http://sts.example.invalid", "http://10.11.12.13:4566", "http://192.168.1.5", "http://127.example.invalid"]
@@ -27,14 +27,14 @@ ON = ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://sts.
 
 
 def warnings(home: Home, **environment: str) -> str:
-    """The warnings of `check`, as one text."""
+    """The warnings of `check` as one text."""
     findings = json.loads(home.assumed("check", "--json", **environment).stdout)["findings"]
     return "\n".join(f"{one['subject']} {one['message']}" for one in findings if one["severity"] == "warning")
 
 
 @pytest.mark.parametrize("endpoint", OFF)
-def test_an_endpoint_in_the_clear_is_a_finding(aws_home: Home, endpoint: str) -> None:
-    """Off this machine everyone on the way could read the sessions; a private network is a network."""
+def test_an_unencrypted_endpoint_is_a_finding(aws_home: Home, endpoint: str) -> None:
+    """Off this machine, including private networks."""
     aws_home.configure(role("mine", ROLE))
 
     assert endpoint in warnings(aws_home, AWS_ENDPOINT_URL_STS=endpoint)
@@ -44,14 +44,14 @@ def test_an_endpoint_in_the_clear_is_a_finding(aws_home: Home, endpoint: str) ->
 
 
 @pytest.mark.parametrize("endpoint", ON)
-def test_an_endpoint_on_this_machine_or_with_tls_is_none(aws_home: Home, endpoint: str) -> None:
+def test_an_endpoint_on_this_machine_or_with_tls_has_no_finding(aws_home: Home, endpoint: str) -> None:
     aws_home.configure(role("mine", ROLE))
 
     assert endpoint not in warnings(aws_home, AWS_ENDPOINT_URL_STS=endpoint)
 
 
-def test_the_daemon_warns_of_it_once(aws_home: Home, sts: FakeSts) -> None:
-    """And not again each time that it looks at its sources."""
+def test_the_daemon_warns_about_an_unencrypted_endpoint_once(aws_home: Home, sts: FakeSts) -> None:
+    """Not each time it resolves its sources."""
     aws_home.configure(role("mine", ROLE))
     aws_home.add_source("AKIAOTHER00000000000", "x" * 40, "other")
     aws_home.aws_config.write_text(f"[default]\nendpoint_url = {OFF[0]}\n")
@@ -64,7 +64,7 @@ def test_the_daemon_warns_of_it_once(aws_home: Home, sts: FakeSts) -> None:
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
-    """A server with TLS that refuses everything: its URL, its certificate, and the requests that have reached it."""
+    """A TLS server that refuses everything: its URL, its certificate, and the requests it received."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl to make a certificate with")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
@@ -95,10 +95,10 @@ def tls(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
 
 
 @pytest.mark.parametrize("command", [["once"], ["env", "mine"], ["exec", "mine", "--", "true"]], ids=lambda c: c[0])
-def test_no_command_writes_its_tls_keys_down(
+def test_no_command_writes_its_tls_keys_to_a_file(
     aws_home: Home, tls: tuple[str, Path, list[str]], command: list[str]
 ) -> None:
-    """The variable is meant for a program that is being debugged; in a shell's profile it would hold for ours, too."""
+    """The variable is for programs being debugged; set in a shell profile, it would apply to ours, too."""
     aws_home.configure(role("mine", ROLE))
     url, certificate, served = tls
     keys = aws_home.path / "keys"
@@ -113,7 +113,7 @@ def test_no_command_writes_its_tls_keys_down(
 
 
 def test_the_child_of_exec_keeps_the_variable(aws_home: Home, sts: FakeSts) -> None:
-    """It is that program that may be being debugged."""
+    """It may be the program being debugged."""
     aws_home.configure(role("mine", ROLE))
     show = [sys.executable, "-c", "import os; print(os.environ['SSLKEYLOGFILE'])"]
 

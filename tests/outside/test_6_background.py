@@ -1,4 +1,4 @@
-"""6.1: what `exec` was started to ignore stays ignored, for it and for its command."""
+"""6.1: signals ignored at the start of `exec` stay ignored, for it and for its command."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from world.fake_sts import FakeSts
 
 WITHIN = 45.0
 JOB = 'echo "$PPID $$"; while [ ! -e finish ]; do sleep 0.05; done; echo finished'
-"""Names `exec` and itself, and ends well as soon as it may."""
+"""Prints the pids of `exec` and itself, and exits with 0 when it may."""
 NOHUP, SETSID = ["nohup"], ["setsid", "--wait"]
 BACKGROUND = ["sh", "-c", '"$@" & wait $!', "sh"]
 
 SETTING = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
 CHILDREN_IGNORED = [sys.executable, "-c", SETTING]
-"""Shells put SIGCHLD back, service managers may not."""
+"""Shells reset SIGCHLD, service managers may not."""
 
 
 def trapped(*names: str) -> list[str]:
-    """A shell that ignores these signals and becomes what it runs."""
+    """A shell that ignores these signals and executes a program."""
     return ["sh", "-c", f"trap '' {' '.join(names)}; exec \"$@\"", "sh"]
 
 
@@ -35,7 +35,7 @@ def shown(value: signal.Signals | list[str]) -> str:
 
 
 class Started:
-    """`exec`, started in a way of its own, whose job runs."""
+    """`exec` with a running job, started in a given way."""
 
     def __init__(self, home: Home, process: subprocess.Popen[str]) -> None:
         self._home, self.process = home, process
@@ -47,7 +47,7 @@ class Started:
             os.kill(pid, number)
 
     def end(self) -> tuple[str, int]:
-        """Let the job end; what it said since, and the exit status."""
+        """Let the job end; its further output and the exit status."""
         (self._home.path / "finish").touch()
         said, _ = self.process.communicate(timeout=WITHIN)
         return said.strip(), self.process.returncode
@@ -90,10 +90,10 @@ IGNORED = [
 
 
 @pytest.mark.parametrize(("by", "number"), IGNORED, ids=shown)
-def test_a_signal_that_was_ignored_at_the_start_ends_neither_us_nor_the_command(
+def test_a_signal_ignored_at_the_start_ends_neither_exec_nor_its_command(
     job: Home, sts: FakeSts, by: list[str], number: signal.Signals
 ) -> None:
-    """A job of days must outlive the logout."""
+    """A long job must survive the logout."""
     with started(job, sts, by) as run:
         run.signal(run.exec, run.job, number=number)
         assert run.end() == ("finished", 0)
@@ -111,7 +111,7 @@ def test_every_other_signal_reaches_the_command(job: Home, sts: FakeSts, by: lis
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
-def test_what_the_terminal_sends_to_the_group_ends_the_command_in_the_foreground(
+def test_a_signal_from_the_terminal_ends_the_foreground_command(
     job: Home, sts: FakeSts, number: signal.Signals
 ) -> None:
     with started(job, sts, []) as run:
@@ -120,10 +120,8 @@ def test_what_the_terminal_sends_to_the_group_ends_the_command_in_the_foreground
 
 
 @pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("kill -TERM $$", 143), ("true", 0)])
-def test_the_exit_status_is_the_commands_where_its_end_was_to_be_ignored(
-    job: Home, sts: FakeSts, script: str, status: int
-) -> None:
-    """Some service managers start everything with SIGCHLD ignored: the kernel then keeps no exit status."""
+def test_the_exit_status_is_right_if_sigchld_was_ignored(job: Home, sts: FakeSts, script: str, status: int) -> None:
+    """Some service managers start programs with SIGCHLD ignored: the kernel then keeps no exit status."""
     done = subprocess.run(
         [*CHILDREN_IGNORED, python(), "-m", "assumed", "exec", "job", "--", "sh", "-c", script],
         env=job.environment(AWS_ENDPOINT_URL_STS=sts.url),

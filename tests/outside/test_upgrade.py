@@ -1,6 +1,6 @@
-"""An upgrade is not noticed: jobs that began under the old version go on under the new one.
+"""Jobs started under the old version continue under the new one.
 
-One environment at one path, in which the old version is replaced as a package manager does it, with jobs running.
+One environment at one path, in which the old version is replaced as a package manager does, with jobs running.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ OLD = "a99a0d5"
 """The commit of the old version."""
 TREE = Path(__file__).parents[2]
 SHIPPED = ("systemd", "launchd", "config.example.toml")
-"""What a wheel holds under `assumed/shipped`."""
+"""The content of `assumed/shipped` in a wheel."""
 ROLES = ("keys", "process", "exec")
-"""Profiles, each with a role of its name: kept as keys, lent by `credential_process`, and used by `assumed exec`."""
+"""Profiles, each with a role of its name: delivered by keys, by `credential_process`, and used by `assumed exec`."""
 A_FEW = 4
-"""Requests of a client that are enough to say that it goes on."""
+"""Requests that show that a client still works."""
 
 CLIENT = """
 import boto3, select, sys
@@ -50,7 +50,7 @@ while not select.select([sys.stdin], [], [], 0.1)[0]:
         if tries == int(sys.argv[1]):
             print("refused:", error, flush=True)
 """
-"""One boto3 client that signs ten requests a second, and prints what goes wrong, until its input ends."""
+"""A boto3 client that signs ten requests a second and prints errors until its stdin ends."""
 TRIES = 1 if PROOF else 3
 """Of a request: `credential-process` says after 4 s that it is not ready, which a slow machine may need more than once.
 What STS itself refuses counts in any case."""
@@ -84,7 +84,7 @@ def new_tree() -> Path:
 
 
 class Installation:
-    """A virtual environment whose `assumed` is replaced in place. What it depends on is the tests' own."""
+    """A virtual environment whose `assumed` is replaced in place. Its dependencies are those of the tests."""
 
     def __init__(self, path: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(path)], check=True)
@@ -93,7 +93,7 @@ class Installation:
         (self._site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
     def install(self, tree: Path) -> None:
-        """File by file, each by a rename, and then what the new version has no more: no moment is without a script."""
+        """File by file, each by a rename, then removals: there is always a script."""
         new = self._site / "new"
         shutil.copytree(tree / "daemon" / "assumed", new, ignore=shutil.ignore_patterns("__pycache__"))
         for name in SHIPPED:
@@ -121,7 +121,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, old_tree: Path) -> In
 
 @dataclass(frozen=True, slots=True)
 class Place(Home):
-    """A home whose credentials file may lie elsewhere."""
+    """A home whose credentials file may be elsewhere."""
 
     file: str = ".aws/credentials"
 
@@ -136,12 +136,12 @@ FILES = {
     "named in the configuration": ".aws/work.ini",
     "behind a link": "dotfiles/aws-credentials",
 }
-"""Where the credentials file lies. An earlier version's state was in `assumed` beside it, whatever its name."""
+"""The path of the credentials file. An earlier version's state was in `assumed` beside it, whatever its name."""
 
 
 @dataclass
 class World:
-    """A home, its daemon, and the clients that go on across the upgrade."""
+    """A home, its daemon, and clients that keep running across the upgrade."""
 
     sts: FakeSts
     home: Place
@@ -150,7 +150,7 @@ class World:
     clients: dict[str, subprocess.Popen[str]]
 
     def start(self) -> None:
-        """The daemon, until each role is fresh."""
+        """Start the daemon, and wait until each role is fresh."""
         self.daemon.start(answering=False)
         eventually(self._is_fresh, 120, saying=f"a session of each role\n{self.daemon.stderr}")
 
@@ -184,20 +184,20 @@ class World:
         return [key for key in asked if f"assumed-role/{profile}/" in self.sts.key(key).arn]
 
     def go_on(self) -> None:
-        """Until each client has asked for something a few times more."""
+        """Until each client has made a few more requests."""
         before = {name: len(self.requests(name)) for name in self.clients}
         for name, count in before.items():
             eventually(lambda name=name, count=count: len(self.requests(name)) >= count + A_FEW, 120, saying=name)  # type: ignore[misc]
 
     def asked_for(self, profile: str) -> list[float]:
-        """When a session of this role was asked for."""
+        """When a session of this role was requested."""
         return [call.time for call in self.sts.calls_for(arn(profile))]
 
     def refused(self) -> list[str]:
-        """End the clients; the requests that they could not sign, and those that STS has refused."""
+        """End the clients; returns requests they could not sign and requests STS has refused."""
         said = {name: client.communicate(timeout=60)[0] for name, client in self.clients.items()}
         ended = [f"{name} ended with {client.returncode}" for name, client in self.clients.items() if client.returncode]
-        # `exec` itself may say that it tries again: the old version's code finds the new one's modules.
+        # `exec` may report a retry: the old version's code finds the new one's modules.
         unsigned = [f"{name}: {line}" for name in said for line in said[name].splitlines() if "refused:" in line]
         by_sts = [f"{call.action} {call.role_arn}: {call.outcome}" for call in self.sts.calls if call.outcome != "ok"]
         return ended + unsigned + by_sts
@@ -207,13 +207,13 @@ class World:
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, installation: Installation
 ) -> Iterator[World]:
-    """Everything as it is under the old version; the parameter is a key of FILES."""
+    """The state under the old version; the parameter is a key of FILES."""
     home = Place(tmp_path_factory.mktemp("h"), installation.python, FILES[request.param])
     with FakeSts() as sts, ExitStack() as ends:
         home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
         (home.path / ".aws").mkdir(mode=0o700, exist_ok=True)
         variables, defaults = {"AWS_ENDPOINT_URL_STS": sts.url}, DEFAULTS
-        own = {"AWS_SHARED_CREDENTIALS_FILE": str(home.credentials)}  # the daemon's, or its readers' alone
+        own = {"AWS_SHARED_CREDENTIALS_FILE": str(home.credentials)}  # by the daemon, or only by its readers
         match request.param:
             case "named by a variable":
                 variables |= own
@@ -236,7 +236,7 @@ def world(
 
 
 def answers(world: World, line: list[str]) -> str:
-    """The key that a command gives which a running SDK holds in memory."""
+    """The key printed by a command that a running SDK holds in memory."""
     environ = world.home.environment(**world.variables)
     for _ in range(TRIES):
         done = subprocess.run(line, env=environ, cwd="/", capture_output=True, text=True, timeout=60, check=False)
@@ -261,11 +261,11 @@ ENDS = {"SIGTERM": Daemon.stop, "SIGKILL": Daemon.kill9}
     ],
     indirect=["world"],
 )
-def test_no_request_is_refused_and_no_session_asked_for_again(
+def test_no_request_is_refused_and_no_session_renewed_by_the_upgrade(
     world: World, installation: Installation, new_tree: Path, end: str
 ) -> None:
-    """Sessions of minutes: whatever is asked for after the start is too much."""
-    world.sts.rule("*", session_seconds=500)  # below 10 minutes botocore has the line answer before each request
+    """Sessions of minutes: any call after the start is too many."""
+    world.sts.rule("*", session_seconds=500)  # below 10 minutes botocore runs the line before each request
     world.start()
     world.start_clients()
     world.go_on()
@@ -289,10 +289,10 @@ def test_no_request_is_refused_and_no_session_asked_for_again(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world", FILES, indirect=True)
-def test_jobs_go_on_over_the_renewals_that_come_after_an_upgrade(
+def test_jobs_continue_through_the_renewals_after_an_upgrade(
     world: World, installation: Installation, new_tree: Path
 ) -> None:
-    """Sessions of seconds, each renewed in the second half of its life and by one process only."""
+    """Sessions of seconds, each renewed in the second half of its life by only one process."""
     world.sts.rule("*", session_seconds=20)
     world.start()
     world.start_clients()

@@ -1,7 +1,7 @@
-"""An upgrade is not noticed: the version before is replaced in place, its daemon restarted, and readers go on.
+"""The previous version is replaced in place and its daemon restarted; readers notice nothing.
 
-Sessions of a credentials file that is not called `credentials` lie elsewhere now. SDKs hold command lines in memory
-that name the old place, and sessions must not be asked for again.
+The state of a credentials file not called `credentials` has moved. SDKs hold command lines in memory with the old
+path, and sessions must not be requested again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Installed(Home):
-    """A home with an installation of its own, and the credentials file under any name."""
+    """A home with its own installation, and a credentials file of any name."""
 
     file: str = ".aws/credentials"
 
@@ -46,7 +46,7 @@ class Installed(Home):
         return Home.environment(self, PYTHONPATH=str(self.library), **more)
 
     def replace_program(self, package: Path) -> None:
-        """Installs this package where the one before was."""
+        """Install this package in place of the previous one."""
         target = self.library / "assumed"
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(package, target, ignore=shutil.ignore_patterns("__pycache__"))
@@ -54,7 +54,7 @@ class Installed(Home):
 
 @pytest.fixture(scope="session")
 def old_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as it was."""
+    """The previous package."""
     archive = ["git", "-C", str(REPOSITORY), "archive", OLD, "daemon/assumed"]
     done = subprocess.run(archive, capture_output=True, check=False)
     if done.returncode != 0:
@@ -75,7 +75,7 @@ def new_package() -> Path:
 def before(
     request: pytest.FixtureRequest, old_package: Path, tmp_path_factory: pytest.TempPathFactory, sts: FakeSts
 ) -> Iterator[tuple[Installed, Daemon]]:
-    """The old version's daemon, which keeps `job` by process. By variable, by configuration, and behind a link."""
+    """The old version's daemon, which manages `job` by process. By variable, by configuration, and behind a link."""
     path = tmp_path_factory.mktemp("h")
     more: dict[str, str] = {"AWS_ENDPOINT_URL_STS": sts.url}
     head = ""
@@ -83,7 +83,7 @@ def before(
         case "creds-work":
             home = Installed(path, file=".aws/creds-work")
             more["AWS_SHARED_CREDENTIALS_FILE"] = str(home.credentials)
-            home.add_source("AKIAPERSONAL0000", "long-term-keys")  # in this file, beside one that is nobody's here
+            home.add_source("AKIAPERSONAL0000", "long-term-keys")  # in this file, beside an unused one
             (path / ".aws" / "credentials").write_text("[personal]\naws_access_key_id = AKIAPERSONAL0001\n")
         case "a named credentials file":
             home = Installed(path, file="work/aws keys")
@@ -144,7 +144,7 @@ class Reader(threading.Thread):
 
 @pytest.mark.slow
 def test_a_reader_notices_no_upgrade(before: tuple[Installed, Daemon], new_package: Path, sts: FakeSts) -> None:
-    """No refusal and no call, from the first look to the new daemon's first renewal, which it sees, too."""
+    """No refusal and no call until the new daemon's first renewal, which readers get as well."""
     home, old = before
     first = sts.calls[0].issued
     reader = Reader(home, sts)
@@ -182,7 +182,7 @@ def test_a_reader_notices_no_upgrade(before: tuple[Installed, Daemon], new_packa
 def test_sessions_of_commands_without_a_daemon_are_found_again(
     file: str, old_package: Path, new_package: Path, tmp_path_factory: pytest.TempPathFactory, sts: FakeSts
 ) -> None:
-    """`env` and `exec` alone have stored them: no daemon has left word of whose they are."""
+    """Stored by `env` and `exec` alone, without a daemon's record of their owner."""
     home = Installed(tmp_path_factory.mktemp("h"), file=file)
     home.add_source(sts.source.access_key_id, sts.source.secret_access_key)
     home.configure(role("job", ROLE), defaults=f'credentials_file = "~/{file}"\n{DEFAULTS}')

@@ -1,8 +1,8 @@
-"""The article "Intro to AWS and Assuming AWS Roles", step by step, with the real AWS CLI, and then without its last
+"""The article "Intro to AWS and Assuming AWS Roles", step by step with the real AWS CLI, and then without its last
 step: "once these credentials expire, you'll need to request new credentials and update the profile".
 
-moto is the AWS, with IAM enforced. The front before it ends sessions after 10 s instead of an hour, refuses
-expired keys as AWS does, and insists on the external id.
+moto is the AWS, with IAM enforced. The front before it expires sessions after 10 s instead of an hour, refuses expired
+keys as AWS does, and requires the external ID.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action"
 
 
 class Terminal:
-    """A person at a terminal, in a home of her own: types `aws …`."""
+    """A person at a terminal with their own home: types `aws …`."""
 
     def __init__(self, home: Home, endpoint: str) -> None:
         self.home = home
@@ -70,13 +70,13 @@ class Terminal:
         )
 
     def does(self, *arguments: str, **more: str) -> Any:
-        """The command works; its JSON, or its text."""
+        """Run a command that must succeed; returns its JSON or text."""
         done = self.aws(*arguments, **more)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if done.stdout.startswith("{") else done.stdout
 
     def configures(self, key: dict[str, str], *profile: str) -> None:
-        """`aws configure`, as the article shows it."""
+        """`aws configure`, as in the article."""
         self.does("configure", *profile, typing=f"{key['AccessKeyId']}\n{key['SecretAccessKey']}\nus-west-2\njson\n")
 
 
@@ -92,7 +92,7 @@ def creating_an_admin_iam_user(front: Front, moto: Moto, admin: Terminal) -> Non
 
 
 def the_other_partys_part(admin: Terminal) -> None:
-    """The role, what it may read, and the bucket."""
+    """The role, its permissions, and the bucket."""
     name = ("--role-name", "MyS3Access")
     trust = ("--assume-role-policy-document", json.dumps(TRUST))
     assert admin.does("iam", "create-role", "--path", "/MyApp/", *name, *trust)["Role"]["Arn"] == ROLE_ARN
@@ -103,7 +103,7 @@ def the_other_partys_part(admin: Terminal) -> None:
 
 
 def creating_a_group_to_assume_the_role(admin: Terminal) -> None:
-    """natan belongs to it, mallory does not."""
+    """natan is a member, mallory is not."""
     document = ("--policy-document", json.dumps(MY_APP_S3_ACCESS))
     policy = admin.does("iam", "create-policy", "--policy-name", "MyAppS3Access", *document)
     group = ("--group-name", "developers")
@@ -115,14 +115,14 @@ def creating_a_group_to_assume_the_role(admin: Terminal) -> None:
 
 
 def configuring_the_aws_cli(admin: Terminal, mine: Terminal) -> None:
-    """natan's keys are the default profile's; mallory's lie beside them."""
+    """natan's keys in the default profile; mallory's in another one."""
     mine.configures(admin.does("iam", "create-access-key", "--user-name", "natan")["AccessKey"])
     mallorys = admin.does("iam", "create-access-key", "--user-name", "mallory")["AccessKey"]
     mine.configures(mallorys, "--profile", "mallory")
 
 
 def assuming_the_role(mine: Terminal) -> None:
-    """By hand, once: it needs the id that the other party gave."""
+    """By hand, once: it needs the external ID from the other party."""
     asked = ("sts", "assume-role", "--role-arn", ROLE_ARN, "--role-session-name", "FirstSession")
     refused = mine.aws(*asked).stderr
     assert "AccessDenied" in refused
@@ -132,8 +132,8 @@ def assuming_the_role(mine: Terminal) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_walk_through_goes_on_by_itself(tmp_path: Path) -> None:
-    """Every step of the article by the AWS CLI."""
+def test_after_the_walk_through_the_role_stays_assumed(tmp_path: Path) -> None:
+    """Every step of the article with the AWS CLI."""
     with Moto() as moto, Front(moto.url, clip_seconds=SESSION_SECONDS) as front:
         admin = Terminal(Home(tmp_path / "admin"), front.url)
         mine = Terminal(Home(tmp_path / "natan"), front.url)
@@ -145,8 +145,8 @@ def test_the_walk_through_goes_on_by_itself(tmp_path: Path) -> None:
         keeping_the_role(front, mine, EXTERNAL_ID, "path/to/")
 
 
-def test_a_role_is_kept_for_the_aws_cli(tmp_path: Path) -> None:
-    """What the article leads to, in an AWS where all of it is done already."""
+def test_the_aws_cli_can_use_a_managed_profile(tmp_path: Path) -> None:
+    """The result of the article, in an AWS that is already set up."""
     with embedded_aws(clip_seconds=SESSION_SECONDS) as (front, facts):
         mine = Terminal(Home(tmp_path), front.url)
         for profile, key in (("default", facts.natan), ("mallory", facts.mallory)):
@@ -156,8 +156,8 @@ def test_a_role_is_kept_for_the_aws_cli(tmp_path: Path) -> None:
 
 
 def keeping_the_role(front: Front, mine: Terminal, external_id: str, folder: str) -> None:
-    """Here the article ends, and the daemon begins: a user in the right group gets a profile that stays fresh; a user
-    outside it is told why not."""
+    """Where the article ends: a user in the right group gets a profile that stays fresh; for a user outside it, status
+    says why not."""
     mine.home.configure(
         role("my-role", ROLE_ARN, external_id=external_id),
         role("not-mine", ROLE_ARN, external_id=external_id, source_profile="mallory"),
@@ -181,7 +181,7 @@ def keeping_the_role(front: Front, mine: Terminal, external_id: str, folder: str
         assert denied["last_error"]["advice"]
         assert mine.home.profile("not-mine") is None
 
-        # the first session ends: whoever kept it is refused, and the profile works on
+        # the first session expires: its keys are refused, and the profile still works
         ends = front.ledger.issued[listed_with].expiration
         time.sleep(max(0.0, ends - time.time()))
         assert "hello.txt" in mine.does(*listing, "--profile", "my-role")
@@ -194,7 +194,7 @@ def keeping_the_role(front: Front, mine: Terminal, external_id: str, folder: str
 
 
 def key_of_the_last_listing(front: Front) -> str:
-    """Which the AWS CLI read from the profile; the daemon may have renewed it since a slow machine started the CLI."""
+    """The key that the AWS CLI read from the profile; on a slow machine the daemon may have renewed it since."""
     good = [record.access_key_id for record in front.records if record.service == "s3" and record.status == 200]
     assert good[-1] is not None
     return good[-1]

@@ -1,4 +1,4 @@
-"""Accounts and groups of a test's own, in a mount namespace: who they are is bound over /etc/passwd and /etc/group."""
+"""Accounts and groups for the tests, in a mount namespace with its own /etc/passwd and /etc/group."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ everybody:x:{STRANGERS_PRIMARY}:
 BIND = 'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && '
 BECOME = (
     f"setpriv --reuid={US} --regid={USER_PRIVATE} --clear-groups "
-    # to reach an interpreter that lies in root's home; it lets us write nothing
+    # to reach an interpreter in root's home; it grants no write access
     "--inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search --bounding-set=-all,+dac_read_search"
 )
 
 
 @functools.cache
 def missing() -> str | None:
-    """What keeps us from being another account; None when nothing does."""
+    """Why this process cannot use other accounts; None if it can."""
     if os.geteuid() != 0:
         return "only root can be several accounts"
     if not shutil.which("setpriv") or not shutil.which("unshare"):
@@ -53,11 +53,11 @@ needs_accounts = pytest.mark.skipif(missing() is not None, reason=str(missing())
 
 PREFIX = str(Path(sys.base_prefix).resolve())
 WITHOUT_ROOT = ("unshare", "--user", f"--map-user={US}", f"--map-group={USER_PRIVATE}")
-"""A user namespace that has her alone, as PrivateUsers=yes of her service manager and rootless containers have."""
+"""A user namespace with only her, as with PrivateUsers=yes in a user unit and in rootless containers."""
 
 
 def readable_interpreter(base: Path) -> str:
-    """Mounts after which every account reaches the interpreter, also one in root's home."""
+    """Mounts that give every account access to the interpreter, even in root's home."""
     if not PREFIX.startswith("/root/"):
         return "true"
     aside = base / "interpreter"
@@ -67,7 +67,7 @@ def readable_interpreter(base: Path) -> str:
 
 
 def machine_root(base: Path, mode: int) -> tuple[str, str]:
-    """Mounts that make a machine whose `/` has another mode and a group with others, and the command that enters it."""
+    """Mounts for a machine whose `/` has another mode and a shared group, and the command that enters it."""
     upper, work, root = (base / name for name in ("upper", "work", "root"))
     for place in (upper, work, root):
         place.mkdir()
@@ -79,7 +79,7 @@ def machine_root(base: Path, mode: int) -> tuple[str, str]:
 
 
 def as_alice(base: Path, mounts: str = "true", enter: str = "") -> list[str]:
-    """A prefix that runs a command as alice, where the accounts above exist, after `mounts` (shell, as root)."""
+    """A command prefix for alice, after `mounts` (shell, as root)."""
     passwd, group = base / "passwd", base / "group"
     passwd.write_text(PASSWD)
     group.write_text(GROUP)
@@ -88,18 +88,18 @@ def as_alice(base: Path, mounts: str = "true", enter: str = "") -> list[str]:
 
 
 def give(owner: int, *paths: Path, group: int | None = None) -> None:
-    """Change the owner of these paths, not of what a link leads to."""
+    """Change the owner of these paths, not of link targets."""
     for path in paths:
         os.chown(path, owner, USER_PRIVATE if group is None else group, follow_symlinks=False)
 
 
 def give_home(home: Home) -> None:
-    """All of the home is alice's."""
+    """Give the whole home to alice."""
     give(US, home.path, *home.path.rglob("*"))
 
 
 def let_write(path: Path, *, users: tuple[int, ...] = (), groups: tuple[int, ...] = ()) -> None:
-    """What setfacl -m u:USER:rw,g:GROUP:rw does (linux/posix_acl_xattr.h)."""
+    """Like setfacl -m u:USER:rw,g:GROUP:rw (linux/posix_acl_xattr.h)."""
     nobody = 0xFFFFFFFF
     entries = [(1, 6, nobody), *((2, 6, user) for user in users), (4, 4, nobody)]
     entries += [*((8, 6, group) for group in groups), (16, 6, nobody), (32, 4, nobody)]

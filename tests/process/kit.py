@@ -1,4 +1,4 @@
-"""Words of the process tests: role ARNs, a reader that looks at the credentials file all the time, small waits."""
+"""Shared by the process tests: role ARNs, a continuous reader of the credentials file, short waits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def arn(name: str) -> str:
 
 
 def key_of(home: Home, profile: str) -> str:
-    """The access key id that a reader of the profile finds; empty when it finds none."""
+    """The access key id that a reader of the profile gets; empty if there is none."""
     return (home.profile(profile) or {}).get("aws_access_key_id", "")
 
 
@@ -38,16 +38,16 @@ def temporaries(directory: Path) -> list[str]:
 
 @dataclass
 class Reader:
-    """Reads kept profiles over and over, as a developer's tools do, and notes how much life each session had.
+    """Reads managed profiles continuously, as a developer's tools do, and records the time left of each session.
 
-    A session's real end is what STS checks: the whole second that its answer names.
+    The true end of a session is the one STS checks: the whole second named in its answer.
     """
 
     home: Home
     sts: FakeSts
     profiles: tuple[str, ...]
     shares: dict[str, list[float]] = field(default_factory=dict)
-    """Profile → at each read, the share of its life that the session still had (whole seconds of STS's)."""
+    """Profile → the share of the session's life left at each read (STS uses whole seconds)."""
     faults: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -90,7 +90,7 @@ class Reader:
 
 
 def rounds(daemon: Daemon, profile: str) -> int:
-    """How many renewals of a profile the log tells of."""
+    """The number of renewals of a profile in the log."""
     return sum(1 for event in daemon.events("role.renewed") if event["profile"] == profile)
 
 
@@ -100,19 +100,19 @@ def text(*profiles: str) -> str:
 
 
 def atomic(path: Path, new: str) -> None:
-    """A temporary file beside it, renamed over it."""
+    """Write a temporary file beside it and rename it over."""
     temp = path.with_name(".config.toml.swp-new")
     temp.write_text(new)
     temp.replace(path)
 
 
 def fail(daemon: Daemon, *profiles: str) -> None:
-    """Waits until each of the profiles has failed."""
+    """Wait until each of the profiles has failed."""
     daemon.wait_until(lambda status: all(e["failures"] for e in status["roles"] if e["profile"] in profiles))
 
 
 def fail_again(daemon: Daemon, *profiles: str, often: int = 1) -> None:
-    """Asks for renewals so many times, and waits for each failure: when it returns none is under way."""
+    """Request renewals this many times, and wait for each failure: none is in flight on return."""
     for _ in range(often):
         before = {entry["profile"]: entry["failures"] for entry in daemon.status()["roles"]}
         daemon.ask("refresh", profiles=list(profiles))

@@ -1,4 +1,4 @@
-"""A machine whose clocks can be moved: a home, its STS (always right), the daemon, and who watches them."""
+"""A machine whose clocks can be moved: a home, its STS (always right), the daemon, and its observers."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ SABOTAGE = [sys.executable, str(Path(__file__).with_name("sabotage.py")), "APSch
 
 @dataclass
 class Machine:
-    """Times that it tells are of `time.monotonic`, in seconds. As a context manager it runs inside."""
+    """Times are seconds of `time.monotonic`. The daemon runs inside the context."""
 
     path: Path
     library: Path
     session_seconds: float
     wrong_by: int = 0
-    """Seconds by which its wall clock is ahead at the start."""
+    """Seconds by which its wall clock is ahead initially."""
     slept: float = 0.0
-    """Seconds that have passed for AWS alone."""
+    """Seconds that passed only at AWS."""
     beats: list[float] = field(default_factory=list)
     expired: list[float] = field(default_factory=list)
-    """When a reader found a session that AWS takes no more."""
+    """When a reader found an expired session."""
     asked: list[tuple[float, Call]] = field(default_factory=list)
-    """Every call of STS, and when it came."""
+    """Every call to STS, with its time."""
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -76,36 +76,37 @@ class Machine:
         return time.time() + self.slept
 
     def is_right(self) -> bool:
-        """Whether its wall clock is AWS's."""
+        """Whether its wall clock agrees with AWS."""
         return self.clocks.wall == self.slept
 
     def pass_over(self, seconds: int, boot: bool) -> float:
-        """Time passes in which nothing here runs; `boot`: the machine knows of its sleep. Returns when it ends."""
+        """Let time pass in which nothing runs; `boot`: the machine knows that it slept. Returns when the time is
+        over."""
         self.slept += seconds
         self.clocks.move(wall=seconds, boot=seconds if boot else 0)
         return time.monotonic()
 
     def wait_for_beat(self, within: float = 45.0) -> float:
-        """When the heartbeat after now came."""
+        """The time of the next heartbeat."""
         seen = len(self.beats)
         eventually(lambda: len(self.beats) > seen, within, saying="a heartbeat")
         return self.beats[seen]
 
     def due(self, profile: str) -> float:
-        """When the daemon means to renew a role, as long as its clocks are right."""
+        """When the daemon plans to renew a role, if its clocks are right."""
         at = datetime.fromisoformat(self.daemon.role(profile)["next_renewal"]).timestamp()
         return time.monotonic() + at - self.aws_now()
 
     def calls(self, profile: str, since: float) -> list[tuple[float, Call]]:
-        """The calls for a role since then, each with when it came."""
+        """The calls for a role since then, with their times."""
         return [(at, call) for at, call in self.asked if call.role_arn == arn(profile) and at >= since]
 
     def left(self, access_key_id: str) -> float:
-        """Seconds of life, by AWS's clock, in a session."""
+        """Seconds left of a session, by AWS's clock."""
         return (self.sts.key(access_key_id).expiration or 0.0) - self.aws_now()
 
     def served_by_process(self, profile: str) -> float | None:
-        """Seconds of life, by AWS's clock, in what `credential-process` prints; None when it refuses to."""
+        """Seconds left, by AWS's clock, of what `credential-process` prints; None if it refuses."""
         done = self.home.assumed("credential-process", profile, **self.environment)
         return None if done.returncode else self.left(json.loads(done.stdout)["AccessKeyId"])
 

@@ -1,6 +1,6 @@
-"""Run `python -m MODULE…` in this process, in which SIGUSR1 then kills a thread: `sabotage.py THREAD python -m …`.
+"""Run `python -m MODULE…` in this process; SIGUSR1 then kills a thread: `sabotage.py THREAD python -m …`.
 
-What it dies of tells a secret, in its message and in a local variable: nothing of that may be said anywhere.
+The exception carries a secret in its message and in a local variable, which must appear nowhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SECRET = os.environ.get("SABOTAGE_SECRET", "")
 
 
 def kill(name: str) -> None:
-    """Let APScheduler's thread, or the main thread, die of an error."""
+    """Let APScheduler's thread or the main thread die of an exception."""
     if name == "MainThread":
         raise_it()
     (thread,) = (thread for thread in threading.enumerate() if thread.name == name)
@@ -28,7 +28,7 @@ def kill(name: str) -> None:
 
 
 def raise_it() -> None:
-    """With the secret in reach of everybody who shows too much."""
+    """Raise with the secret in the message and in the frame."""
     secret = SECRET
     raise RuntimeError(f"sabotaged: {secret}")
 

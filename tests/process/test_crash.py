@@ -1,4 +1,4 @@
-"""kill -9 at any moment, and twenty at once: never a torn file, never two keepers, nothing asked for again in vain."""
+"""kill -9 at any moment, and twenty instances at once: no torn file, one owner, no unnecessary calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROFILES = [f"role-{n}" for n in range(6)]
 
 
 def whole(home: Home, sts: FakeSts) -> None:
-    """The file can be read, the user's part is there, every kept profile holds the keys of one session."""
+    """The file can be read, the user's part is there, and every managed profile has the keys of one session."""
     sections = raw_config_parse(str(home.credentials))
     assert sections["default"]["aws_access_key_id"] == SOURCE_KEY
     for profile in PROFILES:
@@ -34,16 +34,16 @@ def whole(home: Home, sts: FakeSts) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
-def test_a_killed_daemon_leaves_a_whole_file_and_its_successor_goes_on(
+def test_a_killed_daemon_leaves_a_whole_file_and_the_next_one_continues(
     seed: int, sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Six kills at moments drawn from the first second, with sessions so short that there is always a write near."""
+    """Six kills at random moments of the first second, with sessions so short that a write is always near."""
     moments = random.Random(seed)
     sts.rule("*", session_seconds=2)
     aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
     for _ in range(6):
         daemon.start(answering=False)
-        time.sleep(moments.uniform(0.15, 0.9))  # the moment of the kill is what is tested
+        time.sleep(moments.uniform(0.15, 0.9))  # the time of the kill is under test
         daemon.kill9()
         whole(aws_home, sts)
     daemon.start().wait_until_fresh(*PROFILES)
@@ -52,10 +52,10 @@ def test_a_killed_daemon_leaves_a_whole_file_and_its_successor_goes_on(
     whole(aws_home, sts)
 
 
-def test_a_kill_in_the_middle_of_a_write_leaves_no_temporary_file_behind_the_next_start(
+def test_the_next_start_removes_the_temporary_file_of_a_killed_write(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """What a killed writer leaves beside the file holds secrets: it goes at the next start."""
+    """It contains secrets."""
     aws_home.configure(role("a", arn("a")))
     daemon.start().wait_until_fresh("a")
     pid = daemon.pid
@@ -71,8 +71,8 @@ def test_a_kill_in_the_middle_of_a_write_leaves_no_temporary_file_behind_the_nex
     eventually(lambda: temporaries(aws_home.path) == [], 8, saying=str(temporaries(aws_home.path)))
 
 
-def test_a_restart_asks_for_nothing_that_is_still_good(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """900 s sessions, a kill and an orderly stop: not one call more."""
+def test_a_restart_does_not_renew_valid_sessions(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """900 s sessions, a kill and an orderly stop: no further call."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
     daemon.start().wait_until_fresh(*PROFILES)
@@ -84,10 +84,8 @@ def test_a_restart_asks_for_nothing_that_is_still_good(sts: FakeSts, aws_home: H
     assert len(sts.calls) == len(PROFILES)
 
 
-def test_a_restart_puts_back_what_was_lost_from_the_file_meanwhile(
-    sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """The stored session is delivered again, without asking STS."""
+def test_a_restart_restores_a_profile_that_was_lost_from_the_file(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """From the store, without calling STS."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("a", arn("a")))
     daemon.start().wait_until_fresh("a")
@@ -101,7 +99,7 @@ def test_a_restart_puts_back_what_was_lost_from_the_file_meanwhile(
 
 
 def test_a_damaged_store_costs_one_call_and_nothing_else(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """A session file cut in half counts as none."""
+    """A truncated session file counts as missing."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("a", arn("a")), role("b", arn("b")))
     daemon.start().wait_until_fresh("a", "b")
@@ -124,8 +122,10 @@ def _starts(home: Home, url: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("many", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_of_many_started_at_once_one_keeps_the_file(many: int, sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """The others exit with status 4 and name it; when it is killed, the next one takes over at once."""
+def test_of_many_instances_started_at_once_one_owns_the_file(
+    many: int, sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """The others exit with status 4 and name it; when it is killed, the next one can start at once."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("a", arn("a")))
     started = [_starts(aws_home, sts.url) for _ in range(many)]
@@ -151,7 +151,7 @@ def test_of_many_started_at_once_one_keeps_the_file(many: int, sts: FakeSts, aws
 
 
 def test_the_lock_names_the_process_that_holds_it(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """`assumed once` beside the daemon is refused like a second daemon, and neither harms the first."""
+    """`assumed once` beside the daemon is refused like a second daemon, without harm to the first."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("a", arn("a")))
     daemon.start().wait_until_fresh("a")
@@ -161,8 +161,8 @@ def test_the_lock_names_the_process_that_holds_it(sts: FakeSts, aws_home: Home, 
     assert daemon.ask("ping")["pid"] == daemon.pid
 
 
-def test_a_lock_file_of_a_dead_daemon_is_no_obstacle(aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
-    """Nor are its socket and the pid inside, even when that pid belongs to somebody else now."""
+def test_the_lock_file_of_a_dead_daemon_does_not_block_a_start(aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
+    """Nor do its socket and the pid inside, even if another process has that pid now."""
     aws_home.configure(role("a", arn("a")))
     daemon.start()
     daemon.kill9()
@@ -173,7 +173,7 @@ def test_a_lock_file_of_a_dead_daemon_is_no_obstacle(aws_home: Home, sts: FakeSt
 
 
 def test_the_state_directory_may_be_emptied_while_the_daemon_runs(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """A tidy person removes `assumed/`: the profiles stay fresh, and SIGTERM still ends it in order."""
+    """Profiles stay fresh after `assumed/` is removed, and SIGTERM still ends the daemon in order."""
     aws_home.configure(role("a", arn("a")))
     daemon.start().wait_until_fresh("a")
     for path in sorted(Path(aws_home.state).rglob("*"), reverse=True):

@@ -1,4 +1,4 @@
-"""The configuration is edited while the daemon runs, in every way that editors and machines edit files."""
+"""The configuration is edited while the daemon runs, in every way that editors and tools save files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from world.scores import Record
 from world.waiting import eventually, in_time
 
 SOON = 3.5
-"""Seconds in which a good edit takes effect, at a busy moment too; `make proof` measures the 1.5 that are promised."""
+"""Seconds until a good edit takes effect on a busy machine; `make proof` measures the promised 1.5."""
 
 
 def rename_away(path: Path, new: str) -> None:
@@ -30,12 +30,12 @@ def rename_away(path: Path, new: str) -> None:
 
 
 def in_two_parts(path: Path, new: str) -> None:
-    """nano, VS Code: truncate and write, with an instant of half a file that is valid TOML."""
+    """nano, VS Code: truncate and write; for a moment the file is half and valid TOML."""
     with path.open("w") as file:
         head, middle, tail = new.partition("\n\n[[roles]]")
         file.write(head)
         file.flush()
-        time.sleep(0.05)  # the gap is what is tested
+        time.sleep(0.05)  # the gap is under test
         file.write(middle + tail)
 
 
@@ -70,12 +70,12 @@ def sed(path: Path, new: str) -> None:
 def removed_and_written(path: Path, new: str) -> None:
     """rm, and a new file after a moment."""
     path.unlink()
-    time.sleep(0.1)  # the gap is what is tested
+    time.sleep(0.1)  # the gap is under test
     path.write_text(new)
 
 
 def link_swapped(path: Path, new: str) -> None:
-    """ln -sfn: the file has become a link to another one."""
+    """ln -sfn: the file becomes a link to another one."""
     target = path.parent.parent / "elsewhere.toml"
     target.write_text(new)
     link = path.with_name("link.tmp")
@@ -84,7 +84,7 @@ def link_swapped(path: Path, new: str) -> None:
 
 
 def real_vim(path: Path, new: str) -> None:
-    """vim itself, with the user's part played by ex commands."""
+    """vim itself, driven by ex commands."""
     if shutil.which("vim") is None:
         pytest.skip("vim is not installed")
     addition = path.parent.parent / "addition"
@@ -111,7 +111,7 @@ STYLES = [
 
 
 EVERY_DAY = [atomic, in_two_parts, removed_and_written, link_swapped]
-"""One for each way in which the kernel tells of an edit; the proof has all styles below."""
+"""One for each way in which the kernel reports an edit; `make proof` runs all styles below."""
 
 
 @pytest.mark.proof
@@ -119,7 +119,7 @@ EVERY_DAY = [atomic, in_two_parts, removed_and_written, link_swapped]
 def test_an_edit_takes_effect_however_it_is_saved(
     edit: Callable[[Path, str], None], aws_home: Home, running: Daemon, sts: FakeSts
 ) -> None:
-    """The new profile appears, and no kept one is asked for again."""
+    """The new profile appears, and no other role is renewed."""
     edit(aws_home.config, text("kept", "also", "new"))
     began = time.monotonic()
     eventually(lambda: key_of(aws_home, "new"), SOON)
@@ -132,10 +132,10 @@ def test_an_edit_takes_effect_however_it_is_saved(
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("edit", STYLES, ids=lambda edit: edit.__name__)
-def test_twenty_edits_of_each_style_are_all_seen_and_soon(
+def test_twenty_edits_of_each_style_all_take_effect_in_time(
     edit: Callable[[Path, str], None], sts: FakeSts, tmp_path_factory: pytest.TempPathFactory, record: Record
 ) -> None:
-    """From the end of the save to the new profile in the credentials file, each in a home of its own."""
+    """From the end of the save to the new profile in the credentials file, each style in its own home."""
     sts.rule("*", session_seconds=900)
     for _ in range(20):
         home = Home(tmp_path_factory.mktemp("h"))
@@ -151,7 +151,7 @@ def test_twenty_edits_of_each_style_are_all_seen_and_soon(
 
 @pytest.mark.proof
 def test_several_edits_in_a_row_all_take_effect(aws_home: Home, running: Daemon, sts: FakeSts, record: Record) -> None:
-    """Five saves in one daemon's life."""
+    """Five saves while one daemon runs."""
     names = ["kept", "also"]
     for n in range(5):
         names.append(f"new-{n}")
@@ -163,7 +163,7 @@ def test_several_edits_in_a_row_all_take_effect(aws_home: Home, running: Daemon,
 
 
 def test_a_kubernetes_swap_takes_effect(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """config.toml → ..data/config.toml, and ..data is swapped by a rename: twice, each in a new directory."""
+    """config.toml → ..data/config.toml, and a rename swaps ..data: twice, each time to a new directory."""
     sts.rule("*", session_seconds=900)
     directory = aws_home.config.parent
     directory.mkdir(parents=True)
@@ -185,8 +185,8 @@ def test_a_kubernetes_swap_takes_effect(sts: FakeSts, aws_home: Home, daemon: Da
     assert len(sts.calls) == 3
 
 
-def test_the_file_behind_a_link_is_followed_also_after_the_link_was_changed(aws_home: Home, running: Daemon) -> None:
-    """A dotfiles repository: inotify sees nothing in the link's own directory when the target is edited."""
+def test_edits_of_a_links_target_are_seen_after_the_link_changed_too(aws_home: Home, running: Daemon) -> None:
+    """A dotfiles repository: inotify reports nothing in the link's own directory when the target is edited."""
     link_swapped(aws_home.config, text("kept", "also", "new-1"))
     eventually(lambda: key_of(aws_home, "new-1"), SOON)
     target = aws_home.config.resolve()
@@ -197,8 +197,8 @@ def test_the_file_behind_a_link_is_followed_also_after_the_link_was_changed(aws_
 
 
 @pytest.mark.proof
-def test_a_directory_that_was_made_anew_is_read_at_the_latest_by_sighup(aws_home: Home, running: Daemon) -> None:
-    """An inotify watch dies with its directory; SIGHUP, and the heartbeat, look all the same."""
+def test_sighup_finds_the_configuration_in_a_recreated_directory(aws_home: Home, running: Daemon) -> None:
+    """An inotify watch dies with its directory; SIGHUP and the heartbeat still check."""
     shutil.rmtree(aws_home.config.parent)
     aws_home.config.parent.mkdir()
     aws_home.config.write_text(text("kept", "also", "new"))

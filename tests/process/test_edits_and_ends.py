@@ -1,4 +1,4 @@
-"""What an edit, a stop and a start mean for the sessions that there are: nothing is lost, and nothing old is kept."""
+"""What edits, stops and starts do to existing sessions: none is lost, and no outdated one is kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OTHER = "arn:aws:iam::999999999999:role/other"
 
 
 class Keys:
-    """Notes every access key id that readers of one profile could find, in the file or in the store."""
+    """Records every access key id that readers of one profile could find, in the file or in the store."""
 
     def __init__(self, home: Home, profile: str) -> None:
         self.seen: set[str] = set()
@@ -47,8 +47,10 @@ class Keys:
             self.seen.add(json.loads(stored.read_text())["AccessKeyId"])
 
 
-def test_a_good_edit_outlives_a_bad_one_and_a_restart(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
-    """The last good configuration is the edited one, and not the one of the start."""
+def test_the_last_good_configuration_is_the_last_good_edit_even_after_a_restart(
+    aws_home: Home, running: Daemon, sts: FakeSts
+) -> None:
+    """Not the configuration of the first start."""
     aws_home.config.write_text(text("kept", "also", "new"))
     eventually(lambda: key_of(aws_home, "new"), 3)
     aws_home.config.write_text("not TOML")
@@ -69,8 +71,8 @@ CIRCLES = {
 
 
 @pytest.mark.parametrize("who", CIRCLES)
-def test_roles_that_sign_for_one_another_are_refused(who: str, aws_home: Home, running: Daemon, sts: FakeSts) -> None:
-    """With the line and every role of the circle, as an edit and where there is no last good configuration."""
+def test_a_source_profile_cycle_is_refused(who: str, aws_home: Home, running: Daemon, sts: FakeSts) -> None:
+    """With the line and every role of the cycle, as an edit and at a first start."""
     circle = CIRCLES[who]
     aws_home.configure(*(role(name, arn(name), source_profile=source) for name, source in circle.items()))
     line = 1 + aws_home.config.read_text().splitlines().index(f'source_profile = "{circle["a"]}"')
@@ -88,8 +90,8 @@ def test_roles_that_sign_for_one_another_are_refused(who: str, aws_home: Home, r
     assert len(sts.calls) == 2
 
 
-def test_sighup_reads_an_edit_that_no_watch_can_see(aws_home: Home, running: Daemon) -> None:
-    """The file is written by another name of it, in a directory that nobody watches. The heartbeat is later."""
+def test_sighup_reads_an_edit_that_no_watch_reports(aws_home: Home, running: Daemon) -> None:
+    """The file is written through another name of it in a directory that is not watched, before the next heartbeat."""
     elsewhere = aws_home.path / "elsewhere" / "config.toml"
     elsewhere.parent.mkdir()
     elsewhere.hardlink_to(aws_home.config)
@@ -98,8 +100,8 @@ def test_sighup_reads_an_edit_that_no_watch_can_see(aws_home: Home, running: Dae
     eventually(lambda: key_of(aws_home, "new"), 2)
 
 
-def test_a_last_role_that_is_cut_off_loses_nothing(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
-    """Half a file may be valid TOML, and its last role another one: here without the policy that narrows it."""
+def test_a_truncated_last_role_loses_nothing(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
+    """Half a file may be valid TOML with a different last role: here without the policy that narrows it."""
     whole = text("kept", "also") + "policy = '{\"Statement\":[]}'\n"
     aws_home.config.write_text(whole)
     sts.wait_for_calls(2, arn("also"))
@@ -116,8 +118,8 @@ def test_a_last_role_that_is_cut_off_loses_nothing(aws_home: Home, running: Daem
     assert len(sts.calls_for(arn("also"))) == 2
 
 
-def test_another_credentials_file_waits_for_a_restart(aws_home: Home, running: Daemon) -> None:
-    """Lock, state and profiles lie beside the old one, which is kept meanwhile."""
+def test_a_changed_credentials_file_takes_effect_at_the_next_restart(aws_home: Home, running: Daemon) -> None:
+    """Lock, state and profiles belong to the old one, which stays managed until then."""
     other = aws_home.path / "other" / "credentials"
     other.parent.mkdir()
     aws_home.config.write_text(f'credentials_file = "{other}"\n' + text("kept", "also", "new"))
@@ -139,10 +141,10 @@ ANOTHER: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", ANOTHER)
-def test_a_session_of_before_an_edit_is_gone_before_a_start_asks_for_another(
+def test_a_start_removes_the_session_of_a_changed_role_before_it_calls_sts(
     what: str, sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Edited while no daemon runs. While STS takes its time, readers find nothing rather than the old one."""
+    """Edited while no daemon runs: while STS is slow, readers find nothing rather than the old session."""
     sts.rule("*", session_seconds=900)
     aws_home.add_source(sts.source.access_key_id, sts.source.secret_access_key, profile="second")
     aws_home.configure(role("app", arn("app")))
@@ -161,10 +163,8 @@ def test_a_session_of_before_an_edit_is_gone_before_a_start_asks_for_another(
     assert keys.seen - {""} == {sts.calls[1].issued}
 
 
-def test_a_late_answer_for_a_role_that_is_another_one_by_now_reaches_nobody(
-    sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """STS answers slowly; meanwhile the role is pointed elsewhere. Its key is never there, for no moment."""
+def test_a_late_answer_for_a_changed_role_is_discarded(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """STS answers slowly; meanwhile the role changes. Its key never appears, not for a moment."""
     sts.rule("*", session_seconds=900, latency=0.5)
     sts.rule(arn("before"), latency=2.0)
     aws_home.configure(role("app", arn("before")), role("other", arn("other")))
@@ -181,8 +181,8 @@ def test_a_late_answer_for_a_role_that_is_another_one_by_now_reaches_nobody(
     assert keys.seen - {""} == {now.issued}
 
 
-def test_a_session_that_comes_just_before_a_stop_is_in_the_file(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """It waits for others to be written with; the stop does not."""
+def test_a_session_that_arrives_just_before_a_stop_is_written(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """It waits to be written together with others; a stop writes it at once."""
     sts.rule("*", session_seconds=900)
     names = ("first", "second")
     aws_home.configure(*(role(name, arn(name)) for name in names))

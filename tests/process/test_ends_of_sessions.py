@@ -1,4 +1,4 @@
-"""What consumers are told of a session's end, and what they get after it: `exec`, `serve`, `credential-process`."""
+"""Which expiry consumers see, and what they get after it: `exec`, `serve`, `credential-process`."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 SKEW = 5.0
-"""Seconds. STS tells times in whole seconds, and a session's life is counted from the receipt of the answer."""
+"""Seconds. STS uses whole seconds, and a session's life counts from the receipt of the answer."""
 URL, TOKEN = "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"
 TELL = f"import json, os, sys; print(json.dumps([os.environ[{URL!r}], os.environ[{TOKEN!r}]]), flush=True); input()"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where sessions are asked for."""
+    """Where sessions are requested."""
 
     url: str
     token: str
 
     def ask(self, path: str = "") -> tuple[int, dict[str, Any]]:
-        """Status and document; never a session that had ended before it was asked for."""
+        """Status and document; never a session that had expired before the request."""
         asked = time.time()
         request = urllib.request.Request(urljoin(self.url, path), headers={"Authorization": self.token})  # noqa: S310
         try:
@@ -57,7 +57,7 @@ def end_told(document: dict[str, Any]) -> float:
 
 @contextmanager
 def endpoints(home: Home, sts: FakeSts, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """One `assumed` command that runs inside."""
+    """Run one `assumed` command."""
     with subprocess.Popen(
         [python(), "-m", "assumed", *arguments],
         env=home.environment(AWS_ENDPOINT_URL_STS=sts.url),
@@ -74,7 +74,7 @@ def endpoints(home: Home, sts: FakeSts, *arguments: str) -> Iterator[subprocess.
 
 @contextmanager
 def serving(home: Home, sts: FakeSts, *profiles: str) -> Iterator[list[Endpoint]]:
-    """`assumed serve`, the endpoint of each profile."""
+    """`assumed serve`, and the endpoint of each profile."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -94,8 +94,8 @@ def executing(home: Home, sts: FakeSts, profile: str) -> Iterator[Endpoint]:
         yield Endpoint(*json.loads(process.stdout.readline()))
 
 
-def test_no_consumer_gets_a_session_that_has_ended(aws_home: Home, sts: FakeSts) -> None:
-    """STS is down beyond the end: 503, not ready, and no line of a credential_process."""
+def test_no_consumer_gets_an_expired_session(aws_home: Home, sts: FakeSts) -> None:
+    """STS is down past the expiry: 503, not ready, and no output of a credential_process."""
     sts.rule("*", session_seconds=3)
     aws_home.configure(role("a", arn("a")))
     with serving(aws_home, sts, "a") as (served,), executing(aws_home, sts, "a") as executed:
@@ -112,8 +112,8 @@ def test_no_consumer_gets_a_session_that_has_ended(aws_home: Home, sts: FakeSts)
         eventually(lambda: [endpoint.ask()[0] for endpoint in both] == [200, 200], 10)
 
 
-def test_consumers_are_told_an_end_that_comes_a_little_early(aws_home: Home, sts: FakeSts) -> None:
-    """By 5 % of the session's life, at most by a minute: some SDKs renew only when the end has passed."""
+def test_consumers_see_an_expiry_that_is_slightly_early(aws_home: Home, sts: FakeSts) -> None:
+    """By 5 % of the session's life, at most a minute: some SDKs renew only after expiry."""
     seconds = {"short": 900, "long": 3600}
     for name, life in seconds.items():
         sts.rule(arn(name), session_seconds=life)
@@ -125,8 +125,8 @@ def test_consumers_are_told_an_end_that_comes_a_little_early(aws_home: Home, sts
     assert early == [45, 60, 45, 60]
 
 
-def test_commands_that_start_together_ask_sts_once(aws_home: Home, sts: FakeSts) -> None:
-    """Without a daemon: whoever comes first renews, and the others take what it has stored."""
+def test_commands_that_start_together_make_one_call(aws_home: Home, sts: FakeSts) -> None:
+    """Without a daemon: the first one renews, the others use what it stored."""
     sts.rule("*", session_seconds=900, latency=1.0)
     aws_home.configure(role("a", arn("a")))
     with ThreadPoolExecutor(4) as pool:

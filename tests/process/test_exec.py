@@ -1,4 +1,4 @@
-"""`assumed exec`, `serve` and `env`: running commands with sessions that are renewed under them."""
+"""`assumed exec`, `serve` and `env`: running commands get renewed sessions."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ while not select.select([sys.stdin], [], [], 0.1)[0]:
 
 
 def slow(*values: Any) -> Any:
-    """Parameters that are tried in the proof alone."""
+    """Parameters that only `make proof` tries."""
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
 @pytest.fixture
 def one_role(aws_home: Home, sts: FakeSts) -> Home:
-    """A home with one role, `a`, whose sessions live for 6 s."""
+    """A home with one role, `a`, with 6-second sessions."""
     sts.rule("*", session_seconds=6)
     aws_home.configure(role("a", arn("a")))
     return aws_home
 
 
 class Running:
-    """A command under `assumed exec`, whose output can be looked at while it runs."""
+    """A command under `assumed exec` whose output can be read while it runs."""
 
     def __init__(self, home: Home, sts: FakeSts, *command: str, directory: Path | None = None, **more: str) -> None:
         self.process = subprocess.Popen(
@@ -68,14 +68,14 @@ class Running:
         return line
 
     def until(self, keys: int) -> None:
-        """Read until so many different lines have been seen."""
+        """Read until this many different lines have been seen."""
         while len(set(self.lines)) < keys:
             self.line()
 
 
 @contextmanager
 def running(home: Home, sts: FakeSts, *command: str, directory: Path | None = None, **more: str) -> Iterator[Running]:
-    """Runs inside; its input ends with the block, and it with that."""
+    """Run a command; its input ends with the block, and then it ends."""
     run = Running(home, sts, *command, directory=directory, **more)
     try:
         yield run
@@ -85,8 +85,8 @@ def running(home: Home, sts: FakeSts, *command: str, directory: Path | None = No
         run.process.communicate()
 
 
-def test_a_command_signs_with_sessions_that_are_renewed_under_it_without_a_daemon(one_role: Home, sts: FakeSts) -> None:
-    """Three lifetimes of one process of boto3."""
+def test_a_running_command_signs_with_renewed_sessions_without_a_daemon(one_role: Home, sts: FakeSts) -> None:
+    """One boto3 process over three lifetimes."""
     with running(one_role, sts, sys.executable, "-c", SIGNER) as run:
         run.until(4)
     assert run.process.returncode == 0
@@ -94,10 +94,8 @@ def test_a_command_signs_with_sessions_that_are_renewed_under_it_without_a_daemo
 
 
 @pytest.mark.slow
-def test_with_a_daemon_it_asks_sts_for_nothing_and_survives_its_death(
-    one_role: Home, sts: FakeSts, daemon: Daemon
-) -> None:
-    """kill -9 in the middle: the last good session goes on, then this process renews, then the daemon again."""
+def test_with_a_daemon_exec_makes_no_calls_and_survives_its_death(one_role: Home, sts: FakeSts, daemon: Daemon) -> None:
+    """After kill -9 the last session stays in use, then this process renews, then the daemon again."""
     with daemon:
         daemon.wait_until_fresh("a")
         with running(one_role, sts, sys.executable, "-c", SIGNER) as run:
@@ -111,8 +109,8 @@ def test_with_a_daemon_it_asks_sts_for_nothing_and_survives_its_death(
 
 
 @pytest.mark.slow
-def test_a_working_directory_that_is_removed_ends_no_renewals(one_role: Home, sts: FakeSts, tmp_path: Path) -> None:
-    """Of a job of days, say; nobody asks for the directory but whoever reads a relative name."""
+def test_renewals_continue_after_the_working_directory_is_removed(one_role: Home, sts: FakeSts, tmp_path: Path) -> None:
+    """Only relative names need the directory."""
     gone = tmp_path / "gone"
     gone.mkdir()
     with running(one_role, sts, sys.executable, "-c", SIGNER, directory=gone) as run:
@@ -123,8 +121,8 @@ def test_a_working_directory_that_is_removed_ends_no_renewals(one_role: Home, st
 
 
 @pytest.mark.slow
-def test_messages_that_nobody_reads_end_no_renewals(one_role: Home, sts: FakeSts) -> None:
-    """`assumed exec … 2>&1 | head`, or a log on a full disk: what is said when a session has ended goes nowhere."""
+def test_renewals_continue_when_stderr_cannot_be_written(one_role: Home, sts: FakeSts) -> None:
+    """`assumed exec … 2>&1 | head`, or a log on a full disk."""
     with running(one_role, sts, "cat") as run:
         assert run.process.stderr is not None
         run.process.stderr.close()
@@ -136,8 +134,8 @@ def test_messages_that_nobody_reads_end_no_renewals(one_role: Home, sts: FakeSts
         sts.wait_for_calls(2, outcome="ok", within=30)
 
 
-def test_inside_the_role_is_the_only_one_there_is(one_role: Home, sts: FakeSts) -> None:
-    """A `[default]` with keys, and variables of another login, win over an endpoint in every SDK."""
+def test_inside_exec_the_role_is_the_only_identity(one_role: Home, sts: FakeSts) -> None:
+    """A `[default]` with keys and variables of another login would win over an endpoint in every SDK."""
     show = (
         "import boto3, json, os; s = boto3.Session(); c = s.get_credentials();"
         "print(json.dumps([c.method, s.available_profiles, s.region_name, os.environ.get('AWS_PROFILE'),"
@@ -149,8 +147,8 @@ def test_inside_the_role_is_the_only_one_there_is(one_role: Home, sts: FakeSts) 
         assert json.loads(run.line()) == ["container-role", ["default"], "eu-north-1", None, "0o600"]
 
 
-def test_our_own_commands_work_inside_too(one_role: Home, sts: FakeSts) -> None:
-    """Another role from a shell in one role: the private files are not the person's."""
+def test_assumed_commands_work_inside_exec(one_role: Home, sts: FakeSts) -> None:
+    """A shell in one role can use another role, although it does not see the user's AWS files."""
     one_role.configure(role("a", arn("a")), role("b", arn("b")))
     inner = [sys.executable, "-m", "assumed", "exec", "b", "--", "sh", "-c", "echo $AWS_CONTAINER_CREDENTIALS_FULL_URI"]
     done = one_role.assumed("exec", "a", "--", *inner, AWS_ENDPOINT_URL_STS=sts.url)
@@ -159,8 +157,8 @@ def test_our_own_commands_work_inside_too(one_role: Home, sts: FakeSts) -> None:
     assert {call.role_arn for call in sts.calls} == {arn("a"), arn("b")}
 
 
-def test_the_token_is_in_a_private_file_too_for_clients_that_know_no_other_way(one_role: Home, sts: FakeSts) -> None:
-    """object_store does not look at the variable; of the two SDKs prefer now the one, now the other: they are equal."""
+def test_the_token_is_in_a_private_file_and_in_a_variable(one_role: Home, sts: FakeSts) -> None:
+    """object_store ignores the variable; other SDKs prefer one or the other, so both are equal."""
     show = 'f="$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"; stat -c %a "$f"; cat "$f"; echo; '
     show += 'echo "$AWS_CONTAINER_AUTHORIZATION_TOKEN"; echo "$f"'
     with running(one_role, sts, "sh", "-c", show) as run:
@@ -170,7 +168,7 @@ def test_the_token_is_in_a_private_file_too_for_clients_that_know_no_other_way(o
 
 
 @pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("kill -TERM $$", 143)])
-def test_the_exit_status_is_the_commands(one_role: Home, sts: FakeSts, script: str, status: int) -> None:
+def test_the_exit_status_is_that_of_the_command(one_role: Home, sts: FakeSts, script: str, status: int) -> None:
     assert one_role.assumed("exec", "a", "--", "sh", "-c", script, AWS_ENDPOINT_URL_STS=sts.url).returncode == status
 
 
@@ -183,13 +181,15 @@ def test_the_exit_status_is_the_commands(one_role: Home, sts: FakeSts, script: s
         (["aa", "--", "true"], 2, "aa is not a managed profile. Did you mean 'a'?"),
     ],
 )
-def test_what_cannot_be_run_is_said(one_role: Home, sts: FakeSts, arguments: list[str], status: int, said: str) -> None:
+def test_a_command_that_cannot_be_run_is_reported(
+    one_role: Home, sts: FakeSts, arguments: list[str], status: int, said: str
+) -> None:
     done = one_role.assumed("exec", *arguments, AWS_ENDPOINT_URL_STS=sts.url)
     assert done.returncode == status
     assert said in done.stderr
 
 
-def test_a_role_that_cannot_be_assumed_says_why_and_runs_nothing(one_role: Home, sts: FakeSts) -> None:
+def test_if_the_role_cannot_be_assumed_exec_says_why_and_runs_nothing(one_role: Home, sts: FakeSts) -> None:
     sts.rule("*", error="AccessDenied")
     done = one_role.assumed("exec", "a", "--", "touch", "ran", AWS_ENDPOINT_URL_STS=sts.url, within=90)
     assert done.returncode == 1
@@ -197,7 +197,7 @@ def test_a_role_that_cannot_be_assumed_says_why_and_runs_nothing(one_role: Home,
     assert not (one_role.path / "ran").exists()
 
 
-def test_a_bad_edit_is_said_and_the_last_good_configuration_goes_on(
+def test_a_bad_edit_is_reported_and_the_last_good_configuration_is_used(
     one_role: Home, sts: FakeSts, daemon: Daemon
 ) -> None:
     daemon.start().wait_until_fresh("a")
@@ -219,8 +219,8 @@ def test_signals_reach_the_command(one_role: Home, sts: FakeSts, number: signal.
     assert run.process.returncode == 3
 
 
-def test_files_of_the_command_have_its_own_modes(one_role: Home, sts: FakeSts) -> None:
-    """Our own files are 0600; a job's output is not ours."""
+def test_the_command_keeps_its_own_umask(one_role: Home, sts: FakeSts) -> None:
+    """Files of `assumed` are 0600; the files of a job are not ours."""
     before = os.umask(0o022)
     try:
         one_role.assumed("exec", "a", "--", "touch", "output", AWS_ENDPOINT_URL_STS=sts.url)
@@ -230,7 +230,7 @@ def test_files_of_the_command_have_its_own_modes(one_role: Home, sts: FakeSts) -
 
 
 def ask(url: str, token: str) -> dict[str, Any]:
-    """What an SDK asks a container's endpoint."""
+    """What an SDK asks of a container endpoint."""
     request = urllib.request.Request(url, headers={"Authorization": token})  # noqa: S310
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
         return dict(json.load(answer))

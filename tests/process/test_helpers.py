@@ -1,4 +1,4 @@
-"""Sources that a program or a person has to answer for: helpers that hang or ask, logins, MFA codes."""
+"""Sources that depend on a program or a person: helpers that hang or prompt, logins, MFA codes."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.proof
-def test_a_source_that_hangs_leaves_the_others_alone_and_ends_with_the_daemon(
+def test_a_hanging_helper_delays_only_its_roles_and_ends_with_the_daemon(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """A password manager that waits for its person: its roles wait, the others are renewed; SIGTERM takes it along."""
+    """A password manager that waits for its user: its roles wait, the others are renewed, and SIGTERM ends it."""
     pids = aws_home.path / "pids"
     hangs = (
         "import os, subprocess, sys, time\n"
@@ -59,8 +59,8 @@ def test_a_source_that_hangs_leaves_the_others_alone_and_ends_with_the_daemon(
     eventually(lambda: not any(alive(pid) for pid in started), 3, saying="the helper and its child are gone")
 
 
-def test_a_source_that_asks_for_input_gets_none(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """Nobody sees the prompt: it reads the end of the file instead of waiting, and its words reach the status."""
+def test_a_helper_that_prompts_reads_end_of_file(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """It does not wait, and its message appears in the status."""
     asks = "code = input('MFA code: ')\nprint(code)\n"
     aws_home.aws_config.write_text(f"[profile asks]\ncredential_process = {helper(aws_home, 'asks', asks)}\n")
     aws_home.configure(role("a", arn("a"), source_profile="asks"), role("healthy", arn("healthy")))
@@ -71,8 +71,8 @@ def test_a_source_that_asks_for_input_gets_none(sts: FakeSts, aws_home: Home, da
     daemon.wait_until_fresh("healthy")
 
 
-def test_a_source_that_works_is_asked_once_for_all_of_its_roles(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """A credential_process with keys that end: eight roles, one run of the helper."""
+def test_a_helper_runs_once_for_all_of_its_roles(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """A credential_process with expiring keys: eight roles, one run."""
     runs = aws_home.path / "runs"
     answer = {
         "Version": 1,
@@ -89,7 +89,7 @@ def test_a_source_that_works_is_asked_once_for_all_of_its_roles(sts: FakeSts, aw
 
 
 def test_an_sso_profile_without_a_token_needs_a_login(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """Said in words, with the command; not asked of STS; the other source's roles go on."""
+    """The status names the command; STS is not called; roles of other sources are renewed."""
     aws_home.aws_config.write_text(
         "[profile sso]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = dev\n"
         "[sso-session corp]\nsso_start_url = https://corp.example/start\nsso_region = us-west-2\n"
@@ -102,10 +102,10 @@ def test_an_sso_profile_without_a_token_needs_a_login(sts: FakeSts, aws_home: Ho
     daemon.wait_until_fresh("healthy")
 
 
-def test_a_role_that_demands_an_mfa_code_is_not_asked_for_with_keys_that_have_none(
+def test_a_role_that_requires_mfa_is_not_requested_with_long_term_keys(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """STS could only deny it. The role needs a login; its neighbour with the same source is renewed all the same."""
+    """STS could only deny it. The role needs a login; its neighbour with the same source is renewed."""
     sts.rule(arn("strict"), mfa=True)
     aws_home.configure(
         role("strict", arn("strict"), mfa_serial="arn:aws:iam::123456789012:mfa/natan"),
@@ -118,7 +118,7 @@ def test_a_role_that_demands_an_mfa_code_is_not_asked_for_with_keys_that_have_no
     assert not sts.calls_for(arn("strict"))
 
 
-def test_a_role_that_demands_an_mfa_code_is_kept_with_a_session_that_was_made_with_one(
+def test_a_role_that_requires_mfa_works_with_an_mfa_session_as_source(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
     """The source is what `aws sts get-session-token --token-code` returned: no code is needed any more."""
@@ -144,8 +144,8 @@ def test_a_role_that_demands_an_mfa_code_is_kept_with_a_session_that_was_made_wi
 
 
 @pytest.mark.slow
-def test_a_helper_is_asked_again_once_sts_refuses_its_keys(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """It names no Expiration, so nothing else tells that they have ended. A source that fails is tried after 15 s."""
+def test_a_helper_runs_again_when_sts_refuses_its_keys(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """It returns no Expiration, so nothing else shows that they have expired. A failing source is tried after 15 s."""
     keys = aws_home.path / "keys.json"
     new = sts.add_key("AKIAFAKESOURCE01", "fake-secret-number-two")
     for key in (new, sts.source):

@@ -18,7 +18,7 @@ OTHER = "arn:aws:iam::999999999999:role/other"
 
 
 class Witness:
-    """Looks at file and store at the moment when STS sees the call for a role, before it answers."""
+    """Records file and store when STS receives the call for a role, before it answers."""
 
     def __init__(self, sts: FakeSts, home: Home, role_arn: str, count: int = 0) -> None:
         self.saw: tuple[str, list[str]] | None = None
@@ -35,7 +35,7 @@ class Witness:
             time.sleep(0.002)
 
     def seen(self) -> str:
-        """Everything that a reader could find at that moment."""
+        """Everything a reader could find at that moment."""
         self._thread.join()
         assert self.saw is not None, "the call never came"
         return "\n".join([self.saw[0], *self.saw[1]])
@@ -47,10 +47,10 @@ def secrets_of(sts: FakeSts, key_id: str) -> tuple[str, str, str]:
     return key.access_key_id, key.secret_access_key, key.session_token
 
 
-def test_the_old_accounts_keys_are_gone_before_the_new_account_is_asked(
+def test_the_old_accounts_keys_are_removed_before_the_new_account_is_called(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """The new role's trust refuses: the profile stays empty rather than stale, through retries and a restart."""
+    """The new role denies access: the profile stays empty through retries and a restart."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("app", arn("app")), role("other", arn("bystander")))
     daemon.start().wait_until_fresh("app", "other")
@@ -89,10 +89,10 @@ def test_the_old_accounts_keys_are_gone_before_the_new_account_is_asked(
     ],
     ids=["policy", "policy_arns", "tags", "source_identity", "source_profile"],
 )
-def test_what_changes_whose_credentials_they_are_withdraws_the_old_ones_first(
+def test_a_change_of_identity_withdraws_the_old_session_first(
     before: dict[str, Any], after: dict[str, Any], sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """A narrower policy must not go on handing out the wider session until its end."""
+    """After narrowing a policy, the wider session must not stay in use until it expires."""
     sts.rule("*", session_seconds=900)
     aws_home.add_source(sts.source.access_key_id, sts.source.secret_access_key, profile="second")
     aws_home.configure(role("app", arn("app"), **before))
@@ -107,10 +107,10 @@ def test_what_changes_whose_credentials_they_are_withdraws_the_old_ones_first(
     assert key_of(aws_home, "app") not in ("", old[0])
 
 
-def test_a_changed_request_keeps_the_session_until_the_new_one_is_there(
+def test_a_changed_request_keeps_the_session_until_the_new_one_arrives(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Another session name is the same identity: the profile is never empty, and a refusal costs nothing."""
+    """Another session name is the same identity: the profile is never empty, and a refusal changes nothing."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("app", arn("app")))
     daemon.start().wait_until_fresh("app")
@@ -125,7 +125,7 @@ def test_a_changed_request_keeps_the_session_until_the_new_one_is_there(
 
 
 def test_another_endpoint_is_another_identity(sts: FakeSts, aws_home: Home, tmp_path: Path) -> None:
-    """The source's `endpoint_url` is edited in ~/.aws/config: what the old one issued is withdrawn by itself."""
+    """If the source's `endpoint_url` in ~/.aws/config changes, sessions of the old endpoint are withdrawn."""
     with FakeSts() as second:
         second.rule("*", session_seconds=900, latency=0.5)
         sts.rule("*", session_seconds=900)

@@ -1,4 +1,4 @@
-"""What a service manager that listens is told, and when (sd_notify(3))."""
+"""What the service manager is notified of, and when (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[socket.s
 
 
 def next_of(listener: socket.socket, kind: str) -> tuple[float, dict[str, str]]:
-    """The next notice of a kind, by the monotonic clock; those in between are passed over."""
+    """The next notification of a kind, by the monotonic clock; others are skipped."""
     while True:
         notice = dict(line.partition("=")[::2] for line in listener.recv(4096).decode().splitlines())
         if kind in notice:
@@ -34,11 +34,11 @@ def next_of(listener: socket.socket, kind: str) -> tuple[float, dict[str, str]]:
 
 
 @pytest.mark.proof
-def test_a_manager_is_told_of_the_start_the_life_a_reload_and_the_end(
+def test_the_manager_is_notified_of_start_watchdog_reload_and_stop(
     manager: tuple[socket.socket, Path], sts: FakeSts, aws_home: Home
 ) -> None:
-    """`systemctl reload` of a Type=notify-reload unit hangs without RELOADING and its time; the watchdog wants to hear
-    of us twice within its patience."""
+    """`systemctl reload` of a Type=notify-reload unit hangs without RELOADING and its time; the watchdog needs two
+    notifications per timeout."""
     listener, path = manager
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("a", arn("a")))
@@ -59,10 +59,10 @@ def test_a_manager_is_told_of_the_start_the_life_a_reload_and_the_end(
         next_of(listener, "STOPPING")
 
 
-def test_a_manager_is_told_at_once_when_the_state_of_affairs_changes(
+def test_the_managers_status_line_is_updated_at_once(
     manager: tuple[socket.socket, Path], sts: FakeSts, aws_home: Home
 ) -> None:
-    """`systemctl status` shows it; no heartbeat, half a minute away, is waited for."""
+    """For `systemctl status`, without waiting for a heartbeat."""
     listener, path = manager
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("a", arn("a")))

@@ -1,4 +1,4 @@
-"""`assumed once` from cron: a role that leaves, a second configuration, closed streams."""
+"""`assumed once` from cron: a removed role, a second configuration, closed streams."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from world.fake_sts import FakeSts
 
 
 def once(home: Home, sts: FakeSts, shell: str = "") -> subprocess.CompletedProcess[str]:
-    """Run it as cron does, by a shell where streams are to be closed."""
+    """Run it as cron does, with a shell that can close streams."""
     command = f"exec {sys.executable} -m assumed once {shell}"
     env = home.environment(AWS_ENDPOINT_URL_STS=sts.url)
     return subprocess.run(["/bin/sh", "-c", command], env=env, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
-def test_a_role_that_leaves_loses_its_keys_when_two_rounds_have_read_the_same(sts: FakeSts, aws_home: Home) -> None:
-    """Half-written TOML is often valid TOML, and cron has no five seconds to wait."""
+def test_a_removed_role_loses_its_keys_after_two_runs_that_read_the_same(sts: FakeSts, aws_home: Home) -> None:
+    """Half-written TOML is often valid, and a run of cron cannot wait five seconds."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("stays", arn("stays")), role("leaves", arn("leaves")))
     assert once(aws_home, sts).returncode == 0
@@ -35,7 +35,7 @@ def test_a_role_that_leaves_loses_its_keys_when_two_rounds_have_read_the_same(st
 
 
 def test_it_works_with_stdout_and_stderr_closed(sts: FakeSts, aws_home: Home) -> None:
-    """Some service managers and cron jobs start their children so."""
+    """Some service managers and cron jobs start programs that way."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("mine", arn("mine")))
     assert once(aws_home, sts, ">&- 2>&-").returncode == 0
@@ -43,7 +43,7 @@ def test_it_works_with_stdout_and_stderr_closed(sts: FakeSts, aws_home: Home) ->
 
 
 def test_an_empty_credentials_file_is_filled(sts: FakeSts, aws_home: Home) -> None:
-    """It may be one that another program has just truncated, so it is waited for; cron does not call again."""
+    """Another program may have just truncated it, so `once` waits; cron does not retry."""
     sts.rule("*", session_seconds=900)
     aws_home.credentials.write_text("")
     aws_home.configure(

@@ -1,4 +1,4 @@
-"""STS cannot be reached: sessions stay, one role asks for all, and the end of the outage is noticed within seconds."""
+"""STS is unreachable: sessions stay, one role probes, and the end of the outage is noticed within seconds."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PROFILES = [f"role-{n}" for n in range(8)]
 
 
 @pytest.mark.proof
-def test_an_outage_takes_no_session_away_and_ends_for_all_roles_within_seconds(
+def test_an_outage_removes_no_session_and_ends_for_all_roles_within_seconds(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Longer than half a session, so that every renewal falls into it."""
+    """Longer than half a session, so every renewal falls into it."""
     sts.rule("*", session_seconds=10)
     aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
     daemon.start().wait_until_fresh(*PROFILES)
@@ -45,8 +45,8 @@ def test_an_outage_takes_no_session_away_and_ends_for_all_roles_within_seconds(
     assert in_time(ended, 6)
 
 
-def test_a_daemon_that_starts_in_an_outage_waits_for_its_end(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """It is up at once, says why it has nothing, asks with one role, and then keeps all of them."""
+def test_a_daemon_started_during_an_outage_waits_for_its_end(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """It starts at once, says why there are no sessions, probes with one role, then renews all."""
     aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
     sts.outage(True)
     daemon.start()
@@ -56,8 +56,8 @@ def test_a_daemon_that_starts_in_an_outage_waits_for_its_end(sts: FakeSts, aws_h
     daemon.wait_until_fresh(*PROFILES, within=10)
 
 
-def test_connections_that_are_cut_are_asked_again(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """A reset, half an answer and a hotel's portal are none of them a refusal."""
+def test_broken_connections_are_retried(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """A reset, half an answer and a captive portal are not refusals."""
     aws_home.configure(*(role(name, arn(name)) for name in ("reset", "half", "portal", "healthy")))
     sts.rule(arn("reset"), fault="reset", times=1)
     sts.rule(arn("half"), fault="half", times=1)
@@ -67,10 +67,8 @@ def test_connections_that_are_cut_are_asked_again(sts: FakeSts, aws_home: Home, 
     assert {event["kind"] for event in daemon.events("role.renewal_failed")} == {"transient"}
 
 
-def test_a_role_that_comes_due_while_its_source_is_down_does_not_stop_the_probing(
-    sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """The role that is due asks, not the one whose last call lies longest back: that one is content for an hour."""
+def test_the_probe_uses_a_role_that_is_due(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """Not simply the least recently tried one, which may not be due for an hour."""
     sts.rule(arn("healthy"), session_seconds=3600)
     aws_home.configure(role("healthy", arn("healthy")))
     daemon.start().wait_until_fresh("healthy")
@@ -84,7 +82,7 @@ def test_a_role_that_comes_due_while_its_source_is_down_does_not_stop_the_probin
 def test_the_first_success_after_an_outage_frees_every_role_of_its_source(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """However often each has failed: their next tries by themselves are most of a minute away."""
+    """However often each has failed: their own next attempts are most of a minute away."""
     sts.rule("*", session_seconds=3600)
     aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
     sts.outage(True)

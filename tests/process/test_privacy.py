@@ -1,4 +1,4 @@
-"""The daemon's memory is nobody's business: not a debugger's of the same user, and not a core file's."""
+"""Neither a debugger of the same user nor a core file can read the daemon's memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
 def ordinary() -> list[str]:
-    """Runs a command without root's privileges: a process may look into those that have no more than itself."""
+    """Run a command without root's privileges: a process may inspect those with no more than its own."""
     if os.getuid() != 0:
         return []
     setpriv = shutil.which("setpriv")
@@ -40,13 +40,13 @@ def ordinary() -> list[str]:
 
 
 def readable(pid: int) -> list[str]:
-    """What another process of the same user may open of that one."""
+    """What another process of the same user can open of that process."""
     command = [*ordinary(), sys.executable, "-I", "-c", READER, str(pid)]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
 
 
 def end_of(pid: int) -> int:
-    """How a child of ours has ended (CLD_KILLED, CLD_DUMPED); it stays to be waited for."""
+    """How a child process ended (CLD_KILLED, CLD_DUMPED); it can still be waited for."""
     ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert ended is not None
     return ended.si_code
@@ -54,7 +54,7 @@ def end_of(pid: int) -> int:
 
 @pytest.fixture
 def victim(tmp_path: Path) -> subprocess.Popen[bytes]:
-    """A process like the daemon that does not care: what must be refused there has to be possible here."""
+    """A process like the daemon without the protection: there the access must succeed."""
     program = "import time; print('up', flush=True); time.sleep(60)"
     process = subprocess.Popen(
         [*ordinary(), *UNLIMITED, sys.executable, "-c", program],
@@ -70,10 +70,10 @@ def victim(tmp_path: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_neither_a_program_of_the_same_user_nor_a_core_file_gets_at_its_sessions(
+def test_sessions_cannot_be_read_by_the_same_user_or_from_a_core_file(
     victim: subprocess.Popen[bytes], sts: FakeSts, aws_home: Home
 ) -> None:
-    """Both are allowed by the machine; a session lies in memory; and then it is aborted."""
+    """The machine allows both; a session is in memory when the process is aborted."""
     possible = readable(victim.pid)
     victim.send_signal(signal.SIGABRT)
     dumps = end_of(victim.pid) == os.CLD_DUMPED

@@ -1,4 +1,4 @@
-"""A server or a proxy that quotes what it was sent: no secret that we hold is passed on, whatever it looks like."""
+"""A server or proxy echoes what it received: no secret in it is passed on, in any encoding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 
 SECRETS = ("odd+s3cret/of=a;sourc3", "odd/s3cret+of=a:s3ssion", "odd-tok3n/of+a=session,sh0rt")
-"""Of no form that a pattern could know; an STS-compatible server may give such ones."""
+"""They match no known pattern; an STS-compatible server may issue such secrets."""
 
 QUOTED: dict[str, Callable[[str], str]] = {
     "as they are": str,
@@ -34,14 +34,14 @@ def leaked(*texts: str) -> list[str]:
 
 @pytest.fixture
 def issued(sts: FakeSts, aws_home: Home) -> str:
-    """A home whose role's source and sessions have odd secrets; returns the role's ARN."""
+    """A home whose source and sessions have unusual secrets; returns the role's ARN."""
     sts.add_key("AKIAODDSOURCE", SECRETS[0])
     aws_home.add_source("AKIAODDSOURCE", SECRETS[0], profile="odd")
     sts.rule("*", session_seconds=900, credentials={"SecretAccessKey": SECRETS[1], "SessionToken": SECRETS[2]})
     return arn("a")
 
 
-def test_what_a_server_quotes_is_said_nowhere(sts: FakeSts, aws_home: Home, tmp_path: Path, issued: str) -> None:
+def test_secrets_echoed_by_a_server_appear_nowhere(sts: FakeSts, aws_home: Home, tmp_path: Path, issued: str) -> None:
     """Log at debug, status, metrics, hooks, and the commands beside the daemon."""
     told = tmp_path / "told"
     hook = json.dumps(["sh", "-c", f"env | grep ^ASSUMED_ >> {told}; echo done >> {told}"])
@@ -72,8 +72,10 @@ ALONE = [
 
 
 @pytest.mark.parametrize("command", ALONE, ids=str)
-def test_a_command_alone_does_not_say_it_either(command: list[str], sts: FakeSts, aws_home: Home, issued: str) -> None:
-    """It knows the secrets of the source, and of the session that an earlier one has stored."""
+def test_a_command_without_a_daemon_does_not_print_them_either(
+    command: list[str], sts: FakeSts, aws_home: Home, issued: str
+) -> None:
+    """It knows the source's secrets and those of a stored session."""
     sts.rule(issued, session_seconds=1, credentials={"SecretAccessKey": SECRETS[1], "SessionToken": SECRETS[2]})
     aws_home.configure(role("a", issued, source_profile="odd", deliver="process"))
     assert aws_home.assumed("once", AWS_ENDPOINT_URL_STS=sts.url).returncode == 0

@@ -1,4 +1,4 @@
-"""Canaries: every secret that the fake STS knows or hands out is looked for wherever it must not be."""
+"""Canaries: every secret that the fake STS knows or issues is searched for wherever it must not be."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUICK = {"denied", "half"}
 
 
 def found(text: str, secrets: set[str]) -> list[str]:
-    """The secrets that stand in a text, also in part."""
+    """The secrets contained in a text, in whole or in part."""
     return [secret for secret in secrets if secret in text or secret[:20] in text or secret[-20:] in text]
 
 
@@ -39,13 +39,13 @@ def files(home: Home) -> Iterator[Path]:
     return (path for path in home.path.rglob("*") if not path.is_dir() and not path.is_socket())
 
 
-# A real daemon each: those that the canaries look for in other ways, too, are left to the proof.
+# Each starts a real daemon, so those that tests/canary also covers run only in the proof.
 CASES = [pytest.param(name, id=name, marks=() if name in QUICK else pytest.mark.slow) for name in FAULTS]
 
 
 @pytest.mark.parametrize("fault", CASES)
-def test_no_secret_is_said_anywhere_whatever_fails(fault: str, sts: FakeSts, aws_home: Home) -> None:
-    """Log at debug, status, check, argv and environ of the running process, the error's words."""
+def test_no_secret_appears_anywhere_whatever_fails(fault: str, sts: FakeSts, aws_home: Home) -> None:
+    """Log at debug, status, check, argv and environment of the running process, error messages."""
     aws_home.configure(role("good", arn("good")), role("bad", arn("bad"), duration_seconds=7200))
     sts.rule(arn("bad"), **FAULTS[fault])
     environment = {"AWS_ENDPOINT_URL_STS": sts.url, "ASSUMED_LOG_LEVEL": "debug", "PYTHONUNBUFFERED": "1"}
@@ -58,7 +58,7 @@ def test_no_secret_is_said_anywhere_whatever_fails(fault: str, sts: FakeSts, aws
         said = {"status": str(daemon.status())}
         if process.exists():
             said["argv"] = (process / "cmdline").read_text()
-            with contextlib.suppress(PermissionError):  # to nobody but root
+            with contextlib.suppress(PermissionError):  # only root may read it
                 said["environ"] = (process / "environ").read_text()
         for command in ("status", "status --json", "check", "refresh"):
             done = aws_home.assumed(*command.split(), **environment)
@@ -70,8 +70,8 @@ def test_no_secret_is_said_anywhere_whatever_fails(fault: str, sts: FakeSts, aws
     assert {where: found(text, secrets) for where, text in said.items() if found(text, secrets)} == {}
 
 
-def test_an_inherited_secret_stays_out_of_everything_that_we_write(sts: FakeSts, aws_home: Home) -> None:
-    """A shell's own keys that the daemon inherits go into no log, no status, and into no helper's environment."""
+def test_inherited_secrets_appear_in_no_log_status_or_helper_environment(sts: FakeSts, aws_home: Home) -> None:
+    """A shell's own keys that the daemon inherits."""
     dump = aws_home.path / "environ-of-helper"
     script = aws_home.path / "helper.sh"
     script.write_text(f"#!/bin/sh\nenv > {dump}\nexit 1\n")
@@ -87,7 +87,7 @@ def test_an_inherited_secret_stays_out_of_everything_that_we_write(sts: FakeSts,
     assert not found(dump.read_text(), {secret})
 
 
-def test_a_helper_that_prints_its_secret_in_an_error_is_not_quoted(sts: FakeSts, aws_home: Home) -> None:
+def test_a_secret_in_a_helpers_error_is_not_quoted(sts: FakeSts, aws_home: Home) -> None:
     """A credential_process writes a token to stderr and fails: botocore quotes it, we do not."""
     secret = "fwoGZXIvYXdzEBYaDFakeTokenOfAHelperThatTalksTooMuch" * 3
     script = aws_home.path / "helper.sh"
@@ -101,8 +101,8 @@ def test_a_helper_that_prints_its_secret_in_an_error_is_not_quoted(sts: FakeSts,
     assert not found(str(status) + daemon.stderr + shown.stdout + shown.stderr, {secret})
 
 
-def test_no_file_of_ours_is_ever_wider_than_0600(sts: FakeSts, aws_home: Home) -> None:
-    """Started with umask 000, in a home where nothing of ours exists, looked at all the time."""
+def test_no_file_is_ever_wider_than_0600(sts: FakeSts, aws_home: Home) -> None:
+    """Started with umask 000 in an empty home and watched all the time."""
     aws_home.configure(role("a", arn("a")), role("b", arn("b"), deliver="process"))
     theirs = set(files(aws_home))
     wide: set[str] = set()

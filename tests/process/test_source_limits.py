@@ -1,4 +1,4 @@
-"""What a source may not do: run on after its deadline, and be the machine when it was to be a profile."""
+"""What a source may not do: run past its deadline, or use the machine's identity instead of the profile's."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def alive(pid: int) -> bool:
 def test_a_helper_past_its_deadline_is_killed_with_its_children_while_the_daemon_runs(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Nobody would end it otherwise: the daemon runs for months."""
+    """The daemon runs for months, so nothing else would end it."""
     helpers = [HelperProgram(aws_home.path, f"helper{n}", body).write() for n, body in enumerate(HANGING.values())]
     profiles = [f"[profile {one.name}]\ncredential_process = {one.command}\n" for one in helpers]
     aws_home.aws_config.write_text("".join(profiles))
@@ -56,7 +56,7 @@ def test_a_helper_past_its_deadline_is_killed_with_its_children_while_the_daemon
 
 
 class Machine(ThreadingHTTPServer):
-    """Gives credentials to whoever asks, as a container's endpoint and as an instance's metadata."""
+    """Gives credentials to every caller, as a container endpoint and as instance metadata."""
 
     def __init__(self, sts: FakeSts) -> None:
         key = sts.add_session("ASIAFAKEMACHINE0", "fake-secret-of-the-machine", "fake-token-of-the-machine")
@@ -100,7 +100,7 @@ def machine(sts: FakeSts) -> Iterator[Machine]:
 
 
 def everywhere(home: Home, machine: Machine, sts: FakeSts) -> dict[str, str]:
-    """Credentials in every place that botocore looks at when a profile has none."""
+    """Credentials in every place where botocore looks if a profile has none."""
     url = f"http://127.0.0.1:{machine.server_port}"
     keys = sts.source
     (home.path / ".boto").write_text(
@@ -128,10 +128,10 @@ WITHOUT_KEYS = {
 
 
 @pytest.mark.parametrize("where", WITHOUT_KEYS)
-def test_a_profile_without_keys_signs_with_nobody_elses(
+def test_a_profile_without_keys_never_uses_other_credentials(
     where: str, sts: FakeSts, aws_home: Home, machine: Machine
 ) -> None:
-    """The machine's own identity, or a shell's, is somebody else: the role fails, and neither is asked."""
+    """The machine's or shell's identity would be wrong: the role fails, and neither is used."""
     name, credentials, config = WITHOUT_KEYS[where]
     aws_home.credentials.write_text(credentials)
     aws_home.aws_config.write_text(config)
@@ -145,8 +145,10 @@ def test_a_profile_without_keys_signs_with_nobody_elses(
 
 
 @pytest.mark.parametrize("source", ["EcsContainer", "Ec2InstanceMetadata"])
-def test_the_machine_signs_where_the_role_names_it(source: str, sts: FakeSts, aws_home: Home, machine: Machine) -> None:
-    """The twin: that one, and no other place."""
+def test_the_machines_identity_signs_if_the_role_names_it(
+    source: str, sts: FakeSts, aws_home: Home, machine: Machine
+) -> None:
+    """Control: exactly the named one."""
     aws_home.configure(role("a", arn("a"), credential_source=source), defaults='[defaults]\nregion = "us-west-2"\n')
     once = aws_home.assumed("once", **everywhere(aws_home, machine, sts))
     assert once.returncode == 0, once.stderr

@@ -1,4 +1,4 @@
-"""What signs: keys that are rotated, chains, web identity tokens, and what is inherited."""
+"""What signs: rotated keys, chains, web identity tokens, inherited variables."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from world.waiting import eventually
 
 
 def rotate(home: Home, old: str, new: str) -> None:
-    """The user's own keys are replaced in the credentials file, and nothing else in it."""
+    """Replace the user's keys in the credentials file, and nothing else."""
     home.credentials.write_text(home.credentials.read_text().replace(old, new))
 
 
-def test_rotated_source_keys_are_picked_up_by_themselves(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """The old key is dead: the roles fail until the new one is in the file, and then renew at once."""
+def test_rotated_source_keys_are_picked_up_automatically(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """The old key is dead: roles fail until the new one is in the file, then renew at once."""
     aws_home.configure(role("a", arn("a")), role("b", arn("b")))
     daemon.start().wait_until_fresh("a", "b")
     sts.revoke(sts.source.access_key_id)
@@ -33,10 +33,10 @@ def test_rotated_source_keys_are_picked_up_by_themselves(sts: FakeSts, aws_home:
     daemon.wait_until_fresh("a", "b", within=6)
 
 
-def test_rotated_source_keys_are_used_from_then_on_also_while_the_old_ones_work(
+def test_rotated_source_keys_are_used_while_the_old_ones_still_work(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Rotation in the right order: new key into the file, old key deleted later. Nothing fails."""
+    """Rotation in the right order: new key in the file, old key deleted later. Nothing fails."""
     aws_home.configure(role("a", arn("a")))
     daemon.start().wait_until_fresh("a")
     new = sts.add_key("AKIAFAKESOURCE01", "fake-secret-number-two")
@@ -49,8 +49,8 @@ def test_rotated_source_keys_are_used_from_then_on_also_while_the_old_ones_work(
     assert not daemon.events("role.renewal_failed")
 
 
-def test_a_source_without_a_region_is_told_what_to_write(sts: FakeSts, aws_home: Home) -> None:
-    """No region anywhere: the sentence names the key; a region in ~/.aws/config is enough to mend it."""
+def test_without_a_region_the_error_names_the_key_to_set(sts: FakeSts, aws_home: Home) -> None:
+    """A region in ~/.aws/config is enough to fix it."""
     aws_home.configure(role("a", arn("a")), defaults='[defaults]\nsource_profile = "default"\n')
     with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url, AWS_STS_REGIONAL_ENDPOINTS="regional") as daemon:
         daemon.wait_until(lambda status: status["roles"][0]["last_error"])
@@ -60,7 +60,7 @@ def test_a_source_without_a_region_is_told_what_to_write(sts: FakeSts, aws_home:
 
 
 def test_a_chain_is_renewed_from_the_top(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """grandparent → parent → child: each signs with the session above it, from the first moment on."""
+    """grandparent → parent → child: each is signed by the session above it from the start."""
     aws_home.configure(
         role("child", arn("child"), source_profile="parent"),
         role("parent", arn("parent"), source_profile="grandparent"),
@@ -77,7 +77,7 @@ def test_a_chain_is_renewed_from_the_top(sts: FakeSts, aws_home: Home, daemon: D
 
 
 def test_a_child_of_a_denied_parent_says_what_it_waits_for(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """The child is not asked for: it could only fail. When the parent comes, so does the child, at once."""
+    """The child is not requested, because it could only fail; when the parent works, it follows at once."""
     sts.rule("*", session_seconds=900)
     sts.rule(arn("parent"), error="AccessDenied")
     aws_home.configure(role("parent", arn("parent")), role("child", arn("child"), source_profile="parent"))
@@ -92,10 +92,8 @@ def test_a_child_of_a_denied_parent_says_what_it_waits_for(sts: FakeSts, aws_hom
     daemon.wait_until_fresh("parent", "child", within=5)
 
 
-def test_a_child_that_is_refused_whatever_its_parent_does_is_no_hot_loop(
-    sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """A region that is not enabled answers InvalidClientTokenId for ever: a renewed parent does not help."""
+def test_a_child_that_is_always_refused_causes_no_hot_loop(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """A disabled region always answers InvalidClientTokenId, so renewing the parent does not help."""
     sts.rule("*", session_seconds=900)
     sts.rule(arn("child"), error="InvalidClientTokenId")
     aws_home.configure(role("parent", arn("parent")), role("child", arn("child"), source_profile="parent"))
@@ -107,8 +105,8 @@ def test_a_child_that_is_refused_whatever_its_parent_does_is_no_hot_loop(
     assert daemon.role("child")["state"] == "failing"
 
 
-def test_inherited_keys_and_profile_are_nobodys(sts: FakeSts, aws_home: Home) -> None:
-    """A shell that happens to have them exported starts the daemon: the configured source signs."""
+def test_inherited_keys_and_aws_profile_are_ignored(sts: FakeSts, aws_home: Home) -> None:
+    """The daemon's shell exports them, but the configured source signs."""
     sts.add_key("AKIAINHERITED000", "fake-inherited-secret")
     aws_home.configure(role("a", arn("a")))
     inherited = {
@@ -121,7 +119,7 @@ def test_inherited_keys_and_profile_are_nobodys(sts: FakeSts, aws_home: Home) ->
     assert {call.access_key_id for call in sts.calls} == {sts.source.access_key_id}
 
 
-def test_inherited_keys_sign_where_the_configuration_says_so(sts: FakeSts, aws_home: Home) -> None:
+def test_inherited_keys_sign_if_configured(sts: FakeSts, aws_home: Home) -> None:
     """`credential_source = "Environment"`."""
     sts.add_key("AKIAINHERITED000", "fake-inherited-secret")
     defaults = '[defaults]\nregion = "us-west-2"\ncredential_source = "Environment"\n'
@@ -133,8 +131,10 @@ def test_inherited_keys_sign_where_the_configuration_says_so(sts: FakeSts, aws_h
 
 
 @pytest.mark.parametrize("rotation", ["in place", "by link"])
-def test_a_rotated_web_token_is_read_anew(rotation: str, sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """Kubernetes rotates it under the same name; the old one is refused. Nothing needs to be told."""
+def test_a_rotated_web_identity_token_is_read_again(
+    rotation: str, sts: FakeSts, aws_home: Home, daemon: Daemon
+) -> None:
+    """Kubernetes rotates it under the same name, and the old one is refused."""
     token = aws_home.path / "token"
     sts.web_tokens.add("first")
     if rotation == "by link":
@@ -159,10 +159,10 @@ def test_a_rotated_web_token_is_read_anew(rotation: str, sts: FakeSts, aws_home:
     assert not daemon.events("role.renewal_failed")
 
 
-def test_a_web_token_that_is_refused_until_it_is_rotated_is_noticed(
+def test_roles_recover_once_an_expired_web_identity_token_is_rotated(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """The token has expired before its issuer wrote the next one: the roles recover soon after it is there."""
+    """Soon after the new token is there."""
     token = aws_home.path / "token"
     token.write_text("stale")
     sts.web_tokens.add("second")

@@ -1,7 +1,7 @@
-"""What time can do to the running daemon, with its real heartbeat: sleep, pauses, steps, a stop, a dead scheduler.
+"""Sleep, pauses, clock steps, SIGSTOP and a dead scheduler in the running daemon with its real heartbeat.
 
-Every case is a machine of its own, disturbed just after a heartbeat (so that the next one is as far away as it can
-be), and all machines live at the same time: what they do most is wait.
+Each case is a machine of its own, disturbed just after a heartbeat so that the next is as far away as possible. All
+machines run at the same time, because they mostly wait.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from world.scores import Record
 from world.waiting import eventually
 
 PROMISED, SLACK = 30.0, 3.0
-"""Promise 7, and what a busy machine that runs these tests may add."""
+"""Promise 7, plus what a busy machine may add."""
 LIFE = 70.0
 """Seconds of a session: due 35 to 42 s after it was issued, some seconds after the disturbance, and expired only after
 the heartbeat that follows."""
 LONG = 900.0
-"""Of one that is due long after the heartbeat: that alone can notice."""
+"""Of a session that is due long after the heartbeat, which alone can notice."""
 ANSWER = 8.0
-"""Seconds within which credential-process answers: 4, and the start of an interpreter on a busy machine."""
+"""Seconds until credential-process answers: 4, plus the start of an interpreter on a busy machine."""
 DAY, HOURS, MINUTES = 86400, 8 * 3600, 600
 
 Disturb = Callable[[Machine], float]
-"""Does something to a machine; returns since when, at the earliest, every role is to be tried."""
+"""Disturbs a machine; returns the earliest time from which every role must be tried."""
 
 
 def asleep(seconds: int) -> Disturb:
-    """The lid was closed for so long."""
+    """The lid is closed for this long."""
     return lambda machine: machine.pass_over(seconds, boot=True)
 
 
 def asleep_then_asked(seconds: int) -> Disturb:
-    """The lid is opened, and the first thing that runs is an SDK's credential_process: long before the heartbeat."""
+    """After the lid opens, an SDK's credential_process runs first, long before the heartbeat."""
 
     def disturb(machine: Machine) -> float:
         woken = machine.pass_over(seconds, boot=True)
@@ -54,12 +54,12 @@ def asleep_then_asked(seconds: int) -> Disturb:
 
 
 def paused(seconds: int) -> Disturb:
-    """The host has stopped the virtual machine, and its clock is set right afterwards: it knows of no sleep."""
+    """The host pauses the virtual machine and sets its clock right afterwards; it does not know that it slept."""
     return lambda machine: machine.pass_over(seconds, boot=False)
 
 
 def stepped(seconds: int) -> Disturb:
-    """Somebody sets the wall clock wrong, by less than STS minds."""
+    """The wall clock is set wrong, by less than STS tolerates."""
 
     def disturb(machine: Machine) -> float:
         machine.clocks.move(wall=seconds)
@@ -69,7 +69,7 @@ def stepped(seconds: int) -> Disturb:
 
 
 def wrong_for_a_while(seconds: int) -> Disturb:
-    """Wrong by more than STS takes: it refuses every signature. Set right when each role has felt it."""
+    """Wrong by more than STS accepts: every signature is refused. Set right when each role has failed."""
 
     def disturb(machine: Machine) -> float:
         began = time.monotonic()
@@ -83,7 +83,7 @@ def wrong_for_a_while(seconds: int) -> Disturb:
 
 
 def set_right(seconds: int) -> Disturb:
-    """The clock had been wrong since the start, so that there never was a session."""
+    """The clock was wrong from the start, so there never was a session."""
 
     def disturb(machine: Machine) -> float:
         machine.clocks.move(wall=seconds)
@@ -93,7 +93,7 @@ def set_right(seconds: int) -> Disturb:
 
 
 def stopped(machine: Machine) -> float:
-    """SIGSTOP for longer than a session lives: the clocks go on, the daemon does not."""
+    """SIGSTOP for longer than a session lives: only the clocks continue."""
     machine.daemon.signal(signal.SIGSTOP)
     time.sleep(machine.session_seconds + 2)
     machine.daemon.signal(signal.SIGCONT)
@@ -109,7 +109,8 @@ def scheduler_dies(machine: Machine) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`jump`: whether the log is to tell of one. `blind`: an expired session may lie in the file until the promise."""
+    """`jump`: whether the log must report one. `blind`: an expired session may be in the file until the promised
+    time."""
 
     disturb: Disturb
     jump: bool = True
@@ -117,7 +118,7 @@ class Case:
     wrong_at_start: int = 0
     life: float = LIFE
     calls: int = 2
-    """Calls for each role, at most, from the disturbance until it is renewed."""
+    """Maximum calls per role from the disturbance until its renewal."""
 
 
 CASES = {
@@ -140,7 +141,7 @@ CASES = {
 
 @dataclass
 class Outcome:
-    """What one machine has shown."""
+    """The results of one machine."""
 
     late: float = 0.0
     expired: int = 0
@@ -150,7 +151,7 @@ class Outcome:
 
 
 def live_through(machine: Machine, case: Case) -> Outcome:
-    """Disturb a machine that runs well (unless its clock is wrong), and see when each role is renewed."""
+    """Disturb a healthy machine, and record when each role is renewed."""
     daemon, outcome = machine.daemon, Outcome()
     if case.wrong_at_start:
         eventually(lambda: all(machine.calls(name, 0.0) for name in ("a", "b")), 20, saying="a refusal")
@@ -177,7 +178,7 @@ def live_through(machine: Machine, case: Case) -> Outcome:
     outcome.gap = max((b - a for a, b in zip([since, *beats], [*beats, time.monotonic()], strict=True)), default=0.0)
     if bool(daemon.events("clock.jumped")) != case.jump:
         outcome.faults.append(f"jumps told of: {daemon.events('clock.jumped')}")
-    # An SDK goes by the machine's clock: where that is ahead by more than the session's life, it is told so instead.
+    # An SDK uses the machine's clock: if that is ahead by more than the session's life, it gets an error instead.
     left = machine.served_by_process("b")
     if (left is None and machine.is_right()) or (left is not None and left <= 0):
         outcome.faults.append(f"credential-process serves {left} s")
@@ -191,7 +192,7 @@ def granted(machine: Machine, profile: str, since: float) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_whatever_time_does_every_due_role_is_tried_within_a_heartbeat(
+def test_after_any_time_jump_every_due_role_is_tried_within_a_heartbeat(
     tmp_path_factory: pytest.TempPathFactory, record: Record
 ) -> None:
     library = compiled(tmp_path_factory.mktemp("shim"))

@@ -1,4 +1,4 @@
-"""The commands beside a real daemon, against an STS of our own."""
+"""The commands beside a real daemon."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def user(home: Path, sts: FakeSts) -> Home:
 
 
 def configured(path: Path, sts: FakeSts) -> Home:
-    """A home with two roles, and one that is switched off."""
+    """A home with two roles, and a disabled one."""
     user = Home(path)
     user.add_source(sts.source.access_key_id, sts.source.secret_access_key)
     user.configure(role("good", GOOD), role("bad", BAD), role("off", GOOD, enabled=False))
@@ -43,7 +43,7 @@ def configured(path: Path, sts: FakeSts) -> Home:
 
 @pytest.fixture
 def daemon(user: Home, sts: FakeSts) -> Iterator[Daemon]:
-    """A daemon that keeps `good`, and is denied `bad`."""
+    """A daemon that renews `good` and is denied `bad`."""
     with running(user, sts) as daemon:
         yield daemon
 
@@ -63,7 +63,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
-class TestWhatChangesNothing:
+class TestReadOnlyCommands:
     """One daemon for all of them."""
 
     @pytest.fixture
@@ -91,7 +91,7 @@ class TestWhatChangesNothing:
     @pytest.mark.parametrize(
         ("profile", "advice"), [("goood", "Did you mean 'good'?"), ("off", "set enabled = true in the configuration")]
     )
-    def test_refresh_of_what_is_not_kept_is_a_usage_error(
+    def test_refresh_of_an_unknown_profile_is_a_usage_error(
         self, user: Home, daemon: Daemon, profile: str, advice: str
     ) -> None:
         result = user.assumed("refresh", profile)
@@ -208,7 +208,7 @@ def test_a_slow_refresh_shows_a_bar_on_a_terminal(user: Home, daemon: Daemon, st
     assert b"1/1" in output
 
 
-def test_credential_process_brings_a_missing_session_back_through_the_daemon(user: Home, daemon: Daemon) -> None:
+def test_credential_process_restores_a_missing_session_through_the_daemon(user: Home, daemon: Daemon) -> None:
     (user.state / "sessions" / "good.json").unlink()
     result = user.assumed("credential-process", "good")
     assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""`deliver = "process"` while no daemon runs: consumers renew by themselves, once for all of them, and politely."""
+"""`deliver = "process"` without a daemon: consumers renew by themselves, once for all, and politely."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from world.waiting import eventually, in_time
 BUSY = 2.5
 """Seconds that a busy machine may take to start an interpreter."""
 UNDER_WAY = ("takes longer than an SDK waits", "no session of profile")
-"""Said while the renewal that this or another asked for is still under way."""
+"""The message while a renewal is in progress."""
 HOSTILE = {"PATH": "", "PYTHONHOME": "/nowhere", "PYTHONPATH": "/nowhere", "AWS_PROFILE": "other"}
 
 
 @pytest.fixture
 def left_behind(aws_home: Home, sts: FakeSts) -> Home:
-    """A home in which a daemon has kept `a` by process, and has been stopped."""
+    """A home in which a daemon has managed `a` by process and has stopped."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("a", arn("a"), deliver="process"), role("b", arn("b"), deliver="process"))
     with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
@@ -35,17 +35,17 @@ def left_behind(aws_home: Home, sts: FakeSts) -> Home:
 
 
 def asked(sts: FakeSts) -> list[Call]:
-    """The calls since the daemon's own two."""
+    """The calls after the daemon's own two."""
     return sts.calls[2:]
 
 
 def lose(home: Home, profile: str = "a") -> None:
-    """The stored session is gone."""
+    """Remove the stored session."""
     (home.state / "sessions" / f"{profile}.json").unlink()
 
 
 def ask(home: Home, sts: FakeSts, profile: str = "a", **more: str) -> subprocess.CompletedProcess[str]:
-    """What an SDK does: run the line of the profile. Once more where a slow machine needs longer than an SDK waits."""
+    """What an SDK does: run the line of the profile. Retries once if a slow machine takes longer than an SDK waits."""
 
     def answer() -> subprocess.CompletedProcess[str] | None:
         done = ask_once(home, sts, profile, **more)
@@ -61,8 +61,8 @@ def ask_once(home: Home, sts: FakeSts, profile: str = "a", **more: str) -> subpr
     return subprocess.run(command, env=environ, cwd="/", capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_a_session_that_is_gone_is_got_again_in_any_environment(left_behind: Home, sts: FakeSts) -> None:
-    """The consumer's environment names another credentials file, too: the daemon's counts."""
+def test_a_missing_session_is_renewed_in_any_environment(left_behind: Home, sts: FakeSts) -> None:
+    """The consumer's environment names another credentials file; the daemon's counts."""
     lose(left_behind)
     done = ask(left_behind, sts, AWS_SHARED_CREDENTIALS_FILE="/nowhere", AWS_CONFIG_FILE="/nowhere")
     assert (done.returncode, done.stderr) == (0, "")
@@ -71,7 +71,7 @@ def test_a_session_that_is_gone_is_got_again_in_any_environment(left_behind: Hom
 
 
 @pytest.mark.parametrize("many", [12, pytest.param(200, marks=pytest.mark.slow)])
-def test_executors_that_start_together_ask_sts_once(many: int, left_behind: Home, sts: FakeSts) -> None:
+def test_executors_that_start_together_make_one_call(many: int, left_behind: Home, sts: FakeSts) -> None:
     lose(left_behind)
     with ThreadPoolExecutor(many) as pool:
         done = list(pool.map(lambda _: ask(left_behind, sts), range(many)))
@@ -82,8 +82,8 @@ def test_executors_that_start_together_ask_sts_once(many: int, left_behind: Home
         assert len(good) == many
 
 
-def test_a_refusal_is_said_in_one_line_and_not_asked_again_at_once(left_behind: Home, sts: FakeSts) -> None:
-    """An SDK runs the line for every request that it signs: a denied role must not be a storm."""
+def test_a_refusal_is_one_line_and_is_not_retried_at_once(left_behind: Home, sts: FakeSts) -> None:
+    """An SDK runs the line for every request that it signs: a denied role must not flood STS."""
     lose(left_behind)
     sts.rule("*", error="AccessDenied")
     said = [ask(left_behind, sts) for _ in range(3)]
@@ -95,8 +95,8 @@ def test_a_refusal_is_said_in_one_line_and_not_asked_again_at_once(left_behind: 
     assert all(later - earlier >= 5 for earlier, later in pairwise(times))
 
 
-def test_a_good_session_is_handed_out_whatever_happens_to_sts(left_behind: Home, sts: FakeSts) -> None:
-    """Old, but unexpired: one failed try, and then the backoff's pause."""
+def test_a_valid_session_is_returned_while_sts_is_down(left_behind: Home, sts: FakeSts) -> None:
+    """Old but unexpired: one failed attempt, then backoff."""
     path = left_behind.state / "sessions" / "a.json"
     stored = json.loads(path.read_text())
     for name in ("received_wall", "received_boot", "expiration"):
@@ -113,10 +113,8 @@ def test_a_good_session_is_handed_out_whatever_happens_to_sts(left_behind: Home,
 
 
 @pytest.mark.proof
-def test_an_sts_that_hangs_costs_four_seconds_and_the_session_comes_all_the_same(
-    left_behind: Home, sts: FakeSts
-) -> None:
-    """The Rust SDK gives up after 5 s; the next one that asks finds what has come meanwhile."""
+def test_a_hanging_sts_costs_four_seconds_and_the_session_still_arrives(left_behind: Home, sts: FakeSts) -> None:
+    """The Rust SDK gives up after 5 s; the next process finds the stored session."""
     lose(left_behind)
     sts.rule("*", latency=7.0, session_seconds=900)
     began = time.monotonic()
@@ -128,7 +126,7 @@ def test_an_sts_that_hangs_costs_four_seconds_and_the_session_comes_all_the_same
     assert len(asked(sts)) == 1
 
 
-def test_an_edit_while_no_daemon_runs_counts_for_what_is_got_then(left_behind: Home, sts: FakeSts) -> None:
+def test_an_edit_without_a_daemon_applies_to_the_next_session(left_behind: Home, sts: FakeSts) -> None:
     left_behind.configure(role("a", arn("another"), deliver="process"))
     lose(left_behind)
     assert ask(left_behind, sts).returncode == 0
@@ -137,7 +135,7 @@ def test_an_edit_while_no_daemon_runs_counts_for_what_is_got_then(left_behind: H
 
 @pytest.mark.proof
 def test_a_profile_that_is_its_own_source_is_refused_at_once(left_behind: Home, sts: FakeSts) -> None:
-    """The source's credential_process is the very line that needs it. What that says a person sees who runs it."""
+    """The source's credential_process is the same line. A person who runs it sees the message."""
     line = (left_behind.profile("a") or {})["credential_process"]
     left_behind.aws_config.write_text(f"[profile source]\ncredential_process = {line}\n")
     left_behind.configure(role("a", arn("a"), deliver="process", source_profile="source"))

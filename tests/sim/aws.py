@@ -1,6 +1,6 @@
-"""AWS in the simulated world: STS behind a fake client of botocore's shape, and sources that have to be resolved.
+"""AWS in the simulated world: STS behind a fake botocore client, and sources that have to be resolved.
 
-The daemon's own `assume` speaks to the client, so that requests, answers and refusals are classified by real code.
+The daemon's own `assume` uses this client, so real code classifies requests, answers and refusals.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from assumed.model import FailureKind, Role, Session
 from .clock import Clock
 
 CANARY = "Canary"
-"""Begins every secret of this world; it must not stand in any log record."""
+"""The start of every secret of this world; it must not appear in any log record."""
 SKEW_ALLOWED = 900.0
 REFUSALS = {
     "denied": ("AccessDenied", "User is not authorized to perform: sts:AssumeRole", 403),
@@ -38,7 +38,7 @@ REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A session that STS has given: what AWS knows of it."""
+    """A session issued by STS, as AWS knows it."""
 
     key_id: str
     profile: str
@@ -52,12 +52,12 @@ class Grant:
 
 @dataclass(slots=True)
 class Sts:
-    """What STS does now. Faults set the fields."""
+    """The current behaviour of STS. Faults set the fields."""
 
     clock: Clock
     random: random.Random
     trouble: str = ""
-    """For everybody: unreachable, hang, or one of REFUSALS; `garbage` is an answer that is none."""
+    """For all calls: unreachable, hang, or one of REFUSALS; `garbage` is an unusable answer."""
     denied: set[str] = field(default_factory=set)
     wrong: set[str] = field(default_factory=set)
     dead: set[str] = field(default_factory=set)
@@ -66,12 +66,12 @@ class Sts:
     slow: float = 0.0
     shorten: float = 1.0
     longest: dict[str, int] = field(default_factory=dict)
-    """Profile → MaxSessionDuration of its role, where that is short."""
+    """Profile → MaxSessionDuration of its role, if that is short."""
     grants: dict[str, Grant] = field(default_factory=dict)
     requests: int = 0
 
     def receive(self, call: Ask) -> tuple[Fate, float]:
-        """A request arrives: what will become of it, and after how long the answer is there."""
+        """A request arrives: its outcome, and after how long the answer comes."""
         fate = self._judge(call)
         if fate == "hang":
             latency = 8.0
@@ -98,7 +98,7 @@ class Sts:
 
 @dataclass(slots=True)
 class Fate:
-    """The client of one call: botocore's shape, an answer that was decided when the request arrived."""
+    """The client of one call: a botocore-like object whose answer was decided when the request arrived."""
 
     sts: Sts
     fate: str
@@ -107,7 +107,7 @@ class Fate:
     asked: bool = False
 
     def assume_role(self, **request: Any) -> dict[str, Any]:
-        """AssumeRole as botocore gives it back, or as it raises."""
+        """AssumeRole as botocore returns it or raises."""
         self.asked = True
         self.sts.requests += 1
         role, seconds = self.call.order.role, request["DurationSeconds"]
@@ -121,7 +121,7 @@ class Fate:
             raise self._refusal(self.fate)
         if seconds > (3600 if role.parent else self.sts.longest.get(role.profile, 43200)):
             refusal = self._refusal("too long")
-            self.received = self.sts.clock.aws  # a second question comes now
+            self.received = self.sts.clock.aws  # a second attempt comes now
             raise refusal
         return self._session(role, request["RoleArn"], seconds)
 
@@ -162,12 +162,12 @@ class _Source:
 
 @dataclass(slots=True)
 class SimSources:
-    """The stand-in for aws.sources.Sources, without its threads: the same answers to the same questions."""
+    """Replaces aws.sources.Sources without its threads, with the same answers."""
 
     clock: Clock
     random: random.Random
     refreshable: set[str]
-    """Sources whose keys botocore would refresh: they are resolved anew every FRESH_FOR seconds of use."""
+    """Sources whose keys botocore would refresh: resolved again every FRESH_FOR seconds of use."""
     hanging: set[str]
     refusing: set[str]
     later: Callable[[float, Callable[[], None]], None]

@@ -1,6 +1,6 @@
-"""Check the checker: each planted bug is applied to a copy of the daemon, and the simulator has to find it there.
+"""Check the checker: each planted bug is applied to a copy of the daemon, and the simulator must find it there.
 
-`python tests/sim/bugs.py [NAME…] [--seeds N]`. A patch's first line says what it does.
+`python tests/sim/bugs.py [NAME…] [--seeds N]`. A patch's first line describes the bug.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PATCHES = HERE / "bugs"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What became of one planted bug. `seed` is None when it was not found."""
+    """The result for one planted bug. `seed` is None if it was not found."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ class Found:
 
 
 def hunt(patch: Path, seeds: int) -> Found:
-    """Plant one bug in a copy and run seeds there until one breaks. Raises RuntimeError when it cannot be planted."""
+    """Plant one bug in a copy and run seeds until one fails. Raises RuntimeError if it cannot be planted."""
     began = time.perf_counter()
     title = patch.read_text().partition("\n")[0]
     with tempfile.TemporaryDirectory(prefix="assumed-bug-") as copy:
@@ -55,7 +55,7 @@ def hunt(patch: Path, seeds: int) -> Found:
 
 
 def main() -> int:
-    """Hunt them all. Returns 1 when one was not found."""
+    """Hunt them all. Returns 1 if one was not found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seeds", type=int, default=1000)

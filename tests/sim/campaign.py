@@ -1,4 +1,4 @@
-"""Many seeds, one after the other."""
+"""Many seeds in sequence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ YEAR = 365.25 * 86400
 
 @dataclass(slots=True)
 class Campaign:
-    """What came of them."""
+    """Their results."""
 
     seeds: int = 0
     violations: list[tuple[int, str]] = field(default_factory=list)
@@ -26,11 +26,11 @@ class Campaign:
     late_after_jump: float = 0.0
     longest_gap: float = 0.0
     slowest: float = 0.0
-    """Seconds that the slowest seed took: as long as it takes to reproduce a failure at worst."""
+    """Seconds of the slowest seed: the longest time to reproduce a failure."""
 
 
 def run_seed(seed: int, into: Campaign, seconds: float = MONTH) -> str:
-    """One seed's month. Returns what broke; empty if nothing did."""
+    """One seed's month. Returns the violation; empty if there is none."""
     began, broken = time.perf_counter(), ""
     with home_of() as home:
         world = world_of(seed, home)
@@ -57,7 +57,7 @@ def run_seed(seed: int, into: Campaign, seconds: float = MONTH) -> str:
 
 
 def run_seeds(seeds: Iterable[int], stop: Callable[[str], bool], seconds: float = MONTH) -> Campaign:
-    """All of them, or up to the first of which `stop` says so."""
+    """All of them, or until `stop` is true for one."""
     campaign = Campaign()
     for seed in seeds:
         if stop(run_seed(seed, campaign, seconds)):

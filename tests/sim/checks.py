@@ -1,9 +1,9 @@
-"""The invariants (reliability §4), looked at after every step.
+"""The invariants, checked after every step.
 
-One inequality says what a reader may expect (I4, I7 and promise 1 in one): while nothing has stood in a role's way,
-and for a recovery time after the last thing that did, the session that a reader finds has at least 40 % of its life
-left, less a heartbeat and a slow answer (so that even sessions of 15 minutes keep the promised 35 %); from the moment
-that something stands in the way, that floor sinks by a second per second, and no faster.
+One inequality states what a reader may expect (I4, I7 and promise 1 together). While nothing has hindered a role, and
+for a recovery time after the last hindrance, the session that a reader finds has at least 40 % of its life left, minus
+a heartbeat and a slow answer (so even 15-minute sessions keep the promised 35 %). From the moment something hinders
+the role, that floor falls by a second per second, and no faster.
 """
 
 from __future__ import annotations
@@ -14,62 +14,62 @@ from .people import Spec
 
 FLOOR = 0.40
 SLACK = 45.0
-"""Seconds from the latest renewal point until readers have the session: a beat, a slow answer, a write that waits."""
+"""Seconds from the latest renewal point until readers have the session: a heartbeat, a slow answer, a waiting write."""
 FIND = 45.0
 """Seconds within which an edit of another program is found and merged: a heartbeat, and two settling times."""
 
 
 class Violation(AssertionError):
-    """A promise is broken."""
+    """A broken promise."""
 
 
 @dataclass(slots=True, eq=False)
 class Obstacle:
-    """Something that stands in the way of roles: renewals need not succeed until `recovery` waking seconds after."""
+    """Something that hinders roles: renewals need not succeed until `recovery` waking seconds after it ends."""
 
     kind: str
     recovery: float
     names: frozenset[str] | None = None
-    """Of profiles and of sources, and of all that they sign for; None is everybody."""
+    """Profiles and sources, with everything they sign for; None means all."""
     blind: bool = False
     """Readers may find nothing, or something else, until the role has recovered."""
     writes: bool = False
-    """It stands in the way of writing, so foreign edits may take as long to be merged."""
+    """It hinders writing, so foreign edits may take as long to be merged."""
     ended_t: float | None = None
 
 
 @dataclass(slots=True)
 class Kept:
-    """What is expected of one role."""
+    """The expectations for one role."""
 
     spec: Spec
     recover_at: float
     obstacles: int = 0
     blind: bool = True
     good_t: float = 0.0
-    """When the floor was last whole."""
+    """When the floor was last at its full height."""
 
 
 @dataclass(slots=True)
 class Expectations:
-    """The roles as they should be now."""
+    """The expected state of all roles."""
 
     kept: dict[str, Kept] = field(default_factory=dict)
     standing: list[Obstacle] = field(default_factory=list)
     recent: list[Obstacle] = field(default_factory=list)
     pairs: set[tuple[str, str]] = field(default_factory=set)
     gone: dict[str, float] = field(default_factory=dict)
-    """Profile that left the configuration → waking time by which nothing of it is left."""
+    """Removed profile → waking time by which nothing of it may be left."""
     writes_blocked_until: float = 0.0
 
     def begin(self, obstacle: Obstacle, t: float, mono: float) -> None:
-        """Something comes into the way."""
+        """An obstacle begins."""
         self.note(obstacle, t)
         self.standing.append(obstacle)
         self._count(mono)
 
     def note(self, obstacle: Obstacle, t: float) -> None:
-        """Something happens that stands in nobody's way; with what it coincides is counted."""
+        """An event that hinders no role; what it coincides with is counted."""
         self.recent = [o for o in self.recent if o.ended_t is None or t - o.ended_t < 60]
         for other in [*self.standing, *self.recent]:
             if other.kind != obstacle.kind:
@@ -83,14 +83,14 @@ class Expectations:
         obstacle.ended_t = t
 
     def end(self, obstacle: Obstacle, t: float, mono: float) -> None:
-        """It is gone."""
+        """It is over."""
         if obstacle not in self.standing:
             return
         obstacle.ended_t = t
         self.standing.remove(obstacle)
         for kept in self.kept.values():
             if self._concerns(obstacle, kept):
-                # Children begin to recover when their parent has.
+                # Children start to recover when their parent has recovered.
                 more = obstacle.recovery + 25 if kept.spec.source in self.kept else 0.0
                 kept.recover_at = max(kept.recover_at, mono + obstacle.recovery + more)
                 kept.blind = kept.blind or obstacle.blind
@@ -99,7 +99,7 @@ class Expectations:
         self._count(mono)
 
     def want(self, specs: list[Spec], mono: float, within: float) -> None:
-        """These roles are configured from now on; what is new or another role may take `within` seconds."""
+        """These roles are configured from now on; new or changed ones may take `within` seconds."""
         before = self.kept
         self.kept = {}
         for spec in specs:
@@ -134,5 +134,5 @@ class Expectations:
         return parent is not None and self._concerns(obstacle, parent)
 
     def obstructed(self, *kinds: str) -> bool:
-        """Whether one of these stands in the way, or has a minute ago."""
+        """Whether one of these is hindered, or was within the last minute."""
         return any(o.kind in kinds for o in self.standing)

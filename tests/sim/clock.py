@@ -1,4 +1,4 @@
-"""Three clocks of one machine, and AWS's, which is never wrong."""
+"""Three clocks of one machine, and AWS's, which is always right."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ START = 1_800_000_000.0
 
 
 class Clock:
-    """`t` counts this machine's seconds since the world began, asleep or switched off included; events go by it.
+    """`t` counts this machine's seconds since the world began, including sleep and power-off; events use it.
 
-    `wall` can be stepped, `boot` goes on in sleep and begins anew at a boot, `mono` stands still in sleep, as every
-    wait of a process does. `rate` is how many true seconds one of this machine's lasts: its crystal is fast or slow,
-    and NTP slews the wall clock alone.
+    `wall` can be stepped, `boot` continues in sleep and restarts at a boot, `mono` stops in sleep, as every wait of a
+    process does. `rate` is how many true seconds one of this machine's lasts: its crystal is fast or slow, and NTP
+    slews only the wall clock.
     """
 
     def __init__(self, rate: float = 1.0) -> None:
@@ -30,7 +30,7 @@ class Clock:
 
     @property
     def wall(self) -> float:
-        """POSIX seconds as this machine has them."""
+        """POSIX seconds by this machine's clock."""
         return START + self.t * self.rate + self.wall_error
 
     @property
@@ -39,27 +39,27 @@ class Clock:
         return self.t - self._idle
 
     def now(self) -> Instant:
-        """Both hands, as the daemon reads them."""
+        """Both clocks, as the daemon reads them."""
         return Instant(self.wall, self.t - self._booted_at, f"boot-{self.boots}", slept=self._idle)
 
     def at(self, mono: float) -> float:
-        """When, if nobody closes the lid, `mono` will be reached."""
+        """When `mono` will be reached if the machine does not sleep."""
         return mono + self._idle
 
     def sleep(self, seconds: float) -> None:
-        """Nothing runs for so long."""
+        """Nothing runs for this long."""
         self.t += seconds
         self._idle += seconds
 
     def reboot(self, seconds: float) -> None:
-        """Switched off for so long, then on again."""
+        """Switched off for this long, then on again."""
         self.sleep(seconds)
         self.boots += 1
         self._booted_at = self.t - 20.0
 
 
 class PacerClock:
-    """Stands for `time` in the module of STS: who would sleep is told how long."""
+    """Replaces `time` in the STS module: a caller that would sleep learns for how long."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""One life of the daemon: the real loop, engine, scheduler, store and files over stand-ins for what has threads."""
+"""One life of the daemon: the real loop, engine, scheduler, store and files; only what has threads is replaced."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WIDE = 1.2
 
 
 class SimPath(type(Path())):  # type: ignore[misc]
-    """A path whose `unlink` goes through the simulated disk: the session store removes files by it."""
+    """A path whose `unlink` goes through the simulated disk: the session store removes files with it."""
 
     disk: Disk
 
@@ -62,7 +62,7 @@ class Flight:
 
 @dataclass(slots=True)
 class Host:
-    """What a daemon needs of the world."""
+    """What a daemon needs from the world."""
 
     clock: Clock
     sts: Sts
@@ -76,7 +76,7 @@ class Host:
 
 
 class Daemon:
-    """From start to death. Raises what the real main function would at the start."""
+    """From start to death. Raises what the real main function would raise at startup."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -134,7 +134,7 @@ class Daemon:
         return Loop(engine)
 
     def _is_current(self, order: Order) -> bool:
-        return True  # a call that has begun has been received
+        return True  # a call in flight has already been received
 
     def _due(self, profile: str) -> None:
         self.loop.engine.inbox.put(Due(profile))
@@ -145,7 +145,7 @@ class Daemon:
             self.quiet_beats += 1
 
     def open(self) -> None:
-        """As `Loop.run` begins."""
+        """Like the start of `Loop.run`."""
         self.loop.open()
         self.tick()
 
@@ -159,11 +159,11 @@ class Daemon:
         planned = {profile: one.due_in(now) for profile, one in self.loop.snapshot.planned.items()}
         waiting = {p: left for p, left in planned.items() if left < float("inf") and (left > 0 or p in self.loop._due)}
         self.plan.update(waiting, self.host.clock.t)
-        # A microsecond at least, as in any real loop: sums of floats may fall short of what they were computed for.
+        # At least a microsecond, as in any real loop: sums of floats may fall short of their target.
         self.wake_at = self.host.clock.mono + max(1e-6, self.loop.wait())
 
     def settle(self) -> None:
-        """Let scheduler and loop answer each other until both only wait for time."""
+        """Let scheduler and loop react to each other until both only wait for time."""
         mono, inbox = self.host.clock.mono, self.loop.engine.inbox
         for _ in range(5000):
             due = self.scheduler.due_at_mono
@@ -176,18 +176,18 @@ class Daemon:
         raise AssertionError("I6: loop and scheduler never come to rest")
 
     def next_mono(self) -> float:
-        """When time makes something due."""
+        """When time next makes something due."""
         due = self.scheduler.due_at_mono
         return self.wake_at if due is None else min(due, self.wake_at)
 
     def skip(self, until_t: float) -> None:
-        """Pass over heartbeats that would find nothing new, up to the last but one before `until_t`.
+        """Skip heartbeats that would find nothing new, up to the last but one before `until_t`.
 
-        Sound, because a beat is a function of the clock and of what the last one saw: after one that nothing had
-        happened before, with no write, edit, source or conflict pending, no call in flight and nobody touching a file
-        until then, the next does the same: it looks at the same files, and puts the same jobs at the same times.
-        What it would mend if a job were lost, it no longer mends: skipping makes the world harsher, not milder. The
-        clock's sample goes along, so that the stretch does not look like a suspend.
+        This is sound because a heartbeat is a function of the clock and of what the last one saw. After one before
+        which nothing happened, with no write, edit, source or conflict pending, no call in flight and no file access
+        until then, the next one does the same: it checks the same files, and puts the same jobs at the same times. It
+        no longer repairs lost jobs, so skipping makes the world harsher, not milder. The clock's sample is updated as
+        well, so that the gap does not look like a suspend.
         """
         clock, loop, engine = self.host.clock, self.loop, self.loop.engine
         due = self.scheduler.due_at_mono
@@ -221,6 +221,6 @@ def command_of(role: Role) -> str:
 
 
 def ask(client: Fate, order: Order, now: Callable[[], Instant]) -> Answer:
-    """The real request to STS, over the simulated client. The pacing was done, and the question put, when the call
-    began: until the client has been asked, the clock reads as it did then."""
+    """The real request to STS through the simulated client. Pacing happened, and the answer was decided, when the call
+    began: until the client is called, the clock reads as it did then."""
     return assume(client, order, lambda: now() if client.asked else order.started)

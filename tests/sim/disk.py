@@ -1,8 +1,8 @@
 """A real directory whose system calls fail, are interrupted, or lose power.
 
-The daemon's modules of files speak in system calls through their module's `os`: the world puts this in its place.
-The calls are carried out for real (on a file system in memory, where there is one), so that nothing about inodes,
-signatures and descriptors is invented; what a power cut takes with it is kept account of beside them.
+The daemon's file modules call the system through their module's `os`, which the world replaces with this. The calls
+are really made (on a file system in memory, if there is one), so inodes, signatures and descriptors are real; what a
+power cut would lose is recorded beside them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ really_exchange, really_rename_to_free_name = exchange.exchange, exchange.rename
 
 
 class Killed(BaseException):
-    """SIGKILL, or a power cut: nothing of the daemon runs any more."""
+    """SIGKILL or a power cut: nothing of the daemon runs any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An operation that fails while this stands. `where` is a part of the path."""
+    """An operation that fails while this is active. `where` is a part of the path."""
 
     op: str
     errno: int
@@ -39,7 +39,7 @@ class Fault:
 
 @dataclass(slots=True)
 class _Pending:
-    """A change of a directory that is not on the disk yet, and how a power cut takes it back."""
+    """A directory change that is not on disk yet, and how a power cut reverts it."""
 
     directory: str
     paths: tuple[str, ...]
@@ -48,17 +48,17 @@ class _Pending:
 
 
 WRITEBACK = 30.0
-"""Seconds after which a kernel has written out by itself what nobody has flushed."""
+"""Seconds after which a kernel writes out unflushed data by itself."""
 
 
 @dataclass(slots=True)
 class Disk:
-    """Stands for `os`. Everything that is not named here is the real one's."""
+    """Replaces `os`. Everything not defined here is the real one's."""
 
     random: random.Random
     time: Callable[[], float]
     grave: Path
-    """A directory of its own: what has been removed, but not for good yet."""
+    """A directory for removed files that a power cut may bring back."""
     pid: int = 1000
     faults: list[Fault] = field(default_factory=list)
     kill_in: int | None = None
@@ -66,12 +66,12 @@ class Disk:
     kill_after: str = ""
     """The operation of the credentials file's next write after which the daemon is killed."""
     before_op: Callable[[str, str], None] | None = None
-    """Called with operation and path before each that changes something: where a rival may step in."""
+    """Called with operation and path before each change: another program may act there."""
     after_op: Callable[[str, str], None] | None = None
     dead: bool = False
     ops: int = 0
     _traded: tuple[str, str] | None = None
-    """The names that have traded places last."""
+    """The names exchanged last."""
     _paths: dict[int, str] = field(default_factory=dict)
     _directories: set[int] = field(default_factory=set)
     _unsynced: dict[int, float] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class Disk:
         try:
             self._enter("write", where)
         except OSError:
-            # What a full disk does: it takes a part of it.
+            # A full disk writes only a part.
             os.write(fd, bytes(data)[: len(data) // 2])
             raise
         self._unsynced[os.fstat(fd).st_ino] = self.time()
@@ -141,7 +141,7 @@ class Disk:
         self._enter("exchange", paths[1])
         really_exchange(dir_fd, one, other)
         self._remember(lambda: _exchange_back(*paths), *paths)
-        # The same once more puts back what somebody is writing: nothing is published by that.
+        # A second exchange puts back a file that is being written: that publishes nothing.
         self._traded, again = paths, self._traded == paths
         self._leave("put_back" if again else "exchange", paths[1])
 
@@ -198,7 +198,7 @@ class Disk:
             raise Killed
 
     def _bury(self, path: str) -> str | None:
-        """Keep a file that loses its last name, so that a power cut can bring back this very file."""
+        """Keep a file that loses its last name, so that a power cut can restore it."""
         self.grave.mkdir(exist_ok=True)
         buried = str(self.grave / str(self.ops))
         try:
@@ -226,14 +226,14 @@ class Disk:
     # -- the end of a process, of a machine -------------------------------------------------------------------
 
     def revive(self) -> None:
-        """The next process."""
+        """The next process starts."""
         self.dead, self.kill_in, self.kill_after = False, None, ""
         self.pid += 1
         self._paths.clear()
 
     def lose_power(self) -> None:
-        """What was not flushed is lost in one of the ways that POSIX allows: of the changes of a directory the last
-        ones, of a file's bytes any part."""
+        """Lose what was not flushed, in one of the ways POSIX allows: the last directory changes, any part of a file's
+        bytes."""
         self._forget_what_is_written(self.time())
         for directory in sorted({p.directory for p in self._pending}):
             mine = [p for p in self._pending if p.directory == directory]
@@ -253,7 +253,7 @@ class Disk:
 
 
 def _move(source: str, target: str, old: str | None) -> None:
-    """Undo a rename: the file has its former name again, and what it had replaced is back."""
+    """Undo a rename: the file gets its former name, and the file it replaced is restored."""
     with contextlib.suppress(FileNotFoundError):
         Path(source).rename(target)
     if old is not None:
@@ -267,14 +267,14 @@ def _exchange_back(one: str, other: str) -> None:
 
 @contextlib.contextmanager
 def in_place_of_os(disk: Disk) -> Iterator[None]:
-    """Have the daemon's modules of files use `disk`."""
+    """Make the daemon's file modules use `disk`."""
     real = [module.os for module in MODULES]
     is_young = snapshot._is_young
     try:
         for module in MODULES:
             module.os = disk  # type: ignore[attr-defined]
         exchange.exchange, exchange.rename_to_free_name = disk.exchange, disk.rename_to_free_name
-        # By the kernel's clock every file is young here, or not, as it happens: the seed alone must decide.
+        # The kernel's clock would make a file's age random; only the seed may decide.
         snapshot._is_young = lambda status: False
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What may happen to a machine in a month. Each fault begins, ends by itself, and says what it stands in the way of."""
+"""What may happen to a machine in a month. Each fault begins, ends by itself, and declares which roles it hinders."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Happening = Callable[[World], None]
 
 
 def span(chance: random.Random, shortest: float, longest: float) -> float:
-    """A length of time; every order of magnitude is as likely as any other."""
+    """A duration; every order of magnitude is equally likely."""
     return float(shortest * (longest / shortest) ** chance.random())
 
 
-def stands(world: World, obstacle: Obstacle, seconds: float, undo: Callable[[], None]) -> None:
-    """Let an obstacle stand for so long."""
+def keep_obstacle(world: World, obstacle: Obstacle, seconds: float, undo: Callable[[], None]) -> None:
+    """Keep an obstacle for this long."""
     world.begin(obstacle)
 
     def end() -> None:
@@ -50,7 +50,7 @@ def some_role(world: World) -> str:
 
 
 def outage(world: World) -> None:
-    """Nobody gets an answer that is one."""
+    """No request gets a usable answer."""
     if world.sts.trouble:
         return
     kind = world.random.choice(["unreachable", "unreachable", "hang", "broken", "throttled", "garbage"])
@@ -61,42 +61,42 @@ def outage(world: World) -> None:
     def over() -> None:
         world.sts.trouble, world.trouble_since = "", None
 
-    stands(world, Obstacle(f"sts {kind}", AFTER_OUTAGE), span(world.random, 5, 6 * HOUR), over)
+    keep_obstacle(world, Obstacle(f"sts {kind}", AFTER_OUTAGE), span(world.random, 5, 6 * HOUR), over)
 
 
 def denial(world: World) -> None:
-    """One role is refused."""
+    """STS denies one role."""
     profile = some_role(world)
     if profile in world.sts.denied:
         return
     world.sts.denied.add(profile)
     obstacle = Obstacle("denied", AFTER_DENIAL, frozenset({profile}))
-    stands(world, obstacle, span(world.random, 10, 5 * HOUR), lambda: world.sts.denied.discard(profile))
+    keep_obstacle(world, obstacle, span(world.random, 10, 5 * HOUR), lambda: world.sts.denied.discard(profile))
 
 
 def wrong(world: World) -> None:
-    """STS can never grant what a role asks for."""
+    """STS can never grant a role's request."""
     profile = some_role(world)
     if profile in world.sts.wrong:
         return
     world.sts.wrong.add(profile)
     obstacle = Obstacle("misconfigured", AFTER_WRONG, frozenset({profile}))
-    stands(world, obstacle, span(world.random, MINUTE, 2 * HOUR), lambda: world.sts.wrong.discard(profile))
+    keep_obstacle(world, obstacle, span(world.random, MINUTE, 2 * HOUR), lambda: world.sts.wrong.discard(profile))
 
 
 def dead_source(world: World) -> None:
-    """The keys of a source are not accepted any more, until somebody activates them again."""
+    """The keys of a source are not accepted until they are activated again."""
     source = world.random.choice(sorted({s.source for s in world.specs}))
     name = f"profile:{source}"
     if name in world.sts.dead:
         return
     world.sts.dead.add(name)
     obstacle = Obstacle("source dead", AFTER_SOURCE, frozenset({source}))
-    stands(world, obstacle, span(world.random, 10 * MINUTE, 48 * HOUR), lambda: world.sts.dead.discard(name))
+    keep_obstacle(world, obstacle, span(world.random, 10 * MINUTE, 48 * HOUR), lambda: world.sts.dead.discard(name))
 
 
 def silent_source(world: World) -> None:
-    """A source that has to be resolved hangs, or wants a person to log in."""
+    """A source that must be resolved hangs, or needs a login."""
     if not world.refreshable:
         return
     name = world.random.choice(sorted(world.refreshable))
@@ -111,17 +111,17 @@ def silent_source(world: World) -> None:
         if where is world.refusing:
             world.logged_in(source)
 
-    stands(world, Obstacle(kind, AFTER_HANG, frozenset({source})), span(world.random, 10, 2 * HOUR), over)
+    keep_obstacle(world, Obstacle(kind, AFTER_HANG, frozenset({source})), span(world.random, 10, 2 * HOUR), over)
 
 
 def slowness(world: World) -> None:
-    """Answers take seconds. Nothing stands in anybody's way."""
+    """Answers take seconds. No role is hindered."""
     world.sts.slow = world.random.uniform(0.5, 5.0)
     world.later(span(world.random, MINUTE, 3 * HOUR), lambda: setattr(world.sts, "slow", 0.0))
 
 
 def short_sessions(world: World) -> None:
-    """STS gives less than was asked for."""
+    """STS grants less than requested."""
     world.sts.shorten = world.random.uniform(0.15, 0.9)
     world.later(span(world.random, MINUTE, 2 * HOUR), lambda: setattr(world.sts, "shorten", 1.0))
 
@@ -135,7 +135,7 @@ def nap(world: World) -> None:
 
 
 def clock_step(world: World) -> None:
-    """The wall clock is set wrong; some time later it is set right. STS may refuse signatures of a wrong time."""
+    """The wall clock is set wrong, and later right. STS may refuse signatures with a wrong time."""
     if world.clock.wall_error or world.expected.obstructed("clock"):
         return
     shortest, longest = world.random.choice([(1, 10 * MINUTE), (10 * MINUTE, 24 * HOUR)])
@@ -162,13 +162,13 @@ DISK = (
 
 
 def bad_disk(world: World) -> None:
-    """An operation fails, in the home directory, in the state directory or in both, for a while."""
+    """An operation fails for a while in the home directory, the state directory or both."""
     op, numbers = world.random.choice(DISK)
     number = world.random.choice(numbers)
     fault = Fault(op, number, world.random.choice([str(world.credentials), str(world.state), str(world.home)]))
     world.disk.faults.append(fault)
     obstacle = Obstacle(f"{op} {errno.errorcode[number]}", AFTER_DISK + FIND, writes=True)
-    stands(world, obstacle, span(world.random, 1, 20 * MINUTE), lambda: world.disk.faults.remove(fault))
+    keep_obstacle(world, obstacle, span(world.random, 1, 20 * MINUTE), lambda: world.disk.faults.remove(fault))
 
 
 # -- the daemon's death ---------------------------------------------------------------------------------------------
@@ -178,14 +178,14 @@ def _down(world: World, kind: str, seconds: float) -> None:
     if world.expected.obstructed("killed", "stopped", "power cut"):
         return
     lost_edit = world.clock.mono <= world._edit_by or world.person.torn_since is not None
-    # The session store is not flushed: what a power cut has damaged in it is asked for again.
+    # The session store is not flushed: what a power cut damages in it is requested again.
     recovery = world.start_time() + (FIND if lost_edit else 0)
     obstacle = Obstacle(kind, recovery, blind=kind == "power cut", writes=True)
     if lost_edit:
-        # What was written into a file that had just been replaced died with whoever held it open.
+        # What was written into a file that had just been replaced is lost with the process that held it open.
         world.accept_what_is_there()
     world.expect_what_is_parked()
-    stands(world, obstacle, seconds, world.start)
+    keep_obstacle(world, obstacle, seconds, world.start)
 
 
 def kill(world: World) -> None:
@@ -196,7 +196,7 @@ def kill(world: World) -> None:
 
 
 def kill_in_write(world: World) -> None:
-    """SIGKILL between two operations of a write, a renewal or two from now; or the power goes."""
+    """SIGKILL between two operations of a write, a renewal or two from now; or a power cut."""
     if world.daemon is None:
         return
     if world.random.random() < 0.4:
@@ -231,7 +231,7 @@ def _lose_power(world: World) -> None:
 
 
 def stop(world: World) -> None:
-    """SIGTERM, as at an upgrade."""
+    """SIGTERM, as in an upgrade."""
     if world.daemon is not None:
         daemon = world.daemon
         world.orderly(daemon.stop)
@@ -243,7 +243,7 @@ def stop(world: World) -> None:
 
 
 def edit(world: World) -> None:
-    """A person or a tool changes something else in the credentials file, in one of the ways that there are."""
+    """A person or a tool changes something else in the credentials file, in one of several ways."""
     person = world.person
     if person.torn_since is not None:
         return
@@ -259,7 +259,8 @@ def edit(world: World) -> None:
 
 
 def _save_slowly(world: World, text: str, how: str) -> None:
-    """Truncated now, whole in less than a second: so long a writer may take (the AWS CLI needs a millisecond)."""
+    """Truncated now, complete in less than a second: the allowed time for a writer (the AWS CLI needs a
+    millisecond)."""
     person = world.person
     save = person.save_in_place if how == "in place" else person.save_by_appending
     writing = save(text, world.clock.t, world.edited)
@@ -267,7 +268,7 @@ def _save_slowly(world: World, text: str, how: str) -> None:
     world.hint()
     took = span(world.random, 0.001, 0.9)
     world.later(took / 2, lambda: writing.step(0.5))
-    stands(world, Obstacle("half written", FIND, blind=True), took, lambda: writing.step(1))
+    keep_obstacle(world, Obstacle("half written", FIND, blind=True), took, lambda: writing.step(1))
 
 
 def edit_in_write(world: World) -> None:
@@ -280,13 +281,13 @@ def edit_in_write(world: World) -> None:
         left -= 1
         if left > 0 or person.torn_since is not None:
             return
-        # Where names cannot trade places, nobody can see who replaces the file between our last look and our rename.
+        # If names cannot be exchanged, a replacement between the last check and the rename cannot be detected.
         if how != "in place" and op == "rename" and where == str(world.credentials):
             return
         world.disk.before_op = None
         text = person.edited(person.read())
         if not text.strip():
-            return  # an empty file that was replaced in the same moment is a truncated one, for all that anybody knows
+            return  # an empty file replaced at the same moment cannot be told from a truncated one
         if how == "whole":
             person.save_whole(text)
             world.edited()
@@ -297,29 +298,29 @@ def edit_in_write(world: World) -> None:
 
 
 def _save_stale(world: World, text: str) -> None:
-    """An editor saves what it read minutes ago: our sections are those of then."""
+    """An editor saves what it read minutes ago, with our sections of that time."""
     if world.person.torn_since is None:
         world.person.save_whole(text)
         world.edited()
 
 
 def delete(world: World) -> None:
-    """The credentials file is gone, its source with it; a person puts that back."""
+    """The credentials file is deleted, with its source; a person restores that."""
     if world.person.torn_since is None and world.random.random() < 0.3:
         world.person.delete()
         world.edited()
 
 
 def tidy(world: World) -> None:
-    """Somebody has tidied the session store away; a minute later readers ask for what was in it."""
+    """The session store is deleted; a minute later readers ask for its content."""
     for path in sorted((world.state / "sessions").glob("*.json")):
         path.unlink()
     world.readers.store_changed()
-    stands(world, Obstacle("tidied", FIND, blind=True), MINUTE, world.readers_ask)
+    keep_obstacle(world, Obstacle("tidied", FIND, blind=True), MINUTE, world.readers_ask)
 
 
-def fight(world: World) -> None:
-    """Another manager of credentials overwrites a kept profile, a few times or stubbornly."""
+def conflict(world: World) -> None:
+    """Another credentials tool overwrites a managed profile, a few times or persistently."""
     profile, left = some_role(world), world.random.randint(1, 8)
     obstacle = Obstacle("rival", LONGEST + FIND + 10, frozenset({profile}), blind=True)
     world.begin(obstacle)
@@ -364,13 +365,13 @@ def _save_config(world: World, specs: list[Spec]) -> None:
     text = toml(specs)
     world.config_path.write_text(text[: world.random.randint(0, len(text))])
     world.hint()
-    # What is new in it may take effect before the rest is there; nothing else may.
+    # Additions may take effect before the file is complete; nothing else may.
     obstacle = Obstacle("half a config", FIND, frozenset(s.profile for s in specs if s not in world.specs), blind=True)
-    stands(world, obstacle, span(world.random, 0.01, 4.0), lambda: world.configure(specs))
+    keep_obstacle(world, obstacle, span(world.random, 0.01, 4.0), lambda: world.configure(specs))
 
 
 def bad_config(world: World) -> None:
-    """A bad edit stands for a while; nothing may change but the status (promise 10)."""
+    """A bad edit stays for a while; only the status may change (promise 10)."""
     if world.config_busy():
         return
     good, until = world.config_path.read_text(), span(world.random, 1, 3 * HOUR)
@@ -390,7 +391,7 @@ def bad_config(world: World) -> None:
 
 
 def refresh(world: World) -> None:
-    """Somebody says `assumed refresh`."""
+    """A user runs `assumed refresh`."""
     if world.daemon is not None:
         world.polite.reset_t = world.clock.t
         world.refresh([some_role(world)])
@@ -415,7 +416,7 @@ FAULTS: dict[Happening, int] = {
     edit_in_write: 4,
     delete: 1,
     tidy: 1,
-    fight: 1,
+    conflict: 1,
     reconfigure: 4,
     bad_config: 2,
     refresh: 1,

@@ -1,9 +1,9 @@
-"""Figures that need an experiment of their own rather than a month of accidents."""
+"""Figures that need their own experiment rather than a month of accidents."""
 
 from __future__ import annotations
 
 from .checks import Obstacle
-from .faults import AFTER_OUTAGE, stands
+from .faults import AFTER_OUTAGE, keep_obstacle
 from .month import home_of
 from .people import Spec
 from .world import HOUR, MINUTE, World
@@ -16,11 +16,11 @@ def _world(home: object, roles: int, seconds: int = 3600) -> World:
 
 def _fail(world: World, trouble: str, seconds: float) -> None:
     world.sts.trouble = trouble
-    stands(world, Obstacle(trouble, AFTER_OUTAGE), seconds, lambda: setattr(world.sts, "trouble", ""))
+    keep_obstacle(world, Obstacle(trouble, AFTER_OUTAGE), seconds, lambda: setattr(world.sts, "trouble", ""))
 
 
 def peaks(roles: int) -> dict[str, int]:
-    """Most calls within a second: at the start, in four quiet hours later on, and after a night's sleep."""
+    """The most calls within a second: at the start, in four quiet hours, and after a night's sleep."""
     found: dict[str, int] = {}
     with home_of() as home:
         world = _world(home, roles)
@@ -37,7 +37,7 @@ def peaks(roles: int) -> dict[str, int]:
 
 
 def calls_in_outage(roles: int, trouble: str, seconds: float = 10 * MINUTE) -> int:
-    """How often STS is asked in an outage that begins when the first renewals are due."""
+    """The number of calls in an outage that begins when the first renewals are due."""
     with home_of() as home:
         world = _world(home, roles)
         world.start()
@@ -49,7 +49,7 @@ def calls_in_outage(roles: int, trouble: str, seconds: float = 10 * MINUTE) -> i
 
 
 def longest_outage(roles: int = 20, phases: int = 8) -> int:
-    """Whole minutes of outage that every role survives, whenever it begins, with sessions of an hour."""
+    """Whole minutes of outage that every role survives, whenever it begins, with one-hour sessions."""
     survived = 60
     for phase in range(phases):
         with home_of() as home:

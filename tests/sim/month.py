@@ -1,4 +1,4 @@
-"""A seed → a machine, its roles, and what happens to it in a month."""
+"""From a seed: a machine, its roles, and the events of a month."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .world import DAY, HOUR, World
 
 MONTH = 30 * DAY
 RENEWALS = 32
-"""About so many renewals are a seed's worth: who has sessions of 15 minutes opens the lid for shorter hours."""
+"""About this many renewals per seed: machines with 15-minute sessions are awake for shorter."""
 FAULTS_A_MONTH = 26
 
 
@@ -53,7 +53,7 @@ def world_of(seed: int, home: Path) -> World:
 
 
 def live(world: World, seconds: float = MONTH) -> None:
-    """Let the month pass: waking hours with faults in them, and the rest with the lid closed. Raises Violation."""
+    """Let the month pass: waking hours with faults, sleep in between. Raises Violation."""
     chance = random.Random(world.seed + 1)
     hours = sum(HOUR / s.seconds for s in world.specs) / 0.55
     awake = min(1.0, RENEWALS / hours * HOUR / seconds)
@@ -76,7 +76,7 @@ def live(world: World, seconds: float = MONTH) -> None:
 
 @contextmanager
 def home_of() -> Iterator[Path]:
-    """A directory in memory, where there is such a thing: a simulated disk need not wait for a real one."""
+    """A directory in memory if possible: a simulated disk need not wait for a real one."""
     memory = Path("/dev/shm")
     base = tempfile.mkdtemp(prefix="assumed-sim-", dir=memory if memory.is_dir() else None)
     try:

@@ -1,4 +1,4 @@
-"""A person, and other programs, who edit the credentials file and the configuration while the daemon runs."""
+"""A person and other programs that edit the credentials file and the configuration while the daemon runs."""
 
 from __future__ import annotations
 
@@ -45,34 +45,34 @@ def toml(specs: list[Spec]) -> str:
 
 @dataclass(slots=True)
 class Person:
-    """Writes files; remembers what has to be in them."""
+    """Writes files, and remembers what must be in them."""
 
     path: Path
     random: random.Random
     kept: set[str]
-    """Every profile that is, was or will be kept: nobody else's sections bear these names."""
+    """Every profile that is, was or will be managed: foreign sections never have these names."""
     accepted: list[tuple[str, ...]] = field(default_factory=list)
-    """What of the file is not ours: as last written, and before it what it was, while an edit is still being found."""
+    """The unmanaged part of the file as last written, and its previous content while an edit is still pending."""
     torn_since: float | None = None
-    """While somebody is in the middle of writing."""
+    """While a write is in progress."""
     orphaned: bool = False
-    """The daemon died in the middle of a write, and with it what it held open."""
+    """The daemon died during a write, and its open files with it."""
     edits: int = 0
 
     def begin(self) -> None:
-        """The file as it is before there is a daemon."""
+        """The file before there is a daemon."""
         self.path.write_text(FIRST)
         self.accepted = [foreign(FIRST, self.kept)]
 
     def read(self) -> str:
-        """The file as an editor opens it."""
+        """The file as an editor loads it."""
         try:
             return self.path.read_text()
         except FileNotFoundError:
             return ""
 
     def edited(self, text: str) -> str:
-        """`text` with one thing changed that is not ours."""
+        """`text` with one change outside managed sections."""
         self.edits += 1
         parts = chunks(text)
         own = [i for i, (name, _) in enumerate(parts) if name and name not in self.kept]
@@ -93,7 +93,7 @@ class Person:
         return "".join(chunk for _, chunk in parts)
 
     def save_whole(self, text: str) -> None:
-        """As an editor that writes a new file and renames it."""
+        """Like an editor that writes a new file and renames it."""
         temp = self.path.with_name("credentials.swp")
         temp.write_text(text)
         temp.chmod(0o600)
@@ -101,7 +101,7 @@ class Person:
         self._meant(text)
 
     def save_in_place(self, text: str, now: float, then: Callable[[], None]) -> Writing:
-        """As the AWS CLI: truncate, and write a moment later."""
+        """Like the AWS CLI: truncate, and write a moment later."""
         self.torn_since = now
         fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._stamp(fd)
@@ -109,7 +109,7 @@ class Person:
         return Writing(self, fd, text.encode(), then)
 
     def save_by_appending(self, text: str, now: float, then: Callable[[], None]) -> Writing:
-        """As a script: `: > file`, then `cat part >> file`."""
+        """Like a script: `: > file`, then `cat part >> file`."""
         self.torn_since = now
         fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._stamp(fd)
@@ -118,12 +118,12 @@ class Person:
         return Writing(self, None, text.encode(), then)
 
     def delete(self) -> None:
-        """Away with it."""
+        """Delete it."""
         self.path.unlink(missing_ok=True)
         self._meant("")
 
     def overwrite_profile(self, profile: str) -> None:
-        """Another manager of credentials writes its own keys into a kept profile."""
+        """Another credentials tool writes its own keys into a managed profile."""
         self.edits += 1
         keys = (
             f"aws_access_key_id = ASIARIVAL{self.edits}\naws_secret_access_key = r\naws_session_token = t{self.edits}"
@@ -137,14 +137,14 @@ class Person:
         self.accepted.append(foreign(text, self.kept))
 
     def _stamp(self, fd: int) -> None:
-        """Simulated hours pass in real microseconds: the kernel's clock would not tell two writes apart."""
+        """Simulated hours pass in real microseconds, so the kernel's clock would not distinguish two writes."""
         self.edits += 1
         os.utime(fd, ns=(self.edits, self.edits))
 
 
 @dataclass(slots=True)
 class Writing:
-    """A write in several steps that others may look at in between."""
+    """A write in several steps that others can observe in between."""
 
     person: Person
     fd: int | None
@@ -152,7 +152,7 @@ class Writing:
     then: Callable[[], None]
 
     def step(self, share: float) -> None:
-        """Write so much of what is left; all of it ends the write."""
+        """Write this much of the rest; all of it ends the write."""
         cut = len(self.rest) if share >= 1 else int(len(self.rest) * share)
         fd = self.fd
         if fd is None:
@@ -168,7 +168,7 @@ class Writing:
 
 
 def changed(spec: Spec, chance: random.Random, serial: int) -> Spec:
-    """The role with something else asked for."""
+    """The role with another value in its request."""
     if chance.random() < 0.5:
         return replace(spec, arn=f"arn:aws:iam::123456789012:role/{spec.profile}-{serial}")
     return replace(spec, seconds=spec.seconds // 2 if spec.seconds >= 1800 else spec.seconds * 2)

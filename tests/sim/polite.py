@@ -1,4 +1,4 @@
-"""Calls as STS sees them, and the plan's own due times: lateness, herds and storms (I5, I6, promise 7)."""
+"""Calls as STS sees them, and the plan's own due times: lateness, bursts and storms (I5, I6, promise 7)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ BURST, STEADY, PER_ROLE, PROBES = 100, 5, 14, 4
 
 
 class Plan:
-    """Profile → when it is due, or has been since, as the daemon's own plan says."""
+    """Profile → when it is or was due, by the daemon's own plan."""
 
     def __init__(self) -> None:
         self.due: dict[str, float] = {}
 
     def update(self, planned: Mapping[str, float], now: float) -> None:
-        """`planned`: profile → seconds until it is due, of those that wait for time or for a worker alone."""
+        """`planned`: profile → seconds until it is due, only for those that wait for time or for a worker."""
         self.due = {
             profile: now + max(0.0, left) if left > 0 or profile not in self.due else min(self.due[profile], now)
             for profile, left in planned.items()
@@ -32,27 +32,27 @@ class Plan:
 
 @dataclass(slots=True)
 class Begun:
-    """One call that began."""
+    """One call that has begun."""
 
     t: float
     profile: str
     source: str
     in_time: bool
-    """It was planned for now, and nothing has held it up."""
+    """It was planned for now, and nothing delayed it."""
 
 
 @dataclass(slots=True)
 class Politeness:
-    """Watches the calls. Each method returns what is wrong, in words; empty if nothing is."""
+    """Observes the calls. Each method returns what is wrong, or an empty string."""
 
     calls: deque[Begun] = field(default_factory=deque)
     reset_t: float = 0.0
     """When a backoff was last reset by an event that may reset it: a start, a resume, a step, an edit."""
     failing: dict[str, float] = field(default_factory=dict)
-    """Source → its first call in the trouble that it is in."""
+    """Source → its first call in the current failure."""
     jump_t: float = float("-inf")
     full_t: float = float("-inf")
-    """When the pool was last full: a role that waits for a worker is not late."""
+    """When all workers were last busy: a role that waits for one is not late."""
     busy: int = 0
     worst: float = 0.0
     worst_after_jump: float = 0.0
@@ -111,7 +111,7 @@ class Politeness:
         self.busy -= 1
 
     def late(self, due: dict[str, float], t: float) -> str:
-        """The first role that is due and has not been tried in time."""
+        """The first due role that was not tried in time."""
         if self.busy == WORKERS:
             return ""
         for profile, at in due.items():

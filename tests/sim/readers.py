@@ -1,4 +1,4 @@
-"""What readers of the credentials file and of `credential_process` get: a parser of our own, not the daemon's."""
+"""What readers of the credentials file and of `credential_process` get, with a parser independent of the daemon's."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Values = dict[str, str]
 
 
 class Torn(Exception):
-    """No reader could make sense of this file."""
+    """No reader could parse this file."""
 
 
 def chunks(text: str) -> list[tuple[str, str]]:
-    """(section name, its text with its header); the name of what stands before the first section is empty."""
+    """(section name, its text with its header); the name of the part before the first section is empty."""
     first, *parts = f"\n{text}".split("\n[")
     found = [("", f"{first}\n"[1:] if parts else first[1:])]
     for number, part in enumerate(parts, 1):
@@ -32,13 +32,13 @@ def chunks(text: str) -> list[tuple[str, str]]:
 
 
 def foreign(text: str, kept: Iterable[str]) -> tuple[str, ...]:
-    """Everything that is not in a section of a kept profile. Empty lines between sections are nobody's."""
+    """Everything outside managed sections. Empty lines between sections are not counted."""
     kept = set(kept)
     return tuple(t for name, chunk in chunks(text) if name not in kept and (t := chunk.rstrip("\n")))
 
 
 def sections(text: str) -> dict[str, Values]:
-    """Section → keys and values. Raises Torn for what configparser would refuse, too."""
+    """Section → keys and values. Raises Torn also for what configparser would refuse."""
     found: dict[str, Values] = {}
     for name, chunk in chunks(text):
         if name in found:
@@ -58,7 +58,7 @@ def sections(text: str) -> dict[str, Values]:
 
 @dataclass(slots=True)
 class Readers:
-    """What stands on the disk, read again only when it has changed."""
+    """The content of the disk, read again only when it changes."""
 
     path: Path
     state: Path
@@ -67,7 +67,7 @@ class Readers:
     sections: dict[str, Values] = field(default_factory=dict)
     _look: tuple[int, ...] | None = None
     _stored: dict[str, str | None] = field(default_factory=dict)
-    """Profile → key id in the session store; forgotten when something there has changed."""
+    """Profile → key id in the session store; cleared when something there changes."""
 
     def refresh(self) -> bool:
         """Read the file if it has changed. Raises Torn. True if it had."""
@@ -84,16 +84,16 @@ class Readers:
         return True
 
     def store_changed(self) -> None:
-        """Something in the state directory is another thing now."""
+        """Something in the state directory changed."""
         self._stored.clear()
 
     def in_file(self, profile: str) -> str | None:
-        """The key id that a reader of the credentials file finds; None where there is none of ours."""
+        """The key id that a reader of the credentials file gets; None if there is none of ours."""
         values = self.sections.get(profile)
         return values.get("aws_access_key_id") if values else None
 
     def in_store(self, profile: str) -> str | None:
-        """The key id that `credential-process` finds."""
+        """The key id that `credential-process` gets."""
         if profile not in self._stored:
             try:
                 document = json.loads((self.state / "sessions" / f"{safe_name(profile)}.json").read_bytes())
@@ -103,7 +103,7 @@ class Readers:
         return self._stored[profile]
 
     def incoherent(self, names: Iterable[str], canary: str) -> str:
-        """The first kept profile whose keys are not of one session; empty if all is well."""
+        """The first managed profile whose keys are not of one session; empty if there is none."""
         for name in names:
             values = self.sections.get(name)
             key_id = values.get("aws_access_key_id", "") if values else ""

@@ -63,12 +63,12 @@ def row(name: str, value: Any, target: str, met: bool | None = None) -> dict[str
 
 
 def minutes(seconds: float) -> float | None:
-    """None where nothing was measured."""
+    """None if nothing was measured."""
     return None if seconds == float("inf") else round(seconds / 60, 1)
 
 
 def main() -> int:
-    """Run as the arguments say. Returns 1 when a promise was broken."""
+    """Run with these arguments. Returns 1 if a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")

@@ -1,4 +1,4 @@
-"""What the simulator has found, each as the shortest story in which it happened."""
+"""Bugs that the simulator has found, each as the shortest sequence that shows it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assumed.model import Role
 
 from .checks import FIND, Obstacle
 from .disk import Fault
-from .faults import stands
+from .faults import keep_obstacle
 from .month import home_of
 from .people import Spec
 from .world import HOUR, MINUTE, World
@@ -25,7 +25,7 @@ def spec(name: str, deliver: str = "keys", seconds: int = 3600) -> Spec:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """A machine with two roles, one of them delivered by process; nothing happens by itself."""
+    """A machine with two roles, one delivered by process; nothing happens by itself."""
     with home_of() as home:
         world = World(home, [spec("k0"), spec("k1", "process")], hinting=1.0)
         yield world
@@ -33,14 +33,14 @@ def world() -> Iterator[World]:
 
 
 def fault_of(world: World, op: str, number: int, seconds: float) -> None:
-    """The disk refuses one operation in the state directory for so long."""
+    """The disk refuses one operation in the state directory for this long."""
     fault = Fault(op, number, str(world.state))
     world.disk.faults.append(fault)
-    stands(world, Obstacle(op, FIND, writes=True), seconds, lambda: world.disk.faults.remove(fault))
+    keep_obstacle(world, Obstacle(op, FIND, writes=True), seconds, lambda: world.disk.faults.remove(fault))
 
 
-def test_an_answer_that_was_under_way_when_the_lid_was_closed_is_as_old_as_its_question(world: World) -> None:
-    """It was counted from its receipt: a session of an hour, got before a night's sleep, passed as fresh after it."""
+def test_the_age_of_an_answer_that_arrives_after_sleep_counts_from_its_request(world: World) -> None:
+    """It counted from receipt, so an hour's session from before a night's sleep passed as fresh."""
     world.start()
     assert world.daemon is not None
     while not world.daemon.flights:
@@ -49,8 +49,8 @@ def test_an_answer_that_was_under_way_when_the_lid_was_closed_is_as_old_as_its_q
     world.run(20 * MINUTE)
 
 
-def test_naps_too_short_to_count_as_a_suspend_do_not_add_up(world: World) -> None:
-    """The scheduler's wait stands still in each of them: half an hour of naps made a renewal minutes late."""
+def test_naps_too_short_to_count_as_a_suspend_do_not_delay_renewals(world: World) -> None:
+    """The scheduler's wait stops in each of them: half an hour of naps made a renewal minutes late."""
     world.start()
     for _ in range(24):
         world.run(MINUTE)
@@ -58,8 +58,8 @@ def test_naps_too_short_to_count_as_a_suspend_do_not_add_up(world: World) -> Non
     world.run(20 * MINUTE)
 
 
-def test_after_a_reboot_a_session_is_not_younger_for_a_clock_that_was_wrong_when_it_came(world: World) -> None:
-    """The clock ran seven hours ahead at receipt, and was then set right: the age came out below zero hours."""
+def test_after_a_reboot_a_wrong_clock_at_receipt_does_not_make_a_session_younger(world: World) -> None:
+    """The clock ran seven hours ahead at receipt, and was then set right: the age came out below zero."""
     world.specs = [spec("k0", seconds=43200)]
     world.configure(world.specs)
     world.step_clock(7 * HOUR)
@@ -69,12 +69,12 @@ def test_after_a_reboot_a_session_is_not_younger_for_a_clock_that_was_wrong_when
     world.run(MINUTE)
     world.die()
     world.clock.reboot(11 * HOUR)
-    stands(world, Obstacle("power cut", world.start_time(), blind=True), 1.0, world.start)
+    keep_obstacle(world, Obstacle("power cut", world.start_time(), blind=True), 1.0, world.start)
     world.run(2 * HOUR)
 
 
-def test_a_session_that_the_disk_did_not_take_is_stored_when_it_does(world: World) -> None:
-    """Readers by process had the session before, until the next renewal."""
+def test_a_session_that_could_not_be_stored_is_stored_when_the_disk_works(world: World) -> None:
+    """Readers by process got the previous session until the next renewal."""
     world.start()
     world.run(20 * MINUTE)
     fault_of(world, "create", errno.ENOSPC, 20 * MINUTE)
@@ -82,8 +82,8 @@ def test_a_session_that_the_disk_did_not_take_is_stored_when_it_does(world: Worl
     assert world.readers.in_store("k1") == grants_of(world, "k1")[-1]
 
 
-def test_the_session_of_a_role_that_is_gone_is_removed_when_the_disk_allows_it(world: World) -> None:
-    """It was tried once, and readers by process could have it until the next edit."""
+def test_the_session_of_a_removed_role_is_removed_when_the_disk_works(world: World) -> None:
+    """It was tried once, and readers by process could get it until the next edit."""
     world.start()
     world.run(MINUTE)
     fault_of(world, "unlink", errno.EIO, 5 * MINUTE)
@@ -94,7 +94,7 @@ def test_the_session_of_a_role_that_is_gone_is_removed_when_the_disk_allows_it(w
 
 @pytest.fixture(params=range(8))
 def signed_out(request: pytest.FixtureRequest) -> Iterator[World]:
-    """A machine where nobody is logged in to the source of k0; k1 has another one. Eight lengths of an attempt."""
+    """A machine without a login for the source of k0; k1 has another source. Eight durations of an attempt."""
     with home_of() as home:
         specs = [replace(spec("k0"), source="work"), spec("k1")]
         world = World(home, specs, seed=request.param, refreshable={"profile:work"}, hinting=1.0)
@@ -104,13 +104,13 @@ def signed_out(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 def log_in(world: World) -> None:
-    """Somebody logs in to the source of k0: it signs again."""
+    """Log in to the source of k0: it signs again."""
     world.refusing.discard("profile:work")
     world.logged_in("work")
 
 
-def test_a_login_made_while_the_source_was_being_asked_is_not_lost(signed_out: World) -> None:
-    """The answer was of before the login and came after its change had been dealt with: the role was held for good."""
+def test_a_login_during_source_resolution_is_not_lost(signed_out: World) -> None:
+    """The answer predated the login but arrived after its change had been handled: the role was held forever."""
     world = signed_out
     world.start()
     world.later(0.001, lambda: log_in(world))
@@ -118,10 +118,8 @@ def test_a_login_made_while_the_source_was_being_asked_is_not_lost(signed_out: W
     assert grants_of(world, "k0")
 
 
-def test_a_login_made_while_the_files_were_being_read_is_not_lost(
-    signed_out: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What had been read was compared with how the file looked afterwards: its last change was never read."""
+def test_a_login_while_the_files_are_read_is_not_lost(signed_out: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content was compared with the file's later signature, so its last change was never read."""
     world, look = signed_out, AwsFiles.look
 
     def look_slowly(files: AwsFiles, roots: Iterable[Role]) -> set[str]:
@@ -140,8 +138,8 @@ def test_a_login_made_while_the_files_were_being_read_is_not_lost(
     assert grants_of(world, "k0")
 
 
-def test_keys_pasted_while_we_write_the_file_are_not_lost(signed_out: World) -> None:
-    """The write merged them, and passed the file off as known before anybody had read the source from it."""
+def test_keys_pasted_during_a_write_are_not_lost(signed_out: World) -> None:
+    """The write merged them and marked the file as known before the source was read from it."""
     world = signed_out
 
     def paste(op: str, where: str) -> None:
@@ -155,12 +153,12 @@ def test_keys_pasted_while_we_write_the_file_are_not_lost(signed_out: World) -> 
     world.run(5.0)
     assert not grants_of(world, "k0")
     world.disk.before_op = paste
-    stands(world, Obstacle("source needs login", FIND, frozenset({"work"})), MINUTE, lambda: None)
+    keep_obstacle(world, Obstacle("source needs login", FIND, frozenset({"work"})), MINUTE, lambda: None)
     world.refresh(["k1"])
     world.run(3 * MINUTE)
     assert grants_of(world, "k0")
 
 
 def grants_of(world: World, profile: str) -> list[str]:
-    """The key ids that STS has given to a role, oldest first."""
+    """The key ids that STS has issued to a role, oldest first."""
     return [grant.key_id for grant in world.sts.grants.values() if grant.profile == profile]

@@ -1,7 +1,7 @@
-"""Simulated months: what the daemon promises, whatever happens to the machine, its disk, its people and AWS.
+"""Simulated months: what the daemon promises, whatever happens to the machine, its disk, its users and AWS.
 
-`make test` lives through a few seeds; `make proof` through SEEDS (1000) from SEED (0) on. A seed that breaks a promise
-names itself in the test's id and in the line that reproduces it.
+`make test` runs a few seeds, `make proof` SEEDS (1000) from SEED (0) on. A seed that breaks a promise appears in the
+test's id and in the line that reproduces it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIRST, SEEDS = int(os.environ.get("SEED", "0")), int(os.environ.get("SEEDS", "10
 
 @pytest.mark.parametrize("seed", range(10_000, 10_000 + FEW))
 def test_a_fortnight_of_accidents_breaks_no_promise(seed: int) -> None:
-    """I1-I8, promises 4, 5, 7 and 10, looked at after every step."""
+    """I1-I8, promises 4, 5, 7 and 10, checked after every step."""
     broken = run_seed(seed, Campaign(), seconds=14 * DAY)
     assert not broken, f"{broken}\n{how_to_reproduce(seed)} --days 14"
 
@@ -32,7 +32,7 @@ def test_a_fortnight_of_accidents_breaks_no_promise(seed: int) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, CHUNK))
 def test_months_of_accidents_break_no_promise(first: int, record: Record) -> None:
-    """The same for whole months, a chunk of seeds a test."""
+    """The same for whole months, a chunk of seeds per test."""
     campaign = Campaign()
     for seed in range(first, min(first + CHUNK, FIRST + SEEDS)):
         run_seed(seed, campaign)
@@ -43,7 +43,7 @@ def test_months_of_accidents_break_no_promise(first: int, record: Record) -> Non
 
 
 def figures_of(campaign: Campaign) -> dict[str, float]:
-    """What the scoreboard shows of a chunk."""
+    """What the scoreboard shows for a chunk."""
     return {
         "seeds": campaign.seeds,
         "role_years": campaign.role_years,
@@ -60,7 +60,7 @@ def figures_of(campaign: Campaign) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_every_role_survives_an_outage_of_twenty_minutes(record: Record) -> None:
-    """Whenever it begins, with sessions of an hour."""
+    """Whenever it begins, with one-hour sessions."""
     survived = experiments.longest_outage()
     record("sim.outage_minutes", survived)
     assert survived >= 20
@@ -68,7 +68,7 @@ def test_every_role_survives_an_outage_of_twenty_minutes(record: Record) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["unreachable", "broken", "throttled"])
-def test_an_outage_of_ten_minutes_costs_few_calls_a_role(trouble: str, record: Record) -> None:
+def test_an_outage_of_ten_minutes_costs_few_calls_per_role(trouble: str, record: Record) -> None:
     """Fifty roles whose renewals are due just then."""
     each = experiments.calls_in_outage(50, trouble) / 50
     record("sim.calls_per_outage", each)
@@ -77,8 +77,8 @@ def test_an_outage_of_ten_minutes_costs_few_calls_a_role(trouble: str, record: R
 
 @pytest.mark.slow
 @pytest.mark.parametrize("roles", [1, 50, 200])
-def test_calls_never_come_in_a_herd(roles: int, record: Record) -> None:
-    """At the start and after a night's sleep within STS's limits, and never more than five a second otherwise."""
+def test_calls_never_come_in_bursts(roles: int, record: Record) -> None:
+    """Within STS's limits at the start and after a night's sleep, and at most five a second otherwise."""
     peak = experiments.peaks(roles)
     record("sim.peak_steady", peak["steady"])
     record("sim.peak_start", max(peak["start"], peak["resume"]))
@@ -86,8 +86,8 @@ def test_calls_never_come_in_a_herd(roles: int, record: Record) -> None:
     assert max(peak["start"], peak["resume"]) <= 100
 
 
-def test_a_seed_lives_through_the_same_month_twice() -> None:
-    """Nothing but the seed decides: else no failure could be reproduced."""
+def test_a_seed_always_gives_the_same_month() -> None:
+    """Otherwise no failure could be reproduced."""
     first, second = Campaign(), Campaign()
     run_seed(10_001, first, seconds=10 * DAY)
     run_seed(10_001, second, seconds=10 * DAY)

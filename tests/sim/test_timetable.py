@@ -1,4 +1,4 @@
-"""The stand-in for APScheduler does as APScheduler does where work can be lost; the whole days run on the real one."""
+"""The scheduler stand-in behaves like APScheduler wherever work can be lost; tests/days uses the real one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Real(BaseScheduler):  # type: ignore[misc]
 
 
 class Two:
-    """The same jobs in both, and the same moments of looking at the clock."""
+    """The same jobs in both, checked at the same times."""
 
     def __init__(
         self, frozen: FrozenDateTimeFactory, defaults: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -50,7 +50,7 @@ class Two:
         self.sim.add_job(self.ran["sim"].append, "date", run_date=due, args=[name], id=name, replace_existing=True)
 
     def look_after(self, seconds: float) -> tuple[float | None, float | None]:
-        """Move the clock, have both look; returns for how long each then waits."""
+        """Move the clock and run what is due; returns how long each then waits."""
         self.wall += seconds
         self._move()
         real = self.real._process_jobs()
@@ -66,10 +66,10 @@ class Two:
 @pytest.mark.parametrize(
     "defaults", [edge.JOB_DEFAULTS, {}, {"misfire_grace_time": 30}], ids=["ours", "theirs", "30 s"]
 )
-def test_a_late_job_runs_or_is_dropped_for_good_alike(
+def test_a_late_job_is_run_or_dropped_by_both_alike(
     defaults: dict[str, Any], late: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Theirs drop what is more than a second late; ours run it however late."""
+    """APScheduler's defaults drop a job that is more than a second late; ours run it however late."""
     with freeze_time("2027-01-15", tick=False) as frozen:
         two = Two(frozen, defaults, monkeypatch)
         two.add("a", 10.0)
@@ -83,7 +83,7 @@ def test_a_late_job_runs_or_is_dropped_for_good_alike(
 
 
 def test_both_wait_for_the_next_job_by_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a step back of an hour both wait an hour longer: it is the loop that wakes them."""
+    """After a step back of an hour both wait an hour longer: the loop wakes them."""
     with freeze_time("2027-01-15", tick=False) as frozen:
         two = Two(frozen, edge.JOB_DEFAULTS, monkeypatch)
         two.add("a", 100.0)
@@ -95,7 +95,7 @@ def test_both_wait_for_the_next_job_by_the_wall_clock(monkeypatch: pytest.Monkey
             assert two.ran["sim"] == two.ran["real"]
 
 
-def test_a_job_that_is_put_again_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adding_a_job_again_moves_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Same id, new time: one run."""
     with freeze_time("2027-01-15", tick=False) as frozen:
         two = Two(frozen, edge.JOB_DEFAULTS, monkeypatch)

@@ -1,8 +1,8 @@
 """A stand-in for APScheduler 3.11 without threads, ten times as fast as the real one under a moved clock.
 
-What it keeps: a date job is due by the wall clock; the wait until then is counted by the monotonic one; a job found
-later than `misfire_grace_time` is dropped for good. Jobs run where they are found, and take no time.
-`test_timetable.py` holds it against the real one.
+It keeps these properties: a date job is due by the wall clock; the wait until then uses the monotonic clock; a job
+found later than `misfire_grace_time` is dropped for good. Jobs run where they are found and take no time.
+`test_timetable.py` compares it with the real one.
 """
 
 from __future__ import annotations
@@ -47,24 +47,24 @@ class SimScheduler:
         self.woken = True
 
     def get_job(self, job_id: str) -> Job | None:
-        """The coming run."""
+        """The next run."""
         return self.jobs.get(job_id)
 
     def remove_job(self, job_id: str) -> None:
-        """Forget the coming run. Raises JobLookupError."""
+        """Cancel the next run. Raises JobLookupError."""
         if self.jobs.pop(job_id, None) is None:
             raise JobLookupError(job_id)
 
     def remove_all_jobs(self) -> None:
-        """Forget every coming run."""
+        """Cancel every run."""
         self.jobs.clear()
 
     def wakeup(self) -> None:
-        """Look at the wall clock again."""
+        """Check the wall clock again."""
         self.woken = True
 
     def shutdown(self, wait: bool = True) -> None:
-        """Take no further job."""
+        """Accept no further jobs."""
         self.running = False
 
     def run_due(self) -> None:

@@ -1,4 +1,4 @@
-"""A machine, its people and AWS, for a month: one thread, one seed, every step looked at."""
+"""A machine, its users and AWS for a month: one thread, one seed, every step checked."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from .polite import Begun, Politeness
 from .readers import Readers, Torn, foreign
 
 HELD = 10.0
-"""Seconds by which a role may come later than its renewal point: its source is resolved first, its job is queued."""
+"""Seconds after its renewal point that a role may take: its source is resolved first, its job is queued."""
 DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
 
 
 @dataclass(slots=True)
 class Figures:
-    """What was seen."""
+    """What was observed."""
 
     calls: int = 0
     steps: int = 0
     role_seconds: float = 0.0
     least_left: float = float("inf")
-    """Of sessions of an hour, while nothing stood in the way."""
+    """For one-hour sessions, while nothing hindered the role."""
     longest_gap: float = 0.0
     """Waking seconds between two heartbeats."""
 
@@ -58,7 +58,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     refreshable: set[str] = field(default_factory=set)
     hinting: float = 0.9
-    """The chance that the watcher tells of an edit; the rest the heartbeat has to find."""
+    """The probability that the watcher reports an edit; the heartbeat must find the others."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -95,11 +95,11 @@ class World:
     # -- time ------------------------------------------------------------------------------------------------
 
     def later(self, seconds: float, what: Callable[[], None]) -> None:
-        """Have something happen; what falls into a suspend happens at its end."""
+        """Schedule an event; if it falls into a suspend, it happens at its end."""
         heapq.heappush(self._events, (self.clock.t + seconds, next(self._serial), what))
 
     def run(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Let this much time pass."""
         with self._inside():
             self._run(self.clock.t + seconds)
 
@@ -121,7 +121,7 @@ class World:
             if self.daemon is not None:
                 self.daemon.skip(coming)
                 coming = min(coming, clock.at(self.daemon.next_mono()))
-            # A microsecond at least: sums of floats may fall short of the moment that they were computed for.
+            # At least a microsecond: sums of floats may fall short of their target.
             clock.t = max(clock.t + 1e-6, coming)
             while events and events[0][0] <= clock.t:
                 heapq.heappop(events)[2]()
@@ -130,7 +130,7 @@ class World:
                 break
 
     def count(self) -> None:
-        """So much time more has been kept for so many roles, asleep or awake."""
+        """Add this much time for this many roles, asleep or awake."""
         self.figures.role_seconds += (self.clock.t - self._counted_t) * len(self.expected.kept)
         self._counted_t = self.clock.t
 
@@ -139,7 +139,7 @@ class World:
             self.daemon.quiet_beats = 0
 
     def suspend(self, seconds: float) -> None:
-        """The lid is closed and opened again."""
+        """Close the lid and open it again."""
         obstacle = Obstacle("suspend", 42.0 + self.sts.slow * 2)
         self.begin(obstacle)
         self.clock.sleep(seconds)
@@ -148,13 +148,13 @@ class World:
         self.end(obstacle)
 
     def step_clock(self, seconds: float) -> None:
-        """Somebody sets the wall clock."""
+        """Set the wall clock wrong."""
         self.clock.wall_error += seconds
         self._something_happened()
         self.polite.jumped(self.clock.t)
 
     def set_clock_right(self) -> None:
-        """NTP, or somebody with a watch."""
+        """NTP, or a person with a watch."""
         if self.clock.wall_error:
             self.step_clock(-self.clock.wall_error)
         for obstacle in [o for o in self.expected.standing if o.kind == "clock"]:
@@ -163,7 +163,7 @@ class World:
     # -- the daemon's life -----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """A daemon starts. One that cannot (a full disk) is started again, as systemd would."""
+        """A daemon starts. If it cannot (a full disk), it is restarted as by systemd."""
         if self.daemon is not None:
             return
         self.disk.revive()
@@ -208,11 +208,11 @@ class World:
             self.killed()
 
     def killed(self) -> None:
-        """The disk has killed the daemon: faults say what happens next."""
+        """The disk has killed the daemon: faults decide what happens next."""
         self.die()
 
     def orderly(self, what: Callable[[], None]) -> None:
-        """Let the daemon do something outside the run of time."""
+        """Let the daemon act outside the normal run of time."""
         with self._inside():
             self._guarded(what)
 
@@ -230,7 +230,7 @@ class World:
             self._guarded(daemon.settle)
 
     def _begin(self, daemon: Daemon, call: Ask) -> None:
-        """The daemon asks STS."""
+        """The daemon calls STS."""
         profile, t = call.order.role.profile, self.clock.t
         planned = daemon.loop._planned.get(profile)
         decision = planned.decision if planned is not None else None
@@ -260,8 +260,8 @@ class World:
         self.later(self.pacer_clock.slept + latency, arrive)
 
     def _held_back(self, daemon: Daemon, profile: str) -> float:
-        """Seconds since a role's session came to its renewal point, whatever the plan made of its neighbours' failures;
-        0 where something stands or stood in its way."""
+        """Seconds since a role's renewal point, whatever the plan made of its neighbours' failures; 0 if it is or was
+        hindered."""
         kept, known, now = self.expected.kept.get(profile), daemon.loop.engine.state, self.clock.now()
         facts = known.states.get(profile)
         since = min(self.clock.t - max(self.polite.jump_t + 30, self.polite.full_t), self.clock.mono - self._edit_by)
@@ -274,18 +274,18 @@ class World:
     # -- what others do ----------------------------------------------------------------------------------------
 
     def hint(self) -> None:
-        """The watcher may notice."""
+        """The watcher may notice the change."""
         daemon = self.daemon
         if daemon is not None and self.random.random() < self.hinting:
             self.later(0.002, lambda: daemon.loop.engine.inbox.put(Hint()))
 
     def begin(self, obstacle: Obstacle) -> Obstacle:
-        """Something comes into the way of roles."""
+        """An obstacle for roles begins."""
         self.expected.begin(obstacle, self.clock.t, self.clock.mono)
         return obstacle
 
     def end(self, obstacle: Obstacle) -> None:
-        """It is gone."""
+        """It is over."""
         self.expected.end(obstacle, self.clock.t, self.clock.mono)
 
     def edited(self) -> None:
@@ -300,10 +300,10 @@ class World:
         self.hint()
 
     def logged_in(self, source: str) -> None:
-        """A person has logged in: a file that the source depends on is another one now."""
+        """A person has logged in: a file that the source depends on has changed."""
         self.logins[source] = self.logins.get(source, 0) + 1
-        # A key that the credentials file does not have: it would win. Another file each time: the kernel's clock would
-        # not tell two logins apart.
+        # A key that is not in the credentials file, which would take precedence. Another file each time, because the
+        # kernel's clock would not distinguish two logins.
         sections = (f"[profile {name}]\nlogin = {count}\n" for name, count in sorted(self.logins.items()))
         temp = self.home / "aws-config.swp"
         temp.write_text("".join(sections))
@@ -320,23 +320,23 @@ class World:
         self.hint()
 
     def config_busy(self) -> bool:
-        """Whether the configuration has just been saved, stands broken, or nobody is there to read it: people, too,
-        edit one thing after the other."""
+        """Whether the configuration was just saved, is broken, or no daemon reads it: people also make one edit at a
+        time."""
         return self.clock.t < self.config_saved_t + 2 * MINUTE or self.daemon is None
 
     def next_serial(self) -> int:
-        """A number that was not there before."""
+        """A new number."""
         return next(self._names)
 
     def accept_what_is_there(self) -> None:
-        """Whoever held an edit that was still being found is dead."""
+        """The process that held an unfinished edit is dead."""
         person = self.person
         person.orphaned = person.torn_since is not None
         if not person.orphaned:
             person.accepted = [foreign(person.read(), person.kept)]
 
     def expect_what_is_parked(self) -> None:
-        """An edit that was in the daemon's hand when it died has to come to the file after the next start."""
+        """An edit that the daemon held when it died must be in the file after the next start."""
         person = self.person
         for parked in self._parked_edits():
             text = parked.read_text()
@@ -344,7 +344,7 @@ class World:
                 person.accepted.append(foreign(text, person.kept))
 
     def _parked_edits(self) -> list[Path]:
-        """What lies parked and is neither the daemon's own nor as it had read it; the rest goes with its next write."""
+        """Parked files that are neither the daemon's own nor what it had read; the others go with its next write."""
         parked = self.credentials.parent.glob(".*.parked")
         return [path for path in parked if signature_of(path.stat()).tag() not in path.name]
 
@@ -360,7 +360,7 @@ class World:
                 self.daemon.loop.engine.inbox.put(Wanted(profile))
 
     def say(self, level: str, event: str, **facts: Any) -> None:
-        """The log: I3 holds for what is handed to it, before anything is masked."""
+        """The log: I3 is checked on its input, before anything is masked."""
         if CANARY in repr(facts):
             raise Violation(f"I3: a secret in the log: {event}")
         if event == "role.renewal_crashed":
@@ -395,7 +395,7 @@ class World:
         return changed
 
     def _foreign_bytes_stay(self, published: bool = False) -> None:
-        """I2. An edit that is still being found may be there or not yet; what is published is never half of one."""
+        """I2. A pending edit may be there or not yet; a published file never contains half of one."""
         person = self.person
         if person.torn_since is not None and (not published or self.clock.t - person.torn_since >= 0.95):
             return
@@ -420,7 +420,7 @@ class World:
         )
 
     def _old_keys_are_gone(self, profile: str, identity: str) -> None:
-        """Promise 5: before a role that is another one now is asked for, its old session has left every reader."""
+        """Promise 5: before STS is called for a changed role, its old session has left every reader."""
         if self.clock.mono < self._edit_by or self.person.torn_since is not None:
             return
         self.readers.refresh()
@@ -481,7 +481,7 @@ class World:
                 del self.expected.gone[profile]
 
     def calm_down(self) -> None:
-        """Nothing happens any more: whatever stands is let go, and then every role has to be fresh (I7)."""
+        """Nothing happens any more: every obstacle ends, and then every role must become fresh (I7)."""
         deadline = self.clock.t + 60 * HOUR
         self.set_clock_right()
         self.disk.kill_in, self.disk.kill_after, self.disk.before_op = None, "", None
@@ -496,13 +496,13 @@ class World:
         if left := self._parked_edits():
             raise Violation(f"{left[0].name} was never merged")
         for role in self.daemon.status()["roles"]:
-            # One that was asked for early, and refused, is tried again when it is due; until then it counts as failing.
+            # A role requested early and refused is retried when it is due; until then it counts as failing.
             early = role["state"] == "failing" and (role["left_seconds"] or 0) > 0.5 * (role["life_seconds"] or 1)
             if role["state"] != "fresh" and not early:
                 raise Violation(f"I7: status says {role['state']} of {role['profile']}: {role['last_error']}")
 
     def close(self) -> None:
-        """Give back what the world holds open."""
+        """Release the world's resources."""
         for writer in self.writers:
             if writer.rest and writer.fd is not None:
                 os.close(writer.fd)

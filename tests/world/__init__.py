@@ -1,1 +1,1 @@
-"""The world the daemon is tested in: an STS that fails on demand, a real daemon in a home of its own."""
+"""The test environment: an STS that fails on demand, and a real daemon in its own home."""

@@ -1,4 +1,4 @@
-"""The control socket as any program finds it: one line of JSON each way. Nothing of `assumed` is imported."""
+"""The control socket for any client: one line of JSON each way. Imports nothing of `assumed`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_PATH = 100
-"""Bytes. A longer path of a socket has a stand-in in /tmp."""
+"""Bytes. If a socket's path is longer, it is in /tmp."""
 WITHIN = 60.0
-"""Seconds for an answer, on a machine that is ten times slower, too."""
+"""Seconds for an answer, also on a machine that is ten times slower."""
 
 
 class NotRunning(Exception):
@@ -20,7 +20,7 @@ class NotRunning(Exception):
 
 
 def state_of(credentials: Path) -> Path:
-    """The state directory of a credentials file: beside the real file, one for each name."""
+    """The state directory of a credentials file: beside the real file, one per name."""
     real = Path(os.path.realpath(credentials))
     return real.parent / ("assumed" if real.name == "credentials" else f"assumed-{real.name}")
 

@@ -30,7 +30,7 @@ STOP_SECONDS = 60.0
 
 
 def python() -> str:
-    """The interpreter that runs `assumed`. ASSUMED_PYTHON names another one: of an older version, say."""
+    """The interpreter that runs `assumed`. ASSUMED_PYTHON names another one, for example of an older version."""
     return PYTHON or sys.executable
 
 
@@ -52,7 +52,7 @@ def role(profile: str, role_arn: str, **keys: Any) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A value of TOML: texts, numbers, truths and lists of them are written as in JSON."""
+    """A TOML value: strings, numbers, booleans and lists of them, written as in JSON."""
     if not isinstance(value, dict):
         return json.dumps(value)
     return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(item)}" for name, item in value.items()) + " }"
@@ -63,7 +63,7 @@ DEFAULTS = '[defaults]\nsource_profile = "default"\nregion = "us-west-2"\n'
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A home directory: AWS's two files and the daemon's configuration where a person would have them."""
+    """A home directory with AWS's two files and the daemon's configuration in their usual places."""
 
     path: Path
     interpreter: str = field(default_factory=python)
@@ -103,7 +103,7 @@ class Home:
         return dict(raw_config_parse(str(self.credentials)).get(name, {})) or None
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Variables of a person with this home: nothing of AWS's or ours but `more`."""
+        """The variables of a person with this home: nothing of AWS's or ours except `more`."""
         private = ("AWS_", "ASSUMED_", "XDG_")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(private)}
         return {**inherited, "HOME": str(self.path), "AWS_EC2_METADATA_DISABLED": "true", **more}
@@ -111,7 +111,7 @@ class Home:
     def assumed(
         self, *arguments: str, within: float = 60.0, before: Sequence[str] = (), **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """Runs one `assumed` command in this home, `before` it a command that runs another one."""
+        """Runs one `assumed` command in this home; `before` is a command that runs another one."""
         return subprocess.run(
             [*before, self.interpreter, "-m", "assumed", *arguments],
             env=self.environment(**more),
@@ -124,7 +124,7 @@ class Home:
         )
 
     def commands(self) -> list[str]:
-        """The names of all commands, as `--help` lists them."""
+        """The names of all commands, as listed by `--help`."""
         _, _, listed = self.assumed("--help").stdout.partition("\nCommands:\n")
         return re.findall(r"^  ([a-z][a-z-]*)  ", listed.partition("\n\n")[0], re.MULTILINE)
 
@@ -136,10 +136,10 @@ class Home:
 
 
 class Daemon:
-    """`assumed run` in `home`. As a context manager it is running inside, and gone and reaped after."""
+    """`assumed run` in `home`. As a context manager it runs inside, and is stopped and reaped after."""
 
     def __init__(self, home: Home, under: Sequence[str] = (), **environment: str) -> None:
-        """`under` is a command that runs another one in its own place (setpriv, env)."""
+        """`under` is a command that replaces itself with another one (setpriv, env)."""
         self.home = home
         self._under = list(under)
         self._environment = environment
@@ -161,12 +161,12 @@ class Daemon:
         return self._stderr.read_text()
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Log events so far, of every run in this home; of one name, `role.renewed` for one."""
+        """Log events so far of every run in this home, or those with one name, such as `role.renewed`."""
         lines = [json.loads(line) for line in self.stderr.splitlines() if line.startswith("{")]
         return [line for line in lines if name in (None, line.get("event"))]
 
     def start(self, answering: bool = True) -> Self:
-        """Starts it, and waits until it answers on its control socket (unless told not to)."""
+        """Starts it, and waits until it answers on its control socket, unless `answering` is false."""
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [*self._under, self.home.interpreter, "-m", "assumed", "run", "--config", str(self.home.config)],
@@ -194,7 +194,7 @@ class Daemon:
         return dict({entry["profile"]: entry for entry in self.status()["roles"]}[profile])
 
     def wait_until(self, predicate: Callable[[dict[str, Any]], Any], within: float = 10.0) -> dict[str, Any]:
-        """The first status document for which `predicate` holds. Raises AssertionError, with the log's end."""
+        """The first status document for which `predicate` holds. Raises AssertionError with the end of the log."""
         last: dict[str, Any] = {}
 
         def holds() -> bool:
@@ -209,7 +209,7 @@ class Daemon:
         return last
 
     def wait_until_fresh(self, *profiles: str, within: float = 15.0) -> dict[str, Any]:
-        """Until those roles (all, when none is named) are fresh and delivered."""
+        """Until those roles (all if none is given) are fresh and delivered."""
 
         def fresh(status: dict[str, Any]) -> bool:
             roles = [entry for entry in status["roles"] if not profiles or entry["profile"] in profiles]
@@ -232,7 +232,7 @@ class Daemon:
         self._process.send_signal(number)
 
     def stop(self) -> int:
-        """SIGTERM, and its exit status. One that does not end is killed, and that is a failure."""
+        """SIGTERM; returns the exit status. Raises if it has to be killed."""
         if not self.is_running():
             return 0 if self._process is None else self.wait_for_exit()
         self.signal(signal.SIGTERM)
@@ -243,7 +243,7 @@ class Daemon:
             raise AssertionError(f"it did not end within {STOP_SECONDS} s of SIGTERM\n{self._end_of_log()}") from None
 
     def kill9(self) -> None:
-        """SIGKILL: what a crash leaves behind."""
+        """SIGKILL: leaves what a crash leaves."""
         self.signal(signal.SIGKILL)
         self.wait_for_exit()
 

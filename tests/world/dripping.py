@@ -1,9 +1,9 @@
-"""A server, and a proxy, that answer without ever finishing: what a read time-out cannot bound.
+"""A server and a proxy that answer without ever finishing, which a read time-out cannot limit.
 
     with Dripping("headers") as dripping:
         Daemon(home, AWS_ENDPOINT_URL_STS=dripping.url)
 
-Each connection gets a thread. Nothing is parsed but the end of a request's head.
+Each connection gets a thread. Only the end of a request's head is parsed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Mode = Literal[
     "headers", "body", "continue", "connect", "handshake", "silent", "endless-body", "endless-line", "huge-headers"
 ]
 DRIPPING: tuple[Mode, ...] = ("headers", "body", "continue", "connect", "handshake", "silent")
-"""Each byte comes in time; the answer does not."""
+"""Each byte arrives in time; the answer never ends."""
 ENDLESS: tuple[Mode, ...] = ("endless-body", "endless-line", "huge-headers")
-"""Bytes come as fast as they are taken, and never end."""
+"""Bytes arrive as fast as they are read, and never end."""
 
 EVERY = 2.0
 """Seconds between two drops: less than any read time-out."""

@@ -24,7 +24,7 @@ CACHE = f"{hashlib.sha1(SESSION.encode(), usedforsecurity=False).hexdigest()}.js
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer of one of the two."""
+    """An answer of one of the two services."""
 
     status: int
     body: str
@@ -41,10 +41,10 @@ PAGE = Reply(200, "<html><body>Please sign in to the hotel's network</body></htm
 
 
 class FakeLogin:
-    """Both servers on one port. Set `portal` and `oidc` to what they are to answer; None: as AWS does."""
+    """Both services on one port. Set `portal` and `oidc` to their answers; None: as AWS does."""
 
     def __init__(self, access_key_id: str, secret: str, session_token: str) -> None:
-        """The keys are what the portal gives: those of a session that the STS in question knows."""
+        """The keys are what the portal returns: those of a session that the STS in question knows."""
         self._keys = {"accessKeyId": access_key_id, "secretAccessKey": secret, "sessionToken": session_token}
         self.portal: Reply | None = None
         self.oidc: Reply | None = None
@@ -54,7 +54,7 @@ class FakeLogin:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that lead to both, without botocore's own retries."""
+        """Variables that lead to both, without botocore's retries."""
         assert self._server is not None, "not started"
         url = f"http://127.0.0.1:{self._server.server_port}"
         return {"AWS_ENDPOINT_URL_SSO": url, "AWS_ENDPOINT_URL_SSO_OIDC": url, "AWS_MAX_ATTEMPTS": "1"}
@@ -67,7 +67,7 @@ class FakeLogin:
         )
 
     def sign_in(self, home: Path, seconds: float = 3600, **changed: Any) -> Path:
-        """What `aws sso login` leaves behind, for so long; returns the file."""
+        """Writes what `aws sso login` leaves behind, valid for this long; returns the file."""
         token = {
             "startUrl": START_URL,
             "region": REGION,
@@ -83,7 +83,7 @@ class FakeLogin:
 
     @staticmethod
     def write_cache(home: Path, text: str) -> Path:
-        """The file of the login, whatever it holds."""
+        """Writes any content into the login's cache file."""
         path = home / ".aws" / "sso" / "cache" / CACHE
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

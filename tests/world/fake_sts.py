@@ -34,7 +34,7 @@ SOURCE_SECRET = "fake-secret-of-natan"
 
 
 class FakeSts:
-    """An STS in a thread of its own. `clock` gives POSIX seconds and may be a simulated one."""
+    """An STS in its own thread. `clock` returns POSIX seconds and may be a simulated one."""
 
     def __init__(self, port: int = 0, clock: Callable[[], float] | None = None) -> None:
         self._port = port
@@ -52,7 +52,7 @@ class FakeSts:
 
     @property
     def calls(self) -> list[Call]:
-        """Every call so far, oldest first, also those still waiting for their answer."""
+        """Every call so far, oldest first, including those still waiting for their answer."""
         return list(self._server.calls)
 
     @property
@@ -61,7 +61,7 @@ class FakeSts:
 
     @property
     def mfa_codes(self) -> set[str]:
-        """One-time codes that are still good; a test adds to it."""
+        """One-time codes that are still valid; a test adds to it."""
         return self._authority.mfa_codes
 
     @property
@@ -70,7 +70,7 @@ class FakeSts:
         return self._authority.web_tokens
 
     def secrets(self) -> set[str]:
-        """Every secret key and session token there is: what must be found in no log."""
+        """Every secret key and session token: what must appear in no log."""
         keys = list(self._authority.keys.values())
         return {key.secret_access_key for key in keys} | {key.session_token for key in keys if key.session_token}
 
@@ -79,24 +79,25 @@ class FakeSts:
         return self._authority.keys[access_key_id]
 
     def add_key(self, access_key_id: str, secret: str, user: str = "natan") -> Key:
-        """Makes a user's key pair known, or changes its secret."""
+        """Adds a user's key pair, or changes its secret."""
         key = Key(access_key_id, secret, f"arn:aws:iam::{ACCOUNT}:user/{user}")
         self._authority.keys[access_key_id] = key
         return key
 
     def add_session(self, access_key_id: str, secret: str, session_token: str) -> Key:
-        """Makes a session known that another service gave out."""
+        """Adds a session that another service issued."""
         arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Developer_0123456789abcdef/natan"
         key = Key(access_key_id, secret, arn, session_token, self._authority.clock() + 3600)
         self._authority.keys[access_key_id] = key
         return key
 
     def revoke(self, access_key_id: str) -> None:
-        """The key is deleted: InvalidClientTokenId from now on."""
+        """Deletes the key: InvalidClientTokenId from now on."""
         del self._authority.keys[access_key_id]
 
     def rule(self, role_arn: str = "*", **behaviour: Any) -> None:
-        """How calls for `role_arn` (or `*`: all) are treated from now on: the fields of `Behaviour`. None: as usual."""
+        """How calls for `role_arn` (or `*`: all) are answered from now on: the fields of `Behaviour`. None:
+        normally."""
         self._rules.set(role_arn, **behaviour)
 
     def calls_for(self, role_arn: str) -> list[Call]:
@@ -105,7 +106,7 @@ class FakeSts:
     def wait_for_calls(
         self, n: int, arn: str | None = None, within: float = 10.0, outcome: str | None = None
     ) -> list[Call]:
-        """The first `n` answered calls (of that role, with that outcome). Raises AssertionError when time is up."""
+        """The first `n` answered calls (of that role, with that outcome). Raises AssertionError after the deadline."""
         seconds = patient(within)
         deadline = time.monotonic() + seconds
         with self._heard:

@@ -1,4 +1,4 @@
-"""Programs that a `credential_process` line may start: they note each start in a file."""
+"""Programs that a `credential_process` line can start; they record each start in a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 SLEEPS = "time.sleep(600)\n"
 WAITS_FOR_INPUT = "fifo = here + '.fifo'\nos.path.exists(fifo) or os.mkfifo(fifo)\nopen(fifo).read()\n"
-"""Its stdin is closed, so it waits elsewhere: for a page in a browser that calls back, say."""
+"""Its stdin is closed, so it waits for something else, like a browser that calls back."""
 LEAVES_A_CHILD = "subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'])\nos._exit(0)\n"
 WAITS_FOR_A_CHILD = "subprocess.run([sys.executable, '-S', '-c', 'import time; time.sleep(600)'])\n"
 FAILS = "sys.exit(1)\n"
@@ -18,7 +18,7 @@ FAILS = "sys.exit(1)\n"
 
 @dataclass(frozen=True, slots=True)
 class HelperProgram:
-    """A helper in `directory`; `body` is what it does after it has noted its start."""
+    """A helper in `directory`; `body` runs after it has recorded its start."""
 
     directory: Path
     name: str
@@ -30,7 +30,7 @@ class HelperProgram:
 
     @property
     def starts(self) -> int:
-        """How often it has been started."""
+        """The number of starts."""
         return len(self._starts.read_text().splitlines()) if self._starts.exists() else 0
 
     @property
@@ -38,7 +38,7 @@ class HelperProgram:
         return self.directory / f"{self.name}.starts"
 
     def write(self, body: str | None = None) -> HelperProgram:
-        """Write the program (anew, with another body)."""
+        """Write the program (again, with another body)."""
         program = (
             "import json, os, subprocess, sys, time\n"
             f"here = {str(self.directory / self.name)!r}\n"
@@ -50,5 +50,5 @@ class HelperProgram:
 
 
 def answers(access_key_id: str, secret: str, **more: str) -> str:
-    """What a helper does that gives these keys (and a SessionToken or Expiration)."""
+    """The body of a helper that returns these keys (and a SessionToken or Expiration)."""
     return f"print({json.dumps({'Version': 1, 'AccessKeyId': access_key_id, 'SecretAccessKey': secret, **more})!r})\n"

@@ -1,4 +1,4 @@
-"""Inputs of one kind: a few for every day, all of them for `make proof`."""
+"""Inputs of one kind: a few every day, all of them in `make proof`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def params(inputs: Mapping[str, Any], everyday: Collection[str]) -> list[Any]:
-    """The inputs as parameters called by their names; those that are not `everyday` are slow tests."""
+    """The inputs as parameters named after them; those not in `everyday` are slow tests."""
     assert set(everyday) <= set(inputs), "an everyday input has another name"
     return [
         pytest.param(value, id=name, marks=() if name in everyday else pytest.mark.slow)

@@ -1,4 +1,4 @@
-"""What the long tests measure, for the scoreboard that `make proof` prints."""
+"""Figures measured by the long tests, for the scoreboard of `make proof`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 SCORES = "PROOF_SCORES"
-"""Variable that names the directory which the figures of one proof are collected in; without it they go nowhere."""
+"""The variable with the directory for the figures of a proof; without it they are discarded."""
 
 Record = Callable[[str, float], None]
 
 
 def recorder(test: str) -> Record:
-    """A function that hands in a figure of this test."""
+    """A function that records a figure of this test."""
     directory = os.environ.get(SCORES)
 
     def record(name: str, value: float) -> None:
         if directory is None:
             return
         line = json.dumps({"name": name, "value": value, "test": test})
-        # One file a process: the workers of pytest-xdist write at the same time.
+        # One file per process: the workers of pytest-xdist write concurrently.
         with (Path(directory) / f"{os.getpid()}.jsonl").open("a") as file:
             file.write(line + "\n")
 
@@ -29,7 +29,7 @@ def recorder(test: str) -> Record:
 
 
 def collected(directory: Path) -> dict[str, list[float]]:
-    """Name → every figure that was handed in under it."""
+    """Name → every figure recorded under it."""
     figures: dict[str, list[float]] = {}
     for path in sorted(directory.glob("*.jsonl")):
         for line in path.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""The project's own STS without its wires: keys, sessions, rules for how to behave, and the decision on one request."""
+"""The project's own STS without its network: keys, sessions, rules of behaviour, and the decision on one request."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ Fault = Literal["hang", "reset", "half", "garbage"]
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How the server treats calls, for one role or for all. A rule of a role overrides single fields of `*`."""
+    """How the server answers calls for one role or for all. A role's rule overrides single fields of `*`."""
 
     latency: float = 0.0
     """Seconds between a call and its answer."""
     error: str | None = None
     """Code of the refusal, of `ERRORS` or any other."""
     message: str | None = None
-    """Words of that refusal, when not AWS's usual ones."""
+    """The message of that refusal, if not AWS's usual one."""
     status: int | None = None
-    """HTTP status of that refusal, when not AWS's usual one."""
+    """HTTP status of that refusal, if not AWS's usual one."""
     fault: Fault | None = None
-    """hang: no answer ever. reset: RST. half: the true answer, cut in the middle. garbage: a portal's 200 and HTML."""
+    """hang: no answer. reset: RST. half: the correct answer, truncated. garbage: a captive portal's 200 with HTML."""
     session_seconds: float | None = None
-    """Life of issued sessions, whatever was asked for: seconds-long ones, or longer than asked."""
+    """Life of issued sessions in seconds, whatever was requested."""
     clock_offset: float = 0.0
     """The server's clock minus ours: moves Date, Expiration and the check of signatures."""
     principal: str | None = None
-    """The ARN in the answer, whatever role was asked for; empty: the answer names nobody."""
+    """The ARN in the answer, whatever role was requested; empty: no ARN in the answer."""
     expiration: str | None = None
-    """The `Expiration` in the answer, word for word."""
+    """The literal `Expiration` in the answer."""
     credentials: Mapping[str, str] | None = None
-    """Elements of `Credentials` in the answer, word for word."""
+    """Literal elements of `Credentials` in the answer."""
     external_id: str | None = None
-    """AssumeRole needs exactly this one."""
+    """AssumeRole requires exactly this external ID."""
     mfa: bool = False
-    """AssumeRole needs a code, or a session that was made with one."""
+    """AssumeRole requires an MFA code, or a session made with one."""
     max_session_duration: int = 43200
     times: int | None = None
-    """Only for so many calls; then the rule before it holds again."""
+    """Only for this many calls; then the previous rule applies again."""
 
 
 @dataclass(slots=True)
@@ -64,16 +64,16 @@ class Call:
     external_id: str | None
     params: dict[str, str] = field(repr=False)
     in_flight: int
-    """Calls being answered at that moment, this one included."""
+    """Calls in progress at that time, including this one."""
     outcome: str = ""
-    """`ok`, the code of the refusal, or the fault; empty while it waits out its latency."""
+    """`ok`, the code of the refusal, or the fault; empty during its latency."""
     issued: str | None = None
     """Access key id of the session in the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key pair this STS knows: a user's for good, or a session's until `expiration`."""
+    """A key pair this STS knows: a user's, or a session's until `expiration`."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -106,7 +106,7 @@ class Rules:
                 self._lasting[target] = behaviour
 
     def take(self, role_arn: str | None) -> Behaviour:
-        """The behaviour for one call now; counts it against rules that hold for so many calls."""
+        """The behaviour for one call now; counts down rules with a limited number of calls."""
         found: dict[str, Any] = {}
         with self._lock:
             for target in dict.fromkeys(("*", role_arn or "*")):
@@ -132,12 +132,12 @@ class Authority:
         self.clock = clock
         self.keys: dict[str, Key] = {}
         self.web_tokens: set[str] = set()
-        """Web identity tokens that are accepted; none listed: any."""
+        """Accepted web identity tokens; empty: any."""
         self.mfa_codes: set[str] = set()
         """One-time codes not yet used."""
 
     def decide(self, headers: Mapping[str, str], body: bytes, call: Call, how: Behaviour) -> bytes:
-        """The body of a 200. Raises Refused. Notes in `call` what was issued."""
+        """The body of a 200. Raises Refused. Records in `call` what was issued."""
         now = self.clock() + how.clock_offset
         caller = None if call.action == "AssumeRoleWithWebIdentity" else self._caller(headers, body, now)
         try:
@@ -211,7 +211,7 @@ class Authority:
         return True
 
     def _issue(self, arn: str, seconds: float, now: float, mfa: bool) -> tuple[str, str]:
-        # STS writes whole seconds: what a client is told is what is checked
+        # STS writes whole seconds, and checks the expiry that the client received
         expiration = float(int(now + seconds))
         key = Key(
             "ASIA" + secrets.token_hex(8).upper(),
@@ -232,7 +232,7 @@ class Authority:
 
 
 def _validate(call: Call, how: Behaviour, *, chained: bool) -> None:
-    """STS's own limits, in its own words. moto checks none of them."""
+    """STS's own limits, with its own messages. moto checks none of them."""
     if not SESSION_NAME.fullmatch(call.session_name or ""):
         raise Refused("ValidationError", _constraint(call.session_name, "roleSessionName", r"pattern: [\w+=,.@-]*"))
     if call.duration is not None and not 900 <= call.duration <= 43200:

@@ -1,4 +1,4 @@
-"""The wires of the project's own STS: HTTP/1.1 with keep-alive on asyncio, and faults that happen on the wire."""
+"""The network side of the project's own STS: HTTP/1.1 with keep-alive on asyncio, and faults on the connection."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StsServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Refuses connections from now on, and cuts those that stand."""
+        """Refuses new connections and closes existing ones."""
         if self._server is None:
             return
         self._server.close()
@@ -62,7 +62,7 @@ class StsServer:
             while await self._one(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client is gone, or the server is being closed: there is nobody to tell
+            pass  # the client is gone, or the server is being closed
         finally:
             self._tasks.discard(task)
             self._writers.discard(writer)
@@ -109,7 +109,9 @@ class StsServer:
         else:
             outcome = how.fault or "ok"
         reply = _reply(status, xml, "text/xml", date)
-        self._done(call, outcome)  # before the client can know: who has the answer finds its call complete
+        self._done(
+            call, outcome
+        )  # before the client can see the answer, so that a client with an answer finds its call complete
         writer.write(reply[: -len(xml) // 2] if outcome == "half" else reply)
         await writer.drain()
         if outcome == "half":

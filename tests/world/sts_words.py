@@ -1,4 +1,4 @@
-"""What the project's own STS says: answers and refusals in AWS's XML and AWS's words, and SigV4 as STS checks it."""
+"""Answers and refusals of the project's own STS in AWS's XML and with AWS's messages, and SigV4 as STS checks it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ERRORS: dict[str, tuple[int, str]] = {
 
 
 class Refused(Exception):
-    """STS says no. `message` None takes AWS's usual words for the code."""
+    """STS refuses. `message` None: AWS's usual text for the code."""
 
     def __init__(self, code: str, message: str | None = None, status: int | None = None) -> None:
         usual_status, usual_words = ERRORS.get(code, (400, code))
@@ -105,7 +105,7 @@ class Signature:
 
 
 def check_signature(signature: Signature, secret: str, headers: Mapping[str, str], body: bytes, now: float) -> None:
-    """SigV4 of a POST to `/`, as STS checks it. Raises Refused: a wrong secret and a wrong clock share one code."""
+    """SigV4 of a POST to `/`, as STS checks it. Raises Refused: a wrong secret and a wrong clock share a code."""
     stamp = headers.get("x-amz-date", "")
     _check_age(stamp, now)
     canonical = "\n".join(

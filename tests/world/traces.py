@@ -1,4 +1,4 @@
-"""What strace writes of a program with several threads."""
+"""strace output of a program with several threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _RESUMED = re.compile(r"^(?P<pid>\d+) +<\.\.\. \w+ resumed>(?P<rest>.*)$")
 
 
 def whole_lines(trace: str) -> Iterator[str]:
-    """The calls of a trace in which several threads interrupt each other."""
+    """The calls of a trace in which several threads interrupt each other, one per line."""
     begun: dict[str, str] = {}
     for line in trace.splitlines():
         if part := _UNFINISHED.match(line):

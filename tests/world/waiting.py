@@ -1,7 +1,7 @@
-"""Waiting for something to become true, with a deadline, never for luck.
+"""Waiting for a condition with a deadline, never for luck.
 
-`make test` runs beside whatever else a machine does: nothing in it may fail on one that is ten times slower. So a
-deadline is stretched, and a duration that is promised is asserted by `make proof` alone.
+`make test` runs beside other load: nothing in it may fail on a machine that is ten times slower. So deadlines are
+stretched, and promised durations are asserted only by `make proof`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .scores import SCORES
 T = TypeVar("T")
 
 SLOWER = 10
-"""Times that a machine may be slower than the one a deadline was written on."""
+"""How many times slower a machine may be than the one a deadline was written for."""
 STRETCHED = 25.0
 """Seconds that a short deadline grows to at most: less than a heartbeat, which mends what has been missed. A longer one
 holds as it is."""
@@ -25,22 +25,22 @@ PROOF = SCORES in os.environ
 
 
 def patient(seconds: float) -> float:
-    """The deadline, in seconds, that a machine ten times slower meets too. Only a failing test waits for it."""
+    """The deadline, in seconds, that a machine ten times slower meets too. Only a failing test waits that long."""
     return max(seconds, min(SLOWER * seconds, STRETCHED))
 
 
 def in_time(began: float, at_most: float) -> bool:
-    """Whether no more than `at_most` seconds have passed since `began` (time.monotonic), which is promised.
+    """Whether at most `at_most` seconds have passed since `began` (time.monotonic), as promised.
 
-    Only `make proof` looks, so a test that asks has the mark `proof` or `slow`; elsewhere True.
+    Only `make proof` checks, so such a test has the mark `proof` or `slow`; otherwise True.
     """
     return not PROOF or time.monotonic() - began <= at_most
 
 
 def eventually(predicate: Callable[[], T], within: float, every: float = 0.02, saying: str = "") -> T:
-    """The first true value of `predicate`, asked every `every` seconds.
+    """The first true value of `predicate`, called every `every` seconds.
 
-    Raises AssertionError when a machine on which it usually takes no longer than `within` seconds has had its time.
+    Raises AssertionError after the deadline. `within` is how long it usually takes at most; slow machines get more.
     """
     deadline = time.monotonic() + patient(within)
     while True:

@@ -30,7 +30,7 @@ def home(tmp_path: Path, sts: FakeSts) -> Home:
     return home
 
 
-def test_a_daemon_keeps_a_role_and_ends_when_told(home: Home, sts: FakeSts) -> None:
+def test_a_daemon_renews_a_role_and_stops_on_request(home: Home, sts: FakeSts) -> None:
     with Daemon(home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
         status = daemon.wait_until_fresh("my-role")
         assert status["daemon"]["pid"] == daemon.pid
@@ -46,7 +46,7 @@ def test_a_daemon_keeps_a_role_and_ends_when_told(home: Home, sts: FakeSts) -> N
             daemon.status()
 
 
-def test_a_killed_daemon_leaves_what_it_wrote_and_the_next_one_goes_on(home: Home, sts: FakeSts) -> None:
+def test_a_killed_daemon_leaves_its_files_and_the_next_one_continues(home: Home, sts: FakeSts) -> None:
     daemon = Daemon(home, AWS_ENDPOINT_URL_STS=sts.url).start()
     daemon.wait_until_fresh("my-role")
     daemon.kill9()
@@ -57,7 +57,7 @@ def test_a_killed_daemon_leaves_what_it_wrote_and_the_next_one_goes_on(home: Hom
     assert len(sts.calls_for(ROLE)) == 1
 
 
-def test_a_daemon_that_cannot_start_is_a_failure_with_its_own_words(home: Home) -> None:
+def test_if_the_daemon_cannot_start_the_error_contains_its_log(home: Home) -> None:
     home.config.write_text("nonsense")
     with pytest.raises(AssertionError, match=r"ended with 2\n(.|\n)*config\.toml"), Daemon(home):
         pass
@@ -68,11 +68,11 @@ def test_commands_run_in_the_same_home(home: Home) -> None:
     assert (done.returncode, done.stdout.split()[0]) == (0, "assumed")
 
 
-def test_waiting_has_a_deadline_and_says_what_for() -> None:
+def test_waiting_has_a_deadline_and_reports_the_condition() -> None:
     with pytest.raises(AssertionError, match=r"the tide did not happen within 0\.5 s; last seen: 0"):
         eventually(lambda: 0, within=0.05, saying="the tide")
 
 
-def test_a_helper_that_is_never_started_needs_no_stop(home: Home) -> None:
+def test_a_daemon_that_was_never_started_needs_no_stop(home: Home) -> None:
     assert Daemon(home).stop() == 0
     assert subprocess.run(["pgrep", "-f", str(home.config)], check=False, capture_output=True).stdout == b""

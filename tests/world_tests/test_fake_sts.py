@@ -1,4 +1,4 @@
-"""Our own STS is believed by tests of the daemon, so it is first held against a real client: botocore."""
+"""Tests of the daemon rely on our own STS, so it is first checked against a real client: botocore."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sts() -> Iterator[FakeSts]:
 
 @functools.cache
 def shared_session() -> boto3.Session:
-    """One session for all: reading the service models is what takes time."""
+    """One session for all, because reading the service models takes time."""
     return boto3.Session(region_name="us-west-2")
 
 
@@ -66,7 +66,7 @@ def refused(sts: FakeSts, role: str = ROLE, **more: Any) -> tuple[str, int, str]
     return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Message"]
 
 
-def test_a_session_is_issued_as_asked_and_can_sign(sts: FakeSts) -> None:
+def test_a_session_is_issued_as_requested_and_can_sign(sts: FakeSts) -> None:
     answer = assume(sts, DurationSeconds=900)
     left = (answer["Credentials"]["Expiration"] - datetime.now(UTC)).total_seconds()
     assert 898 < left <= 900
@@ -74,7 +74,7 @@ def test_a_session_is_issued_as_asked_and_can_sign(sts: FakeSts) -> None:
     assert by(sts, answer).get_caller_identity()["Arn"] == answer["AssumedRoleUser"]["Arn"]
 
 
-def test_every_call_is_written_down_with_what_came_of_it(sts: FakeSts) -> None:
+def test_every_call_is_recorded_with_its_outcome(sts: FakeSts) -> None:
     sts.rule(OTHER, error="AccessDenied")
     answer = assume(sts, DurationSeconds=900, ExternalId="MyApp-42")
     refused(sts, OTHER)
@@ -86,7 +86,7 @@ def test_every_call_is_written_down_with_what_came_of_it(sts: FakeSts) -> None:
     assert [call.outcome for call in sts.calls_for(OTHER)] == ["AccessDenied"]
 
 
-def test_waiting_for_calls_that_never_come_says_which_came(sts: FakeSts) -> None:
+def test_waiting_for_missing_calls_reports_those_that_came(sts: FakeSts) -> None:
     assume(sts)
     with pytest.raises(AssertionError, match=r"1 of 2 calls within 0\.5 s.*MyS3Access"):
         sts.wait_for_calls(2, within=0.05)
@@ -111,7 +111,7 @@ def test_a_rule_makes_sts_refuse_with_the_status_that_aws_sends(sts: FakeSts, co
     assert assume(sts, OTHER)["Credentials"]
 
 
-def test_access_denied_names_who_may_not_do_what(sts: FakeSts) -> None:
+def test_access_denied_names_principal_and_role(sts: FakeSts) -> None:
     sts.rule(ROLE, error="AccessDenied")
     assert refused(sts)[2] == (
         f"User: arn:aws:iam::123456789012:user/natan is not authorized to perform: sts:AssumeRole on resource: {ROLE}"
@@ -132,7 +132,7 @@ def test_an_unknown_behaviour_is_refused_rather_than_ignored(sts: FakeSts) -> No
         sts.rule(ROLE, latancy=1)
 
 
-def test_a_session_ends_when_it_said_it_would(sts: FakeSts) -> None:
+def test_a_session_expires_when_stated(sts: FakeSts) -> None:
     sts.rule("*", session_seconds=4)
     answer = assume(sts)
     assert by(sts, answer).get_caller_identity()
@@ -141,7 +141,7 @@ def test_a_session_ends_when_it_said_it_would(sts: FakeSts) -> None:
 
 
 @pytest.mark.parametrize("seconds", [60, 100_000])
-def test_a_session_may_be_shorter_or_longer_than_asked(sts: FakeSts, seconds: int) -> None:
+def test_a_session_may_be_shorter_or_longer_than_requested(sts: FakeSts, seconds: int) -> None:
     sts.rule(ROLE, session_seconds=seconds)
     began = datetime.now(UTC)
     end = assume(sts, DurationSeconds=900)["Credentials"]["Expiration"]
@@ -156,7 +156,7 @@ def test_keys_secrets_and_tokens_are_checked(sts: FakeSts) -> None:
     assert refused(sts, by=stolen)[0] == "InvalidClientTokenId"
 
 
-def test_a_key_can_be_revoked_and_another_made_known(sts: FakeSts) -> None:
+def test_a_key_can_be_revoked_and_another_added(sts: FakeSts) -> None:
     sts.add_key("AKIAANOTHERKEY00", "another", user="alice")
     sts.revoke(SOURCE_KEY)
     assert refused(sts)[0] == "InvalidClientTokenId"
@@ -171,7 +171,7 @@ def test_a_clock_that_is_a_quarter_of_an_hour_wrong_cannot_sign(sts: FakeSts, of
     assert message.startswith(words)
 
 
-def test_the_servers_clock_is_seen_in_date_and_expiration(sts: FakeSts) -> None:
+def test_date_and_expiration_follow_the_servers_clock(sts: FakeSts) -> None:
     sts.rule("*", clock_offset=-600)
     began = datetime.now(UTC) - timedelta(seconds=600)
     answer = assume(sts, DurationSeconds=900)
@@ -180,14 +180,14 @@ def test_the_servers_clock_is_seen_in_date_and_expiration(sts: FakeSts) -> None:
     assert 899 <= (answer["Credentials"]["Expiration"] - date).total_seconds() <= 900
 
 
-def test_the_external_id_must_be_there_and_right(sts: FakeSts) -> None:
+def test_a_missing_or_wrong_external_id_is_denied(sts: FakeSts) -> None:
     sts.rule(ROLE, external_id="MyApp-42")
     assert refused(sts)[0] == "AccessDenied"
     assert refused(sts, ExternalId="guess")[0] == "AccessDenied"
     assert assume(sts, ExternalId="MyApp-42")["Credentials"]
 
 
-def test_durations_are_held_to_aws_limits_in_aws_words(sts: FakeSts) -> None:
+def test_durations_are_limited_with_the_messages_of_aws(sts: FakeSts) -> None:
     sts.rule(ROLE, max_session_duration=3600)
     chained = by(sts, assume(sts))
     assert refused(sts, DurationSeconds=60)[0] == "ValidationError"
@@ -210,13 +210,13 @@ def test_durations_are_held_to_aws_limits_in_aws_words(sts: FakeSts) -> None:
         ({"Policy": " " * 2049}, "ValidationError"),
     ],
 )
-def test_what_sts_can_never_grant_is_refused(sts: FakeSts, wrong: dict[str, str], code: str) -> None:
+def test_invalid_requests_are_refused(sts: FakeSts, wrong: dict[str, str], code: str) -> None:
     with pytest.raises(failures.ClientError) as caught:
         client(sts).assume_role(**{"RoleArn": ROLE, "RoleSessionName": "natan"} | wrong)
     assert caught.value.response["Error"]["Code"] == code
 
 
-def test_a_web_identity_needs_no_signature_but_a_good_token(sts: FakeSts) -> None:
+def test_a_web_identity_needs_a_valid_token_and_no_signature(sts: FakeSts) -> None:
     sts.web_tokens.add("good")
     ask = client(sts).assume_role_with_web_identity
     assert ask(RoleArn=ROLE, RoleSessionName="natan", WebIdentityToken="good")["Credentials"]
@@ -225,7 +225,7 @@ def test_a_web_identity_needs_no_signature_but_a_good_token(sts: FakeSts) -> Non
     assert [call.access_key_id for call in sts.calls] == [None, None]
 
 
-def test_an_mfa_code_works_once_and_its_session_opens_the_role(sts: FakeSts) -> None:
+def test_an_mfa_code_works_once_and_its_session_may_assume_the_role(sts: FakeSts) -> None:
     sts.rule(ROLE, mfa=True)
     sts.mfa_codes.add("123456")
     assert refused(sts)[0] == "AccessDenied"
@@ -240,11 +240,11 @@ def test_an_mfa_code_works_once_and_its_session_opens_the_role(sts: FakeSts) -> 
     [
         ("hang", failures.ReadTimeoutError),
         ("reset", failures.ConnectionClosedError),
-        ("half", ResponseParserError),  # whose text repeats the body, secrets and all
-        ("garbage", KeyError),  # botocore finds no AssumeRoleResult in HTML, and says so in no error of its own
+        ("half", ResponseParserError),  # whose text repeats the body, including secrets
+        ("garbage", KeyError),  # botocore finds no AssumeRoleResult in HTML, and raises no error of its own
     ],
 )
-def test_faults_on_the_wire_look_to_a_client_as_real_ones_do(sts: FakeSts, fault: str, error: type[Exception]) -> None:
+def test_connection_faults_look_real_to_a_client(sts: FakeSts, fault: str, error: type[Exception]) -> None:
     sts.rule(ROLE, fault=fault, times=1)
     with pytest.raises(error):
         assume(sts, by=client(sts, patience=1 if fault == "hang" else 60))
@@ -270,7 +270,7 @@ def test_ten_clients_at_once_are_answered_at_once(sts: FakeSts) -> None:
     assert max(call.in_flight for call in sts.calls) == sts.peak_in_flight == 10
 
 
-def test_a_simulated_clock_rules_expiry() -> None:
+def test_a_simulated_clock_decides_expiry() -> None:
     now = [time.time()]
     with FakeSts(clock=lambda: now[0]) as sts:
         sts.rule("*", session_seconds=600)
@@ -282,7 +282,7 @@ def test_a_simulated_clock_rules_expiry() -> None:
             session.get_caller_identity()
 
 
-def test_it_stands_by_itself_for_benches() -> None:
+def test_it_runs_as_a_program_for_benchmarks() -> None:
     script = Path(__file__).resolve().parents[1] / "world" / "fake_sts.py"
     with subprocess.Popen(
         [sys.executable, script, "--session-seconds", "60"], stdout=subprocess.PIPE, text=True

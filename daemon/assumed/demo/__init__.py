@@ -1,1 +1,1 @@
-"""The world the daemon is shown in: moto's server behind a front that makes sessions really end."""
+"""The embedded AWS of `assumed demo` and the tests: moto's server behind a front that makes sessions expire."""

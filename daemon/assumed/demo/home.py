@@ -1,4 +1,4 @@
-"""The temporary home of the demo: natan's keys, the roles to keep, and the real daemon that keeps them."""
+"""The temporary home of the demo: natan's keys, the configuration, and a real daemon."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ source_profile = "my-role"
 
 
 def roles_of(facts: WalkThrough) -> dict[str, str]:
-    """Kept profile → role ARN, in the order of the configuration."""
+    """Managed profile → role ARN, in the order of the configuration."""
     return {"my-role": facts.my_role, "reports": facts.reports_role, "archive": facts.archive_role}
 
 
 @dataclass
 class DemoHome:
-    """A directory that is gone at the end, and the daemon that works in it."""
+    """A directory that is removed at the end, and the daemon that runs in it."""
 
     facts: WalkThrough
     _directory: tempfile.TemporaryDirectory[str] = field(
@@ -68,7 +68,7 @@ class DemoHome:
         return self.path / "credentials"
 
     def variables(self) -> dict[str, str]:
-        """What a second terminal needs, so that AWS's tools look here and nowhere else."""
+        """What a second terminal needs so that AWS's tools look only here."""
         return {
             "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials),
             "AWS_CONFIG_FILE": str(self.path / "config"),
@@ -89,7 +89,7 @@ class DemoHome:
         self._directory.cleanup()
 
     def start_daemon(self) -> None:
-        """Starts `assumed run` and waits until it answers. Raises AssumedError with its own last words."""
+        """Starts `assumed run` and waits until it answers. Raises AssumedError with the end of its log."""
         private = ("AWS_", "ASSUMED_", "XDG_", "NOTIFY_SOCKET")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(private)}
         with (self.path / "daemon.log").open("ab") as log:
@@ -100,25 +100,24 @@ class DemoHome:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is the demo's: it ends the daemon as a service manager does
+                start_new_session=True,  # Ctrl-C is for the demo, which stops the daemon as a service manager does
             )
         deadline = time.monotonic() + START_SECONDS
         while self.status() is None:
             if time.monotonic() > deadline:
-                raise AssumedError(f"the daemon does not answer; its last words: {self.last_words()}")
+                raise AssumedError(f"the daemon does not answer; the end of its log: {self._log()}")
             time.sleep(0.05)
 
     def status(self) -> dict[str, Any] | None:
-        """The status document; None while nobody answers. Raises AssumedError when the daemon has ended."""
+        """The status document; None until the daemon answers. Raises AssumedError if it has ended."""
         if self._daemon is not None and self._daemon.poll() is not None:
-            raise AssumedError(f"the daemon ended with {self._daemon.returncode}; its last words: {self.last_words()}")
+            raise AssumedError(f"the daemon exited with {self._daemon.returncode}; the end of its log: {self._log()}")
         try:
             return ask(socket_path(state_dir(self.credentials)), {"command": "status"})
         except (NotRunning, NotAnswering):
             return None
 
-    def last_words(self) -> str:
-        """The end of the daemon's log."""
+    def _log(self) -> str:
         return "\n".join((self.path / "daemon.log").read_text(errors="replace").splitlines()[-5:]) or "none"
 
     def stop_daemon(self) -> None:

@@ -1,28 +1,23 @@
-"""What the front knows: the sessions that passed through it and when they end, trust policies, users.
+"""What the front knows: issued sessions and their expiry, trust policies, owners of keys.
 
-It learns all of it by reading the calls that pass: nothing has to be told to it.
+It learns everything from the calls that pass through it.
 """
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import unquote
+from datetime import UTC, datetime
 
-from . import aws_words as words
+from . import protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """One session that was handed out. No secret."""
+    """An issued session, without its secrets. `expiration`: POSIX seconds, whole, exactly as sent to the client."""
 
     access_key_id: str
     expiration: float
-    """POSIX seconds, whole: exactly what the client was told."""
     role_arn: str
     principal_arn: str
 
@@ -31,75 +26,43 @@ class Issued:
 class Ledger:
     """Facts about the AWS behind the front. Safe to use from several threads."""
 
-    clock: Callable[[], float] = time.time
     issued: dict[str, Issued] = field(default_factory=dict)
-    _user_arns: dict[str, str] = field(default_factory=dict)
-    _key_owners: dict[str, str] = field(default_factory=dict)
-    _role_arns: dict[str, str] = field(default_factory=dict)
+    _owners: dict[str, str] = field(default_factory=dict)
     _needs_external_id: set[str] = field(default_factory=set)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def has_expired(self, access_key_id: str | None) -> bool:
         session = self.issued.get(access_key_id or "")
-        return session is not None and self.clock() >= session.expiration
+        return session is not None and time.time() >= session.expiration
 
-    def lacks_external_id(self, call: words.Call) -> bool:
-        """True when the role's trust policy asks for an external id and the call brings none (moto lets it pass)."""
-        return (
-            call.operation == "AssumeRole"
-            and call.role_arn in self._needs_external_id
-            and (not call.params.get("ExternalId"))
-        )
+    def lacks_external_id(self, call: protocol.Call) -> bool:
+        """Whether the trust policy requires an external ID and the call has none (moto accepts that)."""
+        if call.operation != "AssumeRole" or call.params.get("ExternalId"):
+            return False
+        return (call.role_arn or "").rpartition("/")[2] in self._needs_external_id
 
     def principal(self, access_key_id: str | None) -> str:
-        """ARN of who signs with this key, or the key itself where its owner never passed by."""
+        """ARN of the key's owner, or the key itself if its creation did not pass through the front."""
         session = self.issued.get(access_key_id or "")
-        return session.principal_arn if session else self._key_owners.get(access_key_id or "", f"{access_key_id}")
+        return session.principal_arn if session else self._owners.get(access_key_id or "", f"{access_key_id}")
 
-    def issue(self, call: words.Call, body: bytes, clip_seconds: int | None) -> bytes:
-        """Notes the session in an AssumeRole* answer, and returns the answer with its true Expiration."""
-        key, told = words.tag(body, "AccessKeyId"), words.tag(body, "Expiration")
-        if key is None or told is None:
+    def issue(self, call: protocol.Call, body: bytes, clip_seconds: int | None) -> bytes:
+        """Records the session in an AssumeRole* answer, and returns the answer with its real Expiration."""
+        key, expiration = protocol.tag(body, "AccessKeyId"), protocol.tag(body, "Expiration")
+        if key is None or expiration is None:
             return body
-        end = int(words.posix(told))
+        end = int(datetime.fromisoformat(expiration).timestamp())  # moto's has microseconds, AWS's whole seconds
         if clip_seconds is not None:
-            end = min(end, int(self.clock() + clip_seconds))
-        who = words.tag(body.partition(b"<AssumedRoleUser>")[2], "Arn") or ""
-        with self._lock:
-            self.issued[key] = Issued(key, end, call.role_arn or "", who)
-        return words.with_tag(body, "Expiration", words.whole_seconds(end))
+            end = min(end, int(time.time() + clip_seconds))
+        principal = protocol.tag(body.partition(b"<AssumedRoleUser>")[2], "Arn") or ""
+        self.issued[key] = Issued(key, end, call.role_arn or "", principal)
+        return protocol.with_tag(body, "Expiration", datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
-    def learn(self, call: words.Call, body: bytes) -> None:
-        """Reads what a successful IAM call changed: new roles, their trust policies, new access keys."""
-        name = call.params.get("RoleName", "")
-        if call.operation == "CreateRole":
-            self._role_arns[name] = words.tag(body, "Arn") or ""
-        if call.operation in ("CreateRole", "UpdateAssumeRolePolicy"):
-            document = call.params.get("AssumeRolePolicyDocument") or call.params.get("PolicyDocument") or "{}"
-            self._trust(self._role_arns.get(name, ""), document)
-        if call.operation == "CreateUser":
-            self._user_arns[call.params.get("UserName", "")] = words.tag(body, "Arn") or ""
+    def learn(self, call: protocol.Call, body: bytes) -> None:
+        """Reads what a successful IAM call changed: trust policies, owners of new access keys."""
         if call.operation == "CreateAccessKey":
-            user = words.tag(body, "UserName") or ""
-            self._key_owners[words.tag(body, "AccessKeyId") or ""] = self._user_arns.get(user, user)
-
-    def _trust(self, role_arn: str, document: str) -> None:
-        with self._lock:
-            self._needs_external_id.discard(role_arn)
-            if "sts:externalid" in _condition_keys(document):
-                self._needs_external_id.add(role_arn)
-
-
-def _condition_keys(document: str) -> set[str]:
-    """Context keys, lowercase, that any statement of a policy document compares for equality."""
-    policy: dict[str, Any] = json.loads(unquote(document) if document.startswith("%") else document)
-    statements = policy.get("Statement", [])
-    if isinstance(statements, dict):
-        statements = [statements]
-    return {
-        key.lower()
-        for statement in statements
-        for operator, keys in statement.get("Condition", {}).items()
-        if operator in ("StringEquals", "StringLike", "StringEqualsIgnoreCase")
-        for key in keys
-    }
+            owner = f"arn:aws:iam::123456789012:user/{protocol.tag(body, 'UserName')}"
+            self._owners[protocol.tag(body, "AccessKeyId") or ""] = owner
+        if call.operation in ("CreateRole", "UpdateAssumeRolePolicy"):
+            trust = call.params.get("AssumeRolePolicyDocument") or call.params.get("PolicyDocument", "")
+            requires = "sts:externalid" in trust.lower()
+            (self._needs_external_id.add if requires else self._needs_external_id.discard)(call.params["RoleName"])

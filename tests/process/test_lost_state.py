@@ -1,4 +1,4 @@
-"""The daemon's post: its lock, its socket and its sessions, when somebody tidies them away or mistakes them."""
+"""The daemon's lock, socket and sessions are removed or used with another configuration."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ def assumed(home: Home, sts: FakeSts, *arguments: str) -> subprocess.CompletedPr
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
-def test_a_state_directory_that_was_removed_comes_back_with_all_that_was_in_it(
-    sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """Within seconds: readers, commands and a second daemon find again what they found before; STS is not asked."""
+def test_a_removed_state_directory_is_restored_completely(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """Within seconds, for readers, commands and a second daemon, without calling STS."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("kept", arn("kept")))
     daemon.start().wait_until_fresh("kept")
@@ -37,10 +35,10 @@ def test_a_state_directory_that_was_removed_comes_back_with_all_that_was_in_it(
     assert len(sts.calls) == 1
 
 
-def test_commands_with_another_configuration_do_not_speak_for_this_one(
+def test_a_command_with_another_configuration_does_not_use_this_daemon(
     sts: FakeSts, aws_home: Home, daemon: Daemon, tmp_path: Path
 ) -> None:
-    """`once --config B` beside A's daemon would report success and have renewed nothing of B's."""
+    """`once --config B` beside A's daemon would report success without renewing anything of B."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("kept", arn("kept")))
     other = tmp_path / "other.toml"
@@ -55,10 +53,10 @@ def test_commands_with_another_configuration_do_not_speak_for_this_one(
     assert assumed(aws_home, sts, "status", "--config", str(link)).returncode == 0
 
 
-def test_a_session_of_another_role_is_not_called_fresh_while_the_daemon_is_down(
+def test_status_without_a_daemon_does_not_call_a_changed_roles_session_fresh(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """The configuration was edited since: what lies on the disk is not what the role says now (promise 5)."""
+    """The configuration was edited since: the stored session is not what the role says now (promise 5)."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("kept", arn("kept")))
     daemon.start().wait_until_fresh("kept")

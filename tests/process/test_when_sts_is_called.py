@@ -1,4 +1,4 @@
-"""When STS is asked, and when it is not: sources that are down, chains whose parent fails, lengths that are refused."""
+"""When STS is called and when not: dead sources, chains with a failing parent, refused durations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOWN: dict[str, dict[str, Any]] = {
 
 
 def make_older(home: Home, profile: str, seconds: float) -> None:
-    """The stored session of a profile was asked for so much earlier. No daemon runs."""
+    """Backdate the stored session of a profile. No daemon runs."""
     path = home.state / "sessions" / f"{profile}.json"
     stored = json.loads(path.read_text())
     for name in ("received_wall", "received_boot", "expiration"):
@@ -30,9 +30,9 @@ def make_older(home: Home, profile: str, seconds: float) -> None:
     path.write_text(json.dumps(stored))
 
 
-def test_a_source_that_is_down_is_asked_by_one_role_at_a_time(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """Each role takes its turn, and all of them together ask no more often than one would: with such short sessions,
-    a second after each answer."""
+def test_a_dead_source_is_probed_by_one_role_at_a_time(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """Roles take turns, and together they call no more often than one would: with such short sessions, a second after
+    each answer."""
     sts.rule("*", session_seconds=3)
     aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
     daemon.start().wait_until_fresh(*PROFILES)
@@ -49,10 +49,10 @@ def test_a_source_that_is_down_is_asked_by_one_role_at_a_time(sts: FakeSts, aws_
 
 
 @pytest.mark.parametrize("why", DOWN)
-def test_all_roles_are_asked_for_as_soon_as_their_source_works_again(
+def test_all_roles_are_renewed_as_soon_as_their_source_works_again(
     why: str, sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Each of them had failed so often that it would wait for most of a minute by itself."""
+    """Each had failed so often that it would wait for most of a minute."""
     sts.rule("*", session_seconds=900, **DOWN[why])
     aws_home.configure(*(role(name, arn(name)) for name in PROFILES))
     daemon.start()
@@ -66,8 +66,8 @@ def test_all_roles_are_asked_for_as_soon_as_their_source_works_again(
     daemon.wait_until_fresh(*PROFILES, within=2)
 
 
-def test_a_child_is_not_asked_for_with_a_dead_parents_key(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """It keeps its own session and waits for the parent, whatever is asked for; then both are renewed."""
+def test_a_child_is_not_requested_with_a_dead_parents_key(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """It keeps its own session and waits for the parent, even on request; then both are renewed."""
     sts.rule("*", session_seconds=900)
     sts.rule(arn("parent"), session_seconds=3)
     aws_home.configure(role("parent", arn("parent")), role("child", arn("child"), source_profile="parent"))
@@ -90,13 +90,13 @@ def test_a_child_is_not_asked_for_with_a_dead_parents_key(sts: FakeSts, aws_home
 
 
 def test_a_revoked_parent_session_is_renewed_for_its_child(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """ "Revoke active sessions" in the console: the child's refusal renews the parent, long before it is due, and then
-    the child."""
+    """ "Revoke active sessions" in the console: the child's refusal renews the parent, long before it is due, then the
+    child."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("parent", arn("parent")), role("child", arn("child"), source_profile="parent"))
     daemon.start().wait_until_fresh("parent", "child")
     daemon.stop()
-    make_older(aws_home, "parent", 100)  # a session that STS has just given is not given up so soon
+    make_older(aws_home, "parent", 100)  # a session that STS has just issued is not dropped so soon
     daemon.start().wait_until_fresh("parent", "child")
 
     sts.revoke(key_of(aws_home, "parent"))
@@ -118,10 +118,8 @@ LIMITS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_session_that_is_too_long_is_asked_for_again_at_an_hour(
-    limit: str, sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """The role is kept all the same, and the log says what to write."""
+def test_a_refused_duration_is_retried_with_an_hour(limit: str, sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """The role works, and the log says what to configure."""
     signs = sts.source if limit == "of the role" else sts.add_session("ASIASOURCE000000", "fake-secret", "fake-token")
     aws_home.add_source(signs.access_key_id, signs.secret_access_key, profile="signs")
     with aws_home.credentials.open("a") as file:

@@ -1,4 +1,4 @@
-"""What is said of a source that fails: whose affair it is and what to do, not the name of an exception."""
+"""Messages about failing sources say what is responsible and what to do, not the name of an exception."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SELF_SIGNED = "openssl req -x509 -newkey rsa:2048 -nodes -days 30"
 
 @pytest.fixture
 def login(sts: FakeSts, aws_home: Home) -> Iterator[FakeLogin]:
-    """Somebody who has logged in, to a portal that gives a session the STS knows."""
+    """A login to a portal whose sessions the STS knows."""
     key = sts.add_session("ASIAFAKEPORTAL00", "fake-secret-of-the-portal", "fake-token-of-the-portal")
     with FakeLogin(key.access_key_id, key.secret_access_key, str(key.session_token)) as login:
         login.configure(aws_home.aws_config)
@@ -33,7 +33,7 @@ def login(sts: FakeSts, aws_home: Home) -> Iterator[FakeLogin]:
 
 
 def said(home: Home, sts: FakeSts, **environment: str) -> dict[str, Any]:
-    """What a daemon says of its first role, once it has failed."""
+    """What a daemon says about its first role after it has failed."""
     with Daemon(home, **{"AWS_ENDPOINT_URL_STS": sts.url, **environment}) as daemon:
         document = daemon.wait_until(lambda status: status["roles"][0]["last_error"], 45)
         return dict(document["roles"][0])
@@ -47,10 +47,10 @@ DAMAGED = {"empty": "", "half": '{"accessTok', "no object": "5", "null": "null",
 
 
 @pytest.mark.parametrize("how", DAMAGED)
-def test_a_damaged_login_is_named_by_its_file_and_calls_for_a_login(
+def test_a_damaged_login_names_its_file_and_asks_for_a_login(
     login: FakeLogin, aws_home: Home, sts: FakeSts, how: str
 ) -> None:
-    """Not by a hash, nor by an exception of Python's."""
+    """Not a hash, and not a Python exception."""
     cache = login.write_cache(aws_home.path, DAMAGED[how])
 
     seen = said(aws_home, sts, **login.environment)
@@ -75,10 +75,8 @@ PORTAL: dict[str, tuple[Reply, str, str]] = {
 
 
 @pytest.mark.parametrize("how", PORTAL)
-def test_an_answer_of_the_portal_is_told_by_its_meaning(
-    login: FakeLogin, aws_home: Home, sts: FakeSts, how: str
-) -> None:
-    """Whose affair it is decides: the administrator's, the network's, AWS's, or a person's who logs in."""
+def test_errors_of_the_portal_are_explained(login: FakeLogin, aws_home: Home, sts: FakeSts, how: str) -> None:
+    """The administrator, the network, AWS, or a person who must log in."""
     login.portal, state, means = PORTAL[how]
 
     seen = said(aws_home, sts, **login.environment)
@@ -103,10 +101,10 @@ REFRESH: dict[str, tuple[Reply, str]] = {
 
 
 @pytest.mark.parametrize("how", REFRESH)
-def test_a_login_that_cannot_be_refreshed_calls_a_person_only_where_one_can_help(
+def test_a_login_is_requested_only_if_logging_in_can_help(
     login: FakeLogin, aws_home: Home, sts: FakeSts, how: str
 ) -> None:
-    """The refresh token is good: a fault of the server's passes, and nobody is to be called for it."""
+    """If the refresh token is valid, a server error is transient."""
     login.sign_in(aws_home.path, seconds=-60)
     login.oidc, state = REFRESH[how]
 
@@ -117,18 +115,18 @@ def test_a_login_that_cannot_be_refreshed_calls_a_person_only_where_one_can_help
 
 
 @pytest.mark.parametrize("seconds", [3600, 600, -60], ids=["good", "soon over", "over"])
-def test_a_login_that_works_signs(login: FakeLogin, aws_home: Home, sts: FakeSts, seconds: float) -> None:
-    """Refreshed where it is due. The twin."""
+def test_a_valid_login_signs(login: FakeLogin, aws_home: Home, sts: FakeSts, seconds: float) -> None:
+    """Refreshed when due. Control."""
     login.sign_in(aws_home.path, seconds=seconds)
     with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url, **login.environment) as daemon:
         daemon.wait_until_fresh("a", within=45)
     assert ("oidc" in login.calls) is (seconds < 900)
 
 
-def test_a_login_in_the_meantime_is_noticed_and_nothing_is_asked_until_then(
+def test_a_new_login_is_noticed_and_nothing_is_requested_before(
     login: FakeLogin, aws_home: Home, sts: FakeSts, daemon: Daemon
 ) -> None:
-    """One call for a revoked login, and none while nobody has logged in."""
+    """One call for a revoked login, then none until someone logs in."""
     login.portal = refusal(401, "UnauthorizedException", "Session token not found or invalid")
     daemon._environment.update(login.environment)
     daemon.start().wait_until(lambda status: status["roles"][0]["state"] == "needs_login", 45)
@@ -145,7 +143,7 @@ def test_a_login_in_the_meantime_is_noticed_and_nothing_is_asked_until_then(
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of 127.0.0.1 by nobody's CA, with its key beside it."""
+    """A self-signed certificate for 127.0.0.1, with its key beside it."""
     directory = tmp_path_factory.mktemp("tls")
     made = subprocess.run(
         shlex.split(
@@ -162,7 +160,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def https(certificate: Path) -> Iterator[str]:
-    """An STS that refuses everything, over TLS."""
+    """An STS over TLS that refuses everything."""
 
     class Refuses(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -189,9 +187,7 @@ def https(certificate: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("bundle", ["missing", "empty", "no certificates", "of another CA"])
 @pytest.mark.parametrize("setting", ["AWS_CA_BUNDLE", "ca_bundle"])
-def test_a_ca_bundle_that_is_to_blame_is_named(
-    aws_home: Home, sts: FakeSts, https: str, bundle: str, setting: str
-) -> None:
+def test_a_wrong_ca_bundle_is_named(aws_home: Home, sts: FakeSts, https: str, bundle: str, setting: str) -> None:
     """Not the network."""
     file = aws_home.path / "bundle.pem"
     if bundle == "of another CA":
@@ -213,8 +209,8 @@ def test_a_ca_bundle_that_is_to_blame_is_named(
     assert "check the network" not in words(seen)
 
 
-def test_a_ca_bundle_that_is_right_is_trusted(aws_home: Home, sts: FakeSts, https: str, certificate: Path) -> None:
-    """STS is reached, and denies. The twin."""
+def test_a_correct_ca_bundle_works(aws_home: Home, sts: FakeSts, https: str, certificate: Path) -> None:
+    """STS is reached, and denies. Control."""
     aws_home.configure(role("a", ARN))
 
     seen = said(aws_home, sts, AWS_ENDPOINT_URL_STS=https, AWS_CA_BUNDLE=str(certificate))
@@ -224,10 +220,10 @@ def test_a_ca_bundle_that_is_right_is_trusted(aws_home: Home, sts: FakeSts, http
 
 @pytest.mark.parametrize("content", ["", "\n", "  \n\n"], ids=["empty", "a newline", "blanks"])
 @pytest.mark.parametrize("where", ["role", "source profile"])
-def test_an_empty_web_identity_token_is_its_issuers_affair(
+def test_an_empty_web_identity_token_file_is_named_with_its_issuer(
     aws_home: Home, sts: FakeSts, content: str, where: str
 ) -> None:
-    """Not the configuration's: the file is named, and who has to write it."""
+    """The configuration is not at fault."""
     token = aws_home.path / "token"
     token.write_text(content)
     sts.web_tokens.add("a-good-token")
@@ -256,10 +252,10 @@ PARTITIONS = [
 
 
 @pytest.mark.parametrize(("partition", "region", "refused"), PARTITIONS)
-def test_a_role_asked_for_through_the_region_of_another_partition_is_told_so(
+def test_a_region_of_another_partition_is_reported_as_the_cause(
     aws_home: Home, sts: FakeSts, partition: str, region: str, refused: str
 ) -> None:
-    """Its keys are not mistyped: they are of another world."""
+    """The keys are not mistyped; they belong to another partition."""
     arn = ARN.replace("arn:aws:", f"arn:{partition}:")
     sts.rule(arn, error=refused)
     aws_home.configure(role("a", arn, region=region))
@@ -272,10 +268,10 @@ def test_a_role_asked_for_through_the_region_of_another_partition_is_told_so(
 
 
 @pytest.mark.parametrize("where", ["variable", "profile"])
-def test_a_fips_endpoint_that_does_not_exist_is_told_by_its_setting(
+def test_a_missing_fips_endpoint_is_reported_with_its_setting(
     login: FakeLogin, aws_home: Home, sts: FakeSts, where: str
 ) -> None:
-    """Its name leads nowhere, which is no fault of the network's."""
+    """Its name does not resolve, but the network is not at fault."""
     environment = {"AWS_ENDPOINT_URL_SSO_OIDC": login.environment["AWS_ENDPOINT_URL_SSO_OIDC"], "AWS_MAX_ATTEMPTS": "1"}
     if where == "variable":
         environment["AWS_USE_FIPS_ENDPOINT"] = "true"

@@ -1,4 +1,4 @@
-"""One message for each thing that fails as one, and none twice."""
+"""One message for each thing that fails as one, and no message twice."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from world.fake_sts import FakeSts
 from world.waiting import eventually
 
 pytestmark = pytest.mark.slow
-"""What annoys, and is tried in the proof."""
+"""Minor faults, tried only in the proof."""
 
 WITHIN = 40.0
 REFUSALS = ["AccessDenied", "InvalidClientTokenId", "ValidationError"]
 
 
 @pytest.mark.parametrize("code", REFUSALS)
-def test_once_says_each_failure_once(code: str, aws_home: Home, sts: FakeSts) -> None:
-    """Off a terminal: what cron mails."""
+def test_once_reports_each_failure_once(code: str, aws_home: Home, sts: FakeSts) -> None:
+    """Without a terminal, as in cron's mail."""
     aws_home.configure(role("works", arn("works")), role("broken", arn("broken")))
     sts.rule(arn("broken"), error=code)
     done = aws_home.assumed("once", AWS_ENDPOINT_URL_STS=sts.url)
@@ -30,7 +30,7 @@ def test_once_says_each_failure_once(code: str, aws_home: Home, sts: FakeSts) ->
 
 
 @pytest.mark.parametrize("code", REFUSALS)
-def test_refresh_says_each_failure_once(code: str, aws_home: Home, daemon: Daemon, sts: FakeSts) -> None:
+def test_refresh_reports_each_failure_once(code: str, aws_home: Home, daemon: Daemon, sts: FakeSts) -> None:
     """The same through the daemon."""
     aws_home.configure(role("works", arn("works")), role("broken", arn("broken")))
     daemon.start().wait_until_fresh("works", "broken")
@@ -42,7 +42,7 @@ def test_refresh_says_each_failure_once(code: str, aws_home: Home, daemon: Daemo
 
 @pytest.mark.parametrize("options", [["--config", "C"], ["--config=C"], ["--help"]])
 def test_exec_says_that_options_come_before_the_profile(options: list[str], aws_home: Home) -> None:
-    """`--config: no such command` helps nobody."""
+    """`--config: no such command` would not help."""
     aws_home.configure(role("kept", arn("kept")))
     words = [word.replace("C", str(aws_home.config)) for word in options]
     done = aws_home.assumed("exec", "kept", *words, "--", "true")
@@ -51,8 +51,8 @@ def test_exec_says_that_options_come_before_the_profile(options: list[str], aws_
     assert options[0].partition("=")[0] in done.stderr
 
 
-def test_exec_takes_options_before_the_profile(aws_home: Home, sts: FakeSts) -> None:
-    """The twin; what comes after `--` is the command's."""
+def test_exec_accepts_options_before_the_profile(aws_home: Home, sts: FakeSts) -> None:
+    """Control; what follows `--` belongs to the command."""
     aws_home.configure(role("kept", arn("kept")))
     command = ["exec", "--config", str(aws_home.config), "kept", "--", "sh", "-c", "exit 7"]
     assert aws_home.assumed(*command, AWS_ENDPOINT_URL_STS=sts.url).returncode == 7
@@ -72,7 +72,7 @@ ROLES = 12
 
 
 def lost_logins(home: Home, how: str, defaults: str = DEFAULTS) -> None:
-    """A dozen roles whose sign-in is missing, and a healthy one."""
+    """A dozen roles without a login, and a healthy one."""
     names = [LOST[how](n) for n in range(ROLES)]
     home.aws_config.write_text(SESSION + "".join(sso_profile(name) for name in sorted(set(names))))
     roles = [role(f"r{n}", arn(f"r{n}"), source_profile=name) for n, name in enumerate(names)]
@@ -86,7 +86,7 @@ def needs_login(daemon: Daemon) -> bool:
 
 @pytest.mark.parametrize("how", ["one source", "two sources, one sign-in"])
 def test_roles_that_fail_alike_are_one_line_of_status(how: str, aws_home: Home, daemon: Daemon) -> None:
-    """First of all, with their number; `--all` shows each; the JSON has every role."""
+    """At the top, with their number; `--all` shows each; the JSON has every role."""
     lost_logins(aws_home, how)
     daemon.start()
     eventually(lambda: needs_login(daemon), WITHIN)
@@ -101,8 +101,8 @@ def test_roles_that_fail_alike_are_one_line_of_status(how: str, aws_home: Home, 
     assert len(json.loads(aws_home.assumed("status", "--json").stdout)["roles"]) == ROLES + 1
 
 
-def test_roles_that_fail_each_for_itself_are_a_line_each(aws_home: Home, daemon: Daemon, sts: FakeSts) -> None:
-    """The twin: the message names the role."""
+def test_roles_with_different_failures_have_a_line_each(aws_home: Home, daemon: Daemon, sts: FakeSts) -> None:
+    """Control: the message names the role."""
     for n in range(3):
         sts.rule(arn(f"r{n}"), error="AccessDenied")
     aws_home.configure(*(role(f"r{n}", arn(f"r{n}")) for n in range(4)))
@@ -113,7 +113,7 @@ def test_roles_that_fail_each_for_itself_are_a_line_each(aws_home: Home, daemon:
 
 
 @pytest.mark.parametrize("how", LOST)
-def test_a_lost_sign_in_calls_a_person_once(how: str, aws_home: Home, daemon: Daemon) -> None:
+def test_a_lost_login_runs_one_hook(how: str, aws_home: Home, daemon: Daemon) -> None:
     """However many profiles need it."""
     called = aws_home.path / "called"
     script = aws_home.path / "call"
@@ -123,7 +123,7 @@ def test_a_lost_sign_in_calls_a_person_once(how: str, aws_home: Home, daemon: Da
     daemon.start()
     eventually(lambda: needs_login(daemon), WITHIN)
     eventually(lambda: called.exists() and "needed" in called.read_text(), WITHIN)
-    # Hooks run one after the other: once this renewal's has run, whatever was to be told before it has been.
+    # Hooks run one at a time: once this renewal's has run, all earlier ones have, too.
     renewed = called.read_text().count("renewed")
     daemon.ask("refresh", profiles=["works"])
     eventually(lambda: called.read_text().count("renewed") > renewed, WITHIN)

@@ -1,4 +1,4 @@
-"""Small decisions of commands: what is accepted, what is refused, and what is said where no daemon runs."""
+"""Decisions of commands: what is accepted, what is refused, and what is printed without a daemon."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_a_policy_without_a_statement_is_refused(aws_home: Home, policy: str) ->
     assert [problem for problem in document["problems"] if "policy" in problem and "Statement" in problem]
 
 
-def test_an_mfa_serial_of_the_defaults_does_not_concern_a_role_whose_source_is_a_role(aws_home: Home) -> None:
-    """A role has no MFA device; only a serial that is written at the role itself is a mistake."""
+def test_a_default_mfa_serial_is_ignored_for_a_role_signed_by_a_role(aws_home: Home) -> None:
+    """A role has no MFA device; only a serial in the role's own entry is an error."""
     defaults = DEFAULTS + 'mfa_serial = "arn:aws:iam::123456789012:mfa/natan"\n'
     chained = role("b", arn("b"), source_profile="a")
     aws_home.configure(role("a", arn("a")), chained, defaults=defaults)
@@ -56,22 +56,22 @@ def test_an_mfa_serial_of_the_defaults_does_not_concern_a_role_whose_source_is_a
 
 
 @pytest.mark.parametrize(("token", "severities"), [("aws_session_token = IQoJb3JpZ2lu\n", []), ("", ["error"])])
-def test_a_key_of_a_session_needs_its_token(aws_home: Home, token: str, severities: list[str]) -> None:
-    """Three values belong together, and two of them are never enough."""
+def test_temporary_keys_need_a_session_token(aws_home: Home, token: str, severities: list[str]) -> None:
+    """Two of the three values are never enough."""
     aws_home.credentials.write_text(f"[src]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n{token}")
     aws_home.configure(role("a", arn("a"), source_profile="src"))
     _, document = checked(aws_home)
     assert [severity for severity in said_of(document, "src") if severity == "error"] == severities
 
 
-def test_a_profile_that_the_environment_chooses_must_exist(aws_home: Home) -> None:
-    """Else every command without --profile fails."""
+def test_a_profile_named_by_aws_profile_must_exist(aws_home: Home) -> None:
+    """Otherwise every command without --profile fails."""
     aws_home.configure(role("a", arn("a")))
     for name, severities in (("default", []), ("a", []), ("gone", ["warning"])):
         assert said_of(checked(aws_home, AWS_PROFILE=name)[1], "AWS_PROFILE") == severities
 
 
-def test_metrics_are_told_without_a_daemon(aws_home: Home) -> None:
+def test_metrics_are_printed_without_a_daemon(aws_home: Home) -> None:
     """From the disk; the exit status says that no daemon runs."""
     aws_home.configure(role("a", arn("a")))
     ran = aws_home.assumed("metrics")
@@ -88,14 +88,14 @@ def test_metrics_are_told_without_a_daemon(aws_home: Home) -> None:
     [("--token-file", "t"),
      *more(("liveness", "readiness", "--token-file", "t"), ("liveness", "--token-file", "t", "--port", "70000"))],
 )  # fmt: skip
-def test_a_probe_that_is_written_wrong_is_a_usage_error(aws_home: Home, arguments: tuple[str, ...]) -> None:
-    """A pod's events name the mistake, not a traceback."""
+def test_a_wrong_probe_command_line_is_a_usage_error(aws_home: Home, arguments: tuple[str, ...]) -> None:
+    """A pod's events show the error, not a traceback."""
     ran = aws_home.assumed("probe", *arguments)
     assert ran.returncode == 2
     assert "Traceback" not in ran.stderr
 
 
-def test_a_mistake_behind_values_of_several_lines_is_named_with_its_line(aws_home: Home) -> None:
+def test_an_error_after_multi_line_values_is_reported_with_its_line(aws_home: Home) -> None:
     """Arrays and tables are not taken for headers and keys."""
     before = """tags = { a = 'b', c = 'd' }\npolicy_arns = [\n  "arn:aws:iam::aws:policy/ReadOnlyAccess",\n]\n"""
     aws_home.configure(role("a", arn("a")), role("b", arn("b")) + before + "duration_seconds = 5\n")
@@ -107,7 +107,7 @@ def test_a_mistake_behind_values_of_several_lines_is_named_with_its_line(aws_hom
 NESTED = "[DEFAULT]\ns3 =\n  not a setting\n"
 
 
-def test_nothing_is_written_beside_defaults_that_botocore_cannot_read(
+def test_nothing_is_written_if_botocore_could_not_read_the_defaults(
     aws_home: Home, sts: FakeSts, daemon: Daemon
 ) -> None:
     """A nested setting of `[DEFAULT]` is read in every section that has none of its own."""
@@ -121,8 +121,8 @@ def test_nothing_is_written_beside_defaults_that_botocore_cannot_read(
     assert aws_home.credentials.read_text() == text
 
 
-def test_a_command_of_exec_reads_what_exec_is_given(aws_home: Home, sts: FakeSts) -> None:
-    """Standard input is the command's, also where exec renews by itself."""
+def test_stdin_of_exec_belongs_to_its_command(aws_home: Home, sts: FakeSts) -> None:
+    """Even if exec renews by itself."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("a", arn("a")))
     ran = subprocess.run(
@@ -137,8 +137,8 @@ def test_a_command_of_exec_reads_what_exec_is_given(aws_home: Home, sts: FakeSts
     assert ran.stdout == "a line\n"
 
 
-def test_a_helper_renews_by_the_daemons_endpoint_and_not_by_the_consumers(aws_home: Home, sts: FakeSts) -> None:
-    """The daemon had none in its environment: then the configuration's counts for whoever renews after it."""
+def test_credential_process_uses_the_configured_endpoint_not_the_callers(aws_home: Home, sts: FakeSts) -> None:
+    """The daemon had none in its environment, so the configuration's endpoint counts."""
     sts.rule("*", session_seconds=900)
     aws_home.aws_config.write_text(f"[default]\nregion = us-west-2\nendpoint_url = {sts.url}\n")
     aws_home.configure(role("a", arn("a"), deliver="process"))
@@ -151,14 +151,14 @@ def test_a_helper_renews_by_the_daemons_endpoint_and_not_by_the_consumers(aws_ho
     assert json.loads(ran.stdout)["AccessKeyId"] == sts.calls[-1].issued
 
 
-def test_a_usage_error_of_the_helper_exits_with_2(aws_home: Home, tmp_path: Path) -> None:
-    """1 is a role that fails; nothing else has a status of its own."""
+def test_a_usage_error_of_credential_process_exits_with_2(aws_home: Home, tmp_path: Path) -> None:
+    """Status 1 is reserved for a failing role."""
     assert aws_home.assumed("credential-process").returncode == 2
     assert aws_home.assumed("credential-process", "a", "b").returncode == 2
 
 
 def test_a_request_that_sts_can_never_grant_is_made_once_an_hour(aws_home: Home, sts: FakeSts) -> None:
-    """Not more rarely: the request may be right by then, for what it names has been made."""
+    """Not less often: what it names may have been created since."""
     sts.rule("*", error="MalformedPolicyDocument")
     aws_home.configure(role("a", arn("a")))
     with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
@@ -173,10 +173,10 @@ SOCKET = ".aws/assumed/control.sock"
 
 
 @pytest.mark.parametrize("length", [100, *more(99)])
-def test_a_helper_finds_the_daemon_however_long_its_path_is(
+def test_credential_process_finds_the_daemon_at_any_path_length(
     sts: FakeSts, tmp_path_factory: pytest.TempPathFactory, length: int
 ) -> None:
-    """A socket's name holds about 100 bytes; both sides change to another place at the same length."""
+    """A socket's name holds about 100 bytes; both sides switch to another place at the same length."""
     sts.rule("*", session_seconds=900)
     base = tmp_path_factory.mktemp("h")
     home = Home(base / ("x" * (length - len(f"{base}//{SOCKET}"))))
@@ -191,8 +191,8 @@ def test_a_helper_finds_the_daemon_however_long_its_path_is(
 
 
 @pytest.mark.parametrize("section", ["[a]\n", *more("[a]\n\n# mine\n", "[a]\nregion = eu-north-1\n")])
-def test_a_section_that_holds_no_keys_is_filled(aws_home: Home, sts: FakeSts, section: str) -> None:
-    """What a person wrote there stays."""
+def test_a_section_without_keys_is_filled(aws_home: Home, sts: FakeSts, section: str) -> None:
+    """Its other lines stay."""
     sts.rule("*", session_seconds=900)
     aws_home.credentials.write_text(section + aws_home.credentials.read_text())
     aws_home.configure(role("a", arn("a")))
@@ -202,8 +202,8 @@ def test_a_section_that_holds_no_keys_is_filled(aws_home: Home, sts: FakeSts, se
     assert [line for line in section.splitlines() if line not in aws_home.credentials.read_text()] == []
 
 
-def test_a_source_that_can_never_bring_an_mfa_code_is_named(aws_home: Home) -> None:
-    """Long-term keys carry none, so whoever reads it has to know which keys."""
+def test_the_error_names_long_term_keys_that_cannot_satisfy_mfa(aws_home: Home) -> None:
+    """So that the user knows which keys."""
     aws_home.add_source("A" + "KIAQ3EGRJ4ZBHDKX7UO", SECRET, profile="natan")
     serial = "arn:aws:iam::123456789012:mfa/natan"
     aws_home.configure(role("a", arn("a"), source_profile="natan", mfa_serial=serial))
@@ -212,8 +212,8 @@ def test_a_source_that_can_never_bring_an_mfa_code_is_named(aws_home: Home) -> N
     assert "natan holds" in finding["message"]
 
 
-def test_after_a_reboot_the_end_that_sts_named_counts_too(aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
-    """The clock was wrong when the session came, so its age by the wall clock says that an hour is left."""
+def test_after_a_reboot_the_expiry_from_sts_counts_too(aws_home: Home, sts: FakeSts, daemon: Daemon) -> None:
+    """The clock was wrong when the session arrived, so by the wall clock an hour would be left."""
     sts.rule("*", session_seconds=3600)
     aws_home.configure(role("a", arn("a")))
     assert aws_home.assumed("once", AWS_ENDPOINT_URL_STS=sts.url).returncode == 0
@@ -226,8 +226,8 @@ def test_after_a_reboot_the_end_that_sts_named_counts_too(aws_home: Home, sts: F
     daemon.wait_until(lambda _: len(sts.calls) == 2 and key_of(aws_home, "a") == sts.calls[1].issued)
 
 
-def test_a_renewal_leaves_the_region_in_the_profile(aws_home: Home, sts: FakeSts) -> None:
-    """Whoever reads the profile has it before and after, and once."""
+def test_a_renewal_keeps_the_region_in_the_profile(aws_home: Home, sts: FakeSts) -> None:
+    """Once, before and after."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("a", arn("a"), region="eu-west-1"))
     with Daemon(aws_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:

@@ -1,4 +1,4 @@
-"""Other programs write the credentials file, too: beside us, over us, against us; and some days nobody can."""
+"""Other programs write the credentials file too: concurrently, over it, or so that it cannot be written."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ AWS = str(Path(sys.executable).parent / "aws")
 
 @pytest.fixture
 def running(sts: FakeSts, aws_home: Home, daemon: Daemon) -> Daemon:
-    """A daemon that keeps `kept` and `also` for the length of a test."""
+    """A daemon with the roles `kept` and `also` during the test."""
     sts.rule("*", session_seconds=900)
     aws_home.configure(role("kept", arn("kept")), role("also", arn("also")))
     return daemon.start().wait_until_fresh("kept", "also") and daemon
 
 
 def without(home: Home, profile: str) -> None:
-    """A tool that parses and rewrites the whole file has lost a section."""
+    """A tool that parses and rewrites the whole file drops a section."""
     file = RawConfigParser()
     file.read(home.credentials)
     file.remove_section(profile)
@@ -37,7 +37,7 @@ def without(home: Home, profile: str) -> None:
 
 
 def overwritten(home: Home, profile: str, key: str, **more: str) -> None:
-    """A tool that keeps the same profile has written its own session into it."""
+    """A tool writes its own session into the same profile."""
     file = RawConfigParser()
     file.read(home.credentials)
     file[profile] = {"aws_access_key_id": key, "aws_secret_access_key": "rivals", "aws_session_token": "rivals", **more}
@@ -46,8 +46,8 @@ def overwritten(home: Home, profile: str, key: str, **more: str) -> None:
 
 
 @pytest.mark.slow
-def test_aws_configure_beside_us_loses_nothing(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
-    """The AWS CLI rewrites the file in place while sessions are renewed: both writers' parts are there afterwards."""
+def test_aws_configure_loses_nothing_during_renewals(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
+    """The AWS CLI rewrites the file in place while sessions are renewed: both writers' changes are there afterwards."""
     for n in range(4):
         running.ask("refresh", profiles=["kept", "also"])
         command = [AWS, "configure", "set", "aws_access_key_id", f"AKIA{n}", "--profile", f"mine-{n}"]
@@ -59,10 +59,8 @@ def test_aws_configure_beside_us_loses_nothing(aws_home: Home, running: Daemon, 
     assert aws_home.profile("default")
 
 
-def test_a_section_of_ours_that_somebody_deletes_is_back_within_seconds(
-    aws_home: Home, running: Daemon, sts: FakeSts
-) -> None:
-    """The session is still good: nothing is asked of STS."""
+def test_a_deleted_managed_section_is_restored_within_seconds(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
+    """The session is still valid, so STS is not called."""
     key = key_of(aws_home, "kept")
     without(aws_home, "kept")
     eventually(lambda: key_of(aws_home, "kept") == key, 4)
@@ -70,10 +68,8 @@ def test_a_section_of_ours_that_somebody_deletes_is_back_within_seconds(
     assert len(sts.calls) == 2
 
 
-def test_a_credentials_file_that_somebody_deletes_is_back_within_seconds(
-    aws_home: Home, running: Daemon, sts: FakeSts
-) -> None:
-    """Without the user's own profile, which only the user has; the kept ones go on by what was read before."""
+def test_a_deleted_credentials_file_is_restored_within_seconds(aws_home: Home, running: Daemon, sts: FakeSts) -> None:
+    """Without the user's own profile; managed profiles continue with the source as it was last read."""
     key = key_of(aws_home, "kept")
     aws_home.credentials.unlink()
     eventually(lambda: aws_home.credentials.exists() and key_of(aws_home, "kept") == key, 6)
@@ -83,10 +79,10 @@ def test_a_credentials_file_that_somebody_deletes_is_back_within_seconds(
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
-def test_a_program_that_keeps_overwriting_a_profile_is_named_and_answered_later_each_time(
+def test_a_program_that_keeps_overwriting_a_profile_is_named_and_restoring_backs_off(
     aws_home: Home, running: Daemon, sts: FakeSts
 ) -> None:
-    """Named from the second time on; the other profile is kept meanwhile; `refresh` puts it back at once."""
+    """Named from the second time on; the other profile is unaffected; `refresh` restores it at once."""
     for n in range(2):
         key = f"ASIARIVAL{n}"
         overwritten(aws_home, "kept", key, autoawsume="true")
@@ -108,7 +104,7 @@ def test_a_program_that_keeps_overwriting_a_profile_is_named_and_answered_later_
 
 
 def test_a_section_with_long_term_keys_is_never_taken(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """A configured name that is somebody's own key: refused, said, untouched; the others are kept."""
+    """A configured name with long-term keys is reported and left alone; the others are managed."""
     aws_home.add_source("AKIAMINE", "fake-mine", profile="mine")
     before = aws_home.profile("mine")
     aws_home.configure(role("mine", arn("mine")), role("kept", arn("kept")))
@@ -121,14 +117,14 @@ def test_a_section_with_long_term_keys_is_never_taken(sts: FakeSts, aws_home: Ho
 
 
 def broken(file: Path) -> Callable[[], None]:
-    """A merge gone wrong: no parser reads it any more. Returns what mends it."""
+    """A failed merge that no parser can read. Returns what repairs it."""
     text = file.read_bytes()
     file.write_bytes(b"<<<<<<< HEAD\n" + text)
     return lambda: file.write_bytes(text) and None
 
 
 def a_directory(file: Path) -> Callable[[], None]:
-    """`docker run -v` of a file that was not there makes a directory of that name."""
+    """`docker run -v` of a missing file creates a directory of that name."""
     text = file.read_bytes()
     file.unlink()
     file.mkdir()
@@ -141,7 +137,7 @@ def a_directory(file: Path) -> Callable[[], None]:
 
 
 def a_pipe(file: Path) -> Callable[[], None]:
-    """Process substitution, secret managers' mounts."""
+    """Process substitution, or a secret manager's mount."""
     import os
 
     text = file.read_bytes()
@@ -156,7 +152,7 @@ def a_pipe(file: Path) -> Callable[[], None]:
 
 
 def a_circle(file: Path) -> Callable[[], None]:
-    """A symbolic link that leads to itself."""
+    """A symbolic link to itself."""
     text = file.read_bytes()
     file.unlink()
     file.symlink_to(file.name)
@@ -173,10 +169,10 @@ def a_circle(file: Path) -> Callable[[], None]:
     [broken, a_directory, *(pytest.param(spoil, marks=pytest.mark.slow) for spoil in (a_pipe, a_circle))],
     ids=lambda spoil: spoil.__name__,
 )
-def test_a_file_that_cannot_be_rewritten_stops_the_writing_alone(
+def test_a_file_that_cannot_be_rewritten_stops_only_the_writing(
     spoil: Callable[[Path], Callable[[], None]], sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Said in status and log, nothing of it is touched, sessions are renewed all the same; mended, it is written."""
+    """It is reported in status and log and left alone, renewals continue, and it is written once repaired."""
     aws_home.configure(role("kept", arn("kept")))
     daemon.start().wait_until_fresh("kept")
     mend = spoil(aws_home.credentials)
@@ -193,8 +189,8 @@ def test_a_file_that_cannot_be_rewritten_stops_the_writing_alone(
     assert temporaries(aws_home.path) == []
 
 
-def test_a_read_only_directory_is_told_and_survived(sts: FakeSts, aws_home: Home) -> None:
-    """The daemon without the right to write beside the file: readers keep the old session, status says why."""
+def test_a_read_only_directory_is_reported_and_survived(sts: FakeSts, aws_home: Home) -> None:
+    """Readers keep the old session, and status says why."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         pytest.skip("setpriv is not installed: without it root may write everywhere")
@@ -213,8 +209,8 @@ def test_a_read_only_directory_is_told_and_survived(sts: FakeSts, aws_home: Home
         daemon.wait_until_fresh("kept", within=9)
 
 
-def test_a_full_or_missing_store_costs_the_restart_only(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """The state directory's sessions cannot be written: the profile is kept fresh all the same."""
+def test_a_store_that_cannot_be_written_affects_only_restarts(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """The profile stays fresh although sessions cannot be stored."""
     aws_home.configure(role("kept", arn("kept")))
     daemon.start().wait_until_fresh("kept")
     sessions = aws_home.state / "sessions"

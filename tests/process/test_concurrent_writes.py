@@ -1,6 +1,6 @@
-"""Another program writes the credentials file in the worst moment: while it is read, or right before it is replaced.
+"""Another program writes the credentials file at the worst moment: while it is read, or right before it is replaced.
 
-strace stops us there; the other program does its part, and we go on.
+strace stops the daemon there, and the other program writes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def trace(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _mine(sts: FakeSts, aws_home: Home) -> None:
-    """Some profiles of the user's, and one role."""
+    """Some profiles of the user, and one role."""
     sts.rule("*", session_seconds=900)
     with aws_home.credentials.open("a") as file:
         file.write("".join(f"[{name}]\nregion = us-west-2\n" for name in MINE))
@@ -43,15 +43,15 @@ def missing(home: Home) -> list[str]:
     return [name for name in ["default", *MINE, "edited", "kept"] if not home.profile(name)]
 
 
-def test_a_program_that_writes_slowly_while_we_read_loses_nothing(sts: FakeSts, aws_home: Home, trace: Path) -> None:
-    """In place: it truncates and writes a half when we have read the old text, and the rest when we read again."""
+def test_a_slow_in_place_write_during_a_read_loses_nothing(sts: FakeSts, aws_home: Home, trace: Path) -> None:
+    """It truncates and writes half after we have read the old text, and the rest when we read again."""
     text = aws_home.credentials.read_text() + EDIT
     halves = [text[: len(text) // 2], text[len(text) // 2 :]]
     traced = Traced(trace, "pread64", "-P", str(aws_home.credentials.resolve()))
     with aws_home.credentials.open("r+") as writer:
 
         def write_a_half() -> None:
-            if not halves or not sts.calls:  # without a session nothing comes of what is read
+            if not halves or not sts.calls:  # without a session nothing is written
                 return
             if len(halves) == 2:
                 writer.truncate(0)
@@ -79,10 +79,10 @@ def in_place(path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("save", [by_rename, in_place])
-def test_a_file_that_is_saved_right_before_ours_takes_its_place_is_merged(
+def test_a_save_right_before_the_exchange_is_merged(
     save: Callable[[Path, str], None], sts: FakeSts, aws_home: Home, trace: Path
 ) -> None:
-    """Between our last look and the exchange."""
+    """Between the last check and the exchange."""
     credentials, saved = aws_home.credentials, []
     traced = Traced(trace, "renameat")
 
@@ -105,8 +105,8 @@ def test_a_file_that_is_saved_right_before_ours_takes_its_place_is_merged(
     assert not list(credentials.parent.glob("*.not-merged-*"))
 
 
-def test_a_file_that_is_half_written_for_a_while_is_waited_for(sts: FakeSts, aws_home: Home, trace: Path) -> None:
-    """A script truncates it, and appends the rest by its name when we have read it once and look again."""
+def test_a_half_written_file_is_waited_for(sts: FakeSts, aws_home: Home, trace: Path) -> None:
+    """A script truncates it, and appends the rest after we have read it once."""
     credentials = aws_home.credentials
     rest: list[str] = []
     reads: list[float] = []
@@ -132,7 +132,7 @@ def test_a_file_that_is_half_written_for_a_while_is_waited_for(sts: FakeSts, aws
         credentials.write_text(text[: text.index("[mine2]")])
         inode = credentials.stat().st_ino
         eventually(lambda: not rest or credentials.stat().st_ino != inode, 30)
-        if rest:  # it was not waited for
+        if rest:  # it did not wait
             append_the_rest()
         eventually(lambda: missing(aws_home) == [], 30)
         daemon.wait_until_fresh("kept", within=60)
@@ -145,7 +145,7 @@ _NAMED = re.compile(r"<([^>]*)>, \"([^\"]*)\"")
 
 
 def published(calls: list[str], file: Path) -> list[tuple[bool, bool]]:
-    """Of each time that another file takes the place of this one: was it flushed before, its directory after?"""
+    """For each time another file takes this name: was it flushed before, and its directory after?"""
     flushed: set[str] = set()
     found: list[tuple[bool, bool]] = []
     for call in calls:
@@ -174,10 +174,8 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("how", PUBLISHED)
-def test_what_takes_the_place_of_a_file_is_on_the_disk_and_so_is_its_name(
-    how: str, sts: FakeSts, aws_home: Home, trace: Path
-) -> None:
-    """A power cut leaves the old file or the new one: flushed, renamed, its directory flushed. Both AWS files."""
+def test_a_new_file_and_its_directory_are_flushed(how: str, sts: FakeSts, aws_home: Home, trace: Path) -> None:
+    """A power cut leaves the old file or the new one: flush, rename, flush of the directory. Both AWS files."""
     options, exists = PUBLISHED[how]
     aws_home.aws_config.write_text("[profile mine]\nregion = us-west-2\n")
     source = {"AWS_ACCESS_KEY_ID": sts.source.access_key_id, "AWS_SECRET_ACCESS_KEY": sts.source.secret_access_key}

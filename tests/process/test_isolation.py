@@ -1,4 +1,4 @@
-"""One role that fails, in every way that STS knows, beside others that do not: only it fails, and politely."""
+"""One role fails in every way that STS knows beside healthy ones: only it fails, and politely."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ HEALTHY = ("healthy-1", "healthy-2")
 
 @pytest.mark.slow
 @pytest.mark.proof
-def test_a_denied_and_a_hung_role_leave_their_neighbours_alone(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """For three sessions no reader of a healthy profile finds a stale one; the denied role backs off.
+def test_a_denied_and_a_hanging_role_do_not_affect_others(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """No reader of a healthy profile finds an old session for three lifetimes; the denied role backs off.
 
     Renewed at 60 % at the latest; STS's whole seconds cost up to 17 % of a 6 s session.
     """
@@ -53,10 +53,10 @@ def test_a_denied_and_a_hung_role_leave_their_neighbours_alone(sts: FakeSts, aws
     ],
     ids=["throttled", "unavailable", "internal"],
 )
-def test_a_passing_refusal_is_asked_again_within_seconds(
+def test_a_transient_error_is_retried_within_seconds(
     rule: dict[str, Any], told: tuple[str, str], sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """The role fails once and recovers; the other one never notices."""
+    """The role fails once and recovers; the other one is not affected."""
     aws_home.configure(role("tried", arn("tried")), role("other", arn("other")))
     sts.rule("*", session_seconds=900)
     sts.rule(arn("tried"), **rule)
@@ -68,8 +68,8 @@ def test_a_passing_refusal_is_asked_again_within_seconds(
     assert rounds(daemon, "other") == 1
 
 
-def test_a_request_that_can_never_be_granted_is_not_repeated(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """An error of the configuration waits for an edit: once an hour at most, and an edit ends the wait at once."""
+def test_a_request_that_can_never_be_granted_waits_for_an_edit(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """Once an hour at most; an edit ends the wait at once."""
     sts.rule("*", session_seconds=900)
     sts.rule(arn("big"), error="PackedPolicyTooLarge")
     aws_home.configure(role("big", arn("big")))
@@ -83,19 +83,17 @@ def test_a_request_that_can_never_be_granted_is_not_repeated(sts: FakeSts, aws_h
     daemon.wait_until_fresh("big", within=4)
 
 
-def test_a_session_for_longer_than_asked_is_trusted_only_as_long_as_asked(
-    sts: FakeSts, aws_home: Home, daemon: Daemon
-) -> None:
-    """A server (or a clock) that promises too much is not believed."""
+def test_an_expiry_beyond_the_requested_duration_is_not_trusted(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """From a server (or clock) that promises too much."""
     sts.rule("*", session_seconds=43200)
     aws_home.configure(role("long", arn("long"), duration_seconds=900))
     assert daemon.start().wait_until_fresh("long")["roles"][0]["life_seconds"] == 900
 
 
-def test_a_session_for_shorter_than_asked_is_renewed_by_what_it_really_is(
+def test_a_shorter_session_than_requested_is_renewed_at_half_its_real_life(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """4 s instead of 3600: renewed at half of 4 s."""
+    """4 s instead of 3600: renewed after 2 s."""
     aws_home.configure(role("short", arn("short")))
     daemon.start()
     first, second, third = sts.wait_for_calls(3, arn("short"))
@@ -104,11 +102,11 @@ def test_a_session_for_shorter_than_asked_is_renewed_by_what_it_really_is(
 
 
 @pytest.mark.parametrize("minutes", [45, pytest.param(-45, marks=pytest.mark.slow)])
-def test_a_clock_that_is_far_off_changes_neither_schedule_nor_sessions(
+def test_a_clock_that_is_far_off_does_not_change_the_schedule(
     minutes: int, sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """AWS's clock is 45 min from ours. Web identity is not signed, so STS answers all the same: and sessions are
-    renewed at 50–60 % of their life by AWS's clock, neither at once nor never."""
+    """The clock is 45 min off. Web identity requests are not signed, so STS answers, and sessions are renewed at 50–60
+    % of their life by AWS's clock."""
     token = aws_home.path / "token"
     token.write_text("a-web-token")
     sts.rule("*", session_seconds=4, clock_offset=60.0 * minutes)
@@ -125,10 +123,10 @@ def test_a_clock_that_is_far_off_changes_neither_schedule_nor_sessions(
 
 
 @pytest.mark.parametrize("minutes", [-10, pytest.param(10, marks=pytest.mark.slow)])
-def test_a_clock_that_is_off_within_what_sts_tolerates_goes_on(
+def test_a_clock_within_the_tolerance_of_sts_works_with_a_warning(
     minutes: int, sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """Signed requests are accepted up to 15 min; a person is told before that."""
+    """Signed requests are accepted up to 15 min; the warning comes earlier."""
     sts.rule("*", session_seconds=4, clock_offset=60.0 * minutes)
     aws_home.configure(role("off", arn("off")))
     daemon.start()
@@ -138,8 +136,8 @@ def test_a_clock_that_is_off_within_what_sts_tolerates_goes_on(
     assert daemon.events("clock.skewed")
 
 
-def test_an_expired_signature_is_told_as_a_wrong_clock(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """STS calls it SignatureDoesNotMatch, which otherwise means a wrong secret: people mended the wrong thing."""
+def test_an_expired_signature_is_reported_as_a_wrong_clock(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """STS calls it SignatureDoesNotMatch, which usually means a wrong secret."""
     sts.rule("*", clock_offset=3600.0, session_seconds=900)
     aws_home.configure(role("late", arn("late")))
     daemon.start().wait_until(lambda status: status["roles"][0]["last_error"])
@@ -149,7 +147,7 @@ def test_an_expired_signature_is_told_as_a_wrong_clock(sts: FakeSts, aws_home: H
     assert daemon.events("role.renewal_failed")[0]["kind"] == "clock"
 
 
-def test_a_wrong_secret_is_told_as_a_wrong_secret(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+def test_a_wrong_secret_is_reported_as_a_wrong_secret(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
     """The other meaning of the same code."""
     aws_home.add_source(sts.source.access_key_id, "mistyped", profile="typo")
     aws_home.configure(role("a", arn("a"), source_profile="typo"))
@@ -158,8 +156,8 @@ def test_a_wrong_secret_is_told_as_a_wrong_secret(sts: FakeSts, aws_home: Home, 
 
 
 @pytest.mark.proof
-def test_many_denied_roles_do_not_hold_up_a_healthy_one(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
-    """Thirty roles that STS denies, slowly: more than there are workers."""
+def test_many_denied_roles_do_not_delay_a_healthy_one(sts: FakeSts, aws_home: Home, daemon: Daemon) -> None:
+    """STS denies thirty roles slowly: more than there are workers."""
     denied = [f"denied-{n}" for n in range(30)]
     for name in denied:
         sts.rule(arn(name), error="AccessDenied", latency=0.2)

@@ -1,4 +1,4 @@
-"""What a kept name may stand for already: a section that is somebody's stays byte for byte, and the status says why."""
+"""Sections that already exist under a configured name: someone else's stays byte for byte, and status says why."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REFUSED = {
     "long-term keys beside an old token": (SESSION.replace("ASIA", "AKIA"), "long-term keys"),
     "a token that goes on": (SESSION.replace("theirs\n", "theirs\n  more\n"), "indented"),
 }
-"""What stands in the section, and what the message names."""
+"""The content of the section, and what the message names."""
 TAKEN = {
     "a session": f"{SESSION}expiration = 2020-01-01T00:00:00\naws_account_id = 999999999999\n",
     "a session with an old token's name": SESSION.replace("session", "security"),
@@ -43,10 +43,10 @@ TAKEN = {
 }
 
 
-def test_a_section_that_is_somebodys_stays_and_one_that_is_not_is_kept(
+def test_a_foreign_section_stays_and_others_in_the_same_file_are_managed(
     sts: FakeSts, aws_home: Home, daemon: Daemon
 ) -> None:
-    """All of them in one file: each profile is judged alone."""
+    """Each profile is judged separately."""
     sts.rule("*", session_seconds=900)
     refused = {f"refused-{n}": how for n, how in enumerate(REFUSED)}
     taken = {f"taken-{n}": how for n, how in enumerate(TAKEN)}
@@ -87,8 +87,8 @@ LEAKING = {
 
 
 @pytest.mark.parametrize("how", LEAKING)
-def test_nothing_is_written_where_defaults_would_be_read_before_it(how: str, sts: FakeSts, aws_home: Home) -> None:
-    """botocore reads the keys of [DEFAULT] in every profile: the file stays, and the way out is told."""
+def test_nothing_is_written_if_defaults_would_take_precedence(how: str, sts: FakeSts, aws_home: Home) -> None:
+    """botocore reads the keys of [DEFAULT] in every profile: the file stays, and status says what to do."""
     sts.rule("*", session_seconds=900)
     leaking, deliver, key = LEAKING[how]
     before = f"[DEFAULT]\n{leaking}\n[mine]\nregion = us-west-2\n"
@@ -105,7 +105,7 @@ def test_nothing_is_written_where_defaults_would_be_read_before_it(how: str, sts
 
 
 NESTED = "[DEFAULT]\n]:\n :\n"
-"""botocore parses what is under a key of [DEFAULT] only in a section that does not set it."""
+"""botocore parses a nested setting of [DEFAULT] only in sections that do not set that key."""
 DEFAULTS_THAT_STAY = {
     "settings": ("[DEFAULT]\nregion = eu-west-1\noutput = json\n", True),
     "keys, which ours go before": (f"[DEFAULT]\n{SESSION}", True),
@@ -116,8 +116,8 @@ DEFAULTS_THAT_STAY = {
 
 
 @pytest.mark.parametrize("how", DEFAULTS_THAT_STAY)
-def test_defaults_that_harm_nothing_stay_beside_a_kept_profile(how: str, sts: FakeSts, aws_home: Home) -> None:
-    """And a file that botocore could not read with our section in it is left alone, with the line that is at fault."""
+def test_harmless_defaults_stay_beside_a_managed_profile(how: str, sts: FakeSts, aws_home: Home) -> None:
+    """A file that botocore could not read with our section in it is left alone, and its line is reported."""
     before, is_written = DEFAULTS_THAT_STAY[how]
     aws_home.credentials.write_text(before)
     aws_home.configure(role("kept", arn("kept")), defaults=NO_PROFILE)

@@ -1,4 +1,4 @@
-"""Another user of the machine reads nothing of ours: no file, no environment, nothing from the control socket."""
+"""Another user of the machine can read nothing: no file, no environment, nothing from the control socket."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ needs_root = pytest.mark.skipif(
 
 @pytest.fixture
 def open_home(sts: FakeSts) -> Iterator[Home]:
-    """A home that everybody may enter and look through, as many are."""
+    """A home that every user may enter and list."""
     with tempfile.TemporaryDirectory(prefix="assumed-test-") as path:
         Path(path).chmod(0o755)
         home = Home(Path(path))
@@ -51,7 +51,7 @@ except OSError:
 print(len(received))
 """
 SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin:/bin")
-"""Another account may not be able to read ours."""
+"""The interpreter for another account, which may be unable to read ours."""
 
 
 def read_by_a_stranger(paths: list[Path]) -> str:
@@ -61,8 +61,8 @@ def read_by_a_stranger(paths: list[Path]) -> str:
 
 
 @needs_root
-def test_another_user_reads_no_file_and_no_environment_of_ours(open_home: Home, sts: FakeSts) -> None:
-    """While the daemon keeps a role, and a command runs under `exec`."""
+def test_another_user_can_read_no_file_and_no_environment(open_home: Home, sts: FakeSts) -> None:
+    """While the daemon runs and a command runs under `exec`."""
     sts.rule("*", session_seconds=900)
     with Daemon(open_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
         daemon.wait_until_fresh("a")
@@ -90,7 +90,7 @@ def test_another_user_reads_no_file_and_no_environment_of_ours(open_home: Home, 
 @needs_root
 @pytest.mark.skipif(SYSTEM_PYTHON is None, reason="needs a Python that another account can run: /usr/bin/python3")
 def test_another_user_gets_nothing_from_a_control_socket_that_it_can_open(open_home: Home, sts: FakeSts) -> None:
-    """A person has opened everything by `chmod -R`: the daemon looks at who connects."""
+    """After a `chmod -R` that opens everything, the daemon still checks the peer's uid."""
     sts.rule("*", session_seconds=900)
     with Daemon(open_home, AWS_ENDPOINT_URL_STS=sts.url) as daemon:
         daemon.wait_until_fresh("a")
