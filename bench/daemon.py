@@ -28,6 +28,7 @@ from .kit import (
     names,
     percentile,
     resident_mb,
+    roles_of,
     say,
     sts,
     wait_for,
@@ -73,17 +74,18 @@ def start(bench: Bench) -> Iterator[Row]:
         client = [sys.executable, "-c", CLIENT]
         environment = server.environment()
         for count, runs in ((1, 1), (10, 1)) if bench.quick else ((1, 7), (10, 5), (100, 3), (1000, 1)):
-            say(f"start to all fresh, {count} roles")
+            figure = f"start to all fresh, {roles_of(count)}"
+            say(figure)
             seconds, rest = divmod(count - 1, CALLS_A_SECOND)  # the first hundred may be asked for at once
             least = seconds + math.ceil((rest + 1) / WORKERS) * LATENCY_MS / 1000
-            floor = f"boto3 + client, {count} calls"
+            floor = f"boto3 + client, {count:,} calls"
             taken = bench.take(
                 runs,
                 lambda python, count=count: {"start": _start(server, count, python)},
                 {floor: lambda least=least: milliseconds_of(client, environment) / 1000 + least},
             )
             note = f"STS answers after {LATENCY_MS:.0f} ms; {WORKERS} calls at once, {CALLS_A_SECOND} a second at most"
-            yield taken.row(f"start to all fresh, {count} roles", "s", "start", floor, target=Target(1.1), note=note)
+            yield taken.row(figure, "s", "start", floor, target=Target(1.1), note=note)
 
 
 def _start(server: Sts, count: int, python: str) -> float:
@@ -174,7 +176,7 @@ def memory(bench: Bench) -> Iterator[Row]:
     whole = ((1, False, 1.25), (100, False, 1.3), (1000, False, 1.5), (240, True, None))
     with sts(latency_ms=0) as server:
         for count, sources, limit in whole[:1] if bench.quick else whole:
-            figure = f"memory, {count} roles" + (" with a source each" if sources else "")
+            figure = f"memory, {roles_of(count)}" + (" with a source each" if sources else "")
             say(figure)
             target = Target(limit, 1.0) if limit else Target(80.0, of="ours")
             taken = bench.take(
@@ -243,11 +245,11 @@ def load(bench: Bench) -> Iterator[Row]:
     taken = bench.take(1, partial(_load, roles, life, window))
     note = f"a status document every {ASK_EVERY} s, read to its end"
     for during in ("start", "reload", "outage"):
-        figure = f"status, {roles} roles, during {during}"
+        figure = f"status, {roles_of(roles)}, during {during}"
         yield taken.row(f"{figure}, p50", "ms", f"{during} p50", note=note)
         yield taken.row(f"{figure}, p99", "ms", f"{during} p99", target=Target(200.0, of="ours"), note=note)
     note = f"{window:.0f} s after the last session has ended"
-    yield taken.row(f"CPU of an outage, {roles} roles", "%", "outage cpu", target=Target(1.0, of="ours"), note=note)
+    yield taken.row(f"CPU of an outage, {roles_of(roles)}", "%", "outage cpu", target=Target(1.0, of="ours"), note=note)
 
 
 def _load(roles: int, life: float, window: float, python: str) -> Figures:

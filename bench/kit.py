@@ -151,6 +151,11 @@ def names(count: int) -> list[str]:
     return [f"kept-{number:04d}" for number in range(count)]
 
 
+def roles_of(count: int) -> str:
+    """How many roles, in words."""
+    return f"{count:,} role{'s' * (count != 1)}"
+
+
 def entry(profile: str, **keys: str) -> str:
     """The configuration of one role."""
     return role(profile, f"arn:aws:iam::{ACCOUNT}:role/{profile}", **keys)
