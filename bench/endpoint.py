@@ -6,47 +6,50 @@ import http.client
 import json
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from .kit import daemon_of, interleaved, names, program, say, seconds_of, sts
+from .kit import Bench, Sts, daemon_of, names, percentile, say, sts
 from .rows import Row, Target
 
+BESIDE = "a socket that answers bytes"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 800\r\nConnection: close\r\n\r\n" + b"x" * 800
 
-def rows(quick: bool) -> Iterator[Row]:
-    """One request after the other, each on its own connection, as SDKs ask; and the way of `exec` to its command."""
-    count, runs = (1_000 if quick else 10_000), (3 if quick else 15)
-    with sts(latency_ms=0) as server, daemon_of(server, 1) as daemon, _Floor() as floor:
-        say("endpoint")
-        (profile,) = names(1)
-        token_file = daemon.home.path / "token"
-        command = [sys.executable, "-m", "assumed", "serve", profile, "--json", "--port", str(_free_port())]
-        environment = daemon.home.environment(AWS_ENDPOINT_URL_STS=server.url)
-        with subprocess.Popen(
-            [*command, "--token-file", str(token_file)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ) as serving:
-            assert serving.stdout is not None
-            url = json.loads(serving.stdout.readline())["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
-            ours = _p99(url, token_file.read_text(), count)
-            serving.terminate()
-        theirs = _p99(floor.url, "", count)
-        figure = f"endpoint, p99 of {count:,} requests"
-        target = Target(20.0, 5.0, of="ours")
-        yield Row("endpoint", figure, "ms", ours, "a socket that answers bytes", theirs, target, 1)
-        true = program("true") or "/bin/true"
-        ours, bare = interleaved(
-            runs,
-            lambda: seconds_of([sys.executable, "-m", "assumed", "exec", profile, "--", true], environment) * 1000,
-            lambda: seconds_of([sys.executable, "-I", "-c", "pass"], environment) * 1000,
+
+def endpoint(bench: Bench) -> Iterator[Row]:
+    """One request after the other, each on its own connection, as SDKs ask."""
+    count = 1_000 if bench.quick else 10_000
+    say(f"endpoint, {count} requests")
+    with sts(latency_ms=0) as server, _floor() as url:
+        taken = bench.take(
+            1, lambda python: {"p99": _served(server, python, count)}, {BESIDE: lambda: _p99(url, "", count)}
         )
-        yield Row("endpoint", "exec, from start to end of `true`", "ms", ours, "python -I -c pass", bare, None, runs)
+    yield taken.row(f"endpoint, p99 of {count:,} requests", "ms", "p99", BESIDE, target=Target(20.0, 5.0, of="ours"))
+
+
+def _served(server: Sts, python: str, count: int) -> float:
+    (profile,) = names(1)
+    with daemon_of(server, 1, python) as daemon:
+        token = daemon.home.path / "token"
+        argv = [python, "-m", "assumed", "serve", profile, "--json"]
+        argv += ["--port", str(_free_port()), "--token-file", str(token)]
+        environment = daemon.home.environment(AWS_ENDPOINT_URL_STS=server.url)
+        void = subprocess.DEVNULL
+        with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=void, text=True) as serving:
+            assert serving.stdout is not None
+            try:
+                url = json.loads(serving.stdout.readline())["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+                return _p99(url, token.read_text(), count)
+            finally:
+                serving.terminate()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
 
 
 def _p99(url: str, token: str, count: int) -> float:
@@ -62,38 +65,28 @@ def _p99(url: str, token: str, count: int) -> float:
         answer.read()
         connection.close()
         took.append((time.perf_counter() - began) * 1000)
-    return sorted(took)[int(0.99 * count)]
+    return percentile(took, 0.99)
 
 
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-class _Floor:
+@contextmanager
+def _floor() -> Iterator[str]:
     """What a connection, a thread switch and an answer of that size cost anyway."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_serve, args=[server])
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
-    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 800\r\nConnection: close\r\n\r\n" + b"x" * 800
 
-    def __enter__(self) -> _Floor:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._socket.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                channel, _ = self._socket.accept()
-            except OSError:
-                return
-            with channel:
-                channel.recv(65536)
-                channel.sendall(self.ANSWER)
+def _serve(server: socket.socket) -> None:
+    while True:
+        try:
+            channel, _ = server.accept()
+        except OSError:
+            return
+        with channel:
+            channel.recv(65536)
+            channel.sendall(ANSWER)

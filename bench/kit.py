@@ -1,4 +1,4 @@
-"""Tools of every family: whole processes, the STS and the daemon they run against, and what the kernel counted."""
+"""Tools of every family: whole processes, the STS and the daemons they run against, and what the kernel counted."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))  # the tests' own STS and daemon
+from world.daemon import DEFAULTS, Daemon, Home, role
 
-from world.daemon import Daemon, Home, role  # noqa: E402
+from . import ROOT
+from .rows import Row, Target
 
 ACCOUNT = "123456789012"
 LATENCY_MS = 50.0
 """What a call of STS takes within a region, TLS included."""
 PLACE = {"AWS_REGION": "us-west-2", "AWS_DEFAULT_REGION": "us-west-2", "AWS_EC2_METADATA_DISABLED": "true"}
+Figures = Mapping[str, float]
 
 
 def say(line: str) -> None:
@@ -31,16 +33,63 @@ def say(line: str) -> None:
     print(f"bench: {line}", file=sys.stderr, flush=True)
 
 
-def interleaved(runs: int, *measured: Callable[[], float]) -> list[float]:
-    """The median of each, taken in turns: what disturbs the machine disturbs all of them."""
-    taken: list[list[float]] = [[] for _ in measured]
-    for _ in range(runs):
-        for one, values in zip(measured, taken, strict=True):
-            values.append(one())
-    return [statistics.median(values) for values in taken]
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Figures of this version, of the one it is compared with (if any), and of floors and peers, from one run."""
+
+    ours: Figures
+    before: Figures = field(default_factory=dict)
+    theirs: Figures = field(default_factory=dict)
+    runs: int = 1
+
+    def row(
+        self, figure: str, unit: str, key: str, beside: str = "", *, target: Target | None = None, note: str = ""
+    ) -> Row:
+        """The figure that was measured as `key`, beside one other."""
+        ours, before, theirs = self.ours[key], self.before.get(key), self.theirs.get(beside)
+        return Row(figure, unit, ours, before, beside, theirs, target, self.runs, note)
 
 
-def seconds_of(argv: Sequence[str], environment: Mapping[str, str]) -> float:
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """How much is measured, and of which versions."""
+
+    quick: bool
+    against: str | None = None
+    """The interpreter of an environment in which another version of assumed is installed."""
+
+    @property
+    def versions(self) -> list[str]:
+        """The interpreters that run assumed: this one first."""
+        return [sys.executable, *([self.against] if self.against else [])]
+
+    def take(
+        self, runs: int, ours: Callable[[str], Figures], theirs: Mapping[str, Callable[[], float]] | None = None
+    ) -> Taken:
+        """The median of each, taken in turns: what disturbs the machine disturbs all of them."""
+        versions = {python: list[Figures]() for python in self.versions}
+        others = {name: list[float]() for name in theirs or {}}
+        for _ in range(runs):
+            for python, figures in versions.items():
+                figures.append(ours(python))
+            for name, values in others.items():
+                values.append((theirs or {})[name]())
+        medians = [_medians(figures) for figures in versions.values()]
+        beside = {name: statistics.median(values) for name, values in others.items()}
+        return Taken(medians[0], medians[1] if self.against else {}, beside, runs)
+
+    @contextmanager
+    def daemons(self, server: Sts, count: int) -> Iterator[dict[str, Daemon]]:
+        """A daemon of each version, each with a home of its own."""
+        with ExitStack() as stack:
+            yield {python: stack.enter_context(daemon_of(server, count, python)) for python in self.versions}
+
+
+def _medians(figures: Sequence[Figures]) -> Figures:
+    return {key: statistics.median(one[key] for one in figures) for key in figures[0]}
+
+
+def milliseconds_of(argv: Sequence[str], environment: Mapping[str, str]) -> float:
     """Wall time of one whole process, its output thrown away. Raises RuntimeError when it fails."""
     void = os.open(os.devnull, os.O_RDWR)
     actions = [(os.POSIX_SPAWN_DUP2, void, number) for number in range(3)]
@@ -53,12 +102,7 @@ def seconds_of(argv: Sequence[str], environment: Mapping[str, str]) -> float:
         os.close(void)
     if status:
         raise RuntimeError(f"{' '.join(argv)} ended with {os.waitstatus_to_exitcode(status)}")
-    return took
-
-
-def output_of(argv: Sequence[str], environment: Mapping[str, str]) -> str:
-    """What a command prints."""
-    return subprocess.run(argv, env=environment, capture_output=True, text=True, check=True).stdout
+    return took * 1000
 
 
 def program(name: str) -> str | None:
@@ -76,10 +120,11 @@ class Sts:
         self.url: str = facts["url"]
         self.access_key_id: str = facts["access_key_id"]
         self.secret_access_key: str = facts["secret_access_key"]
+        self.end = process.terminate
 
     def granted(self) -> int:
         """Calls of AssumeRole that it has granted."""
-        with urllib.request.urlopen(f"{self.url}/_calls", timeout=10) as answer:  # noqa: S310 (our own, on loopback)
+        with urllib.request.urlopen(f"{self.url}/_calls", timeout=30) as answer:  # noqa: S310 (our own, on loopback)
             return int(json.load(answer)["ok"])
 
     def environment(self) -> dict[str, str]:
@@ -106,26 +151,34 @@ def names(count: int) -> list[str]:
     return [f"kept-{number:04d}" for number in range(count)]
 
 
-def entry(profile: str) -> str:
+def roles_of(count: int) -> str:
+    """How many roles, in words."""
+    return f"{count:,} role{'s' * (count != 1)}"
+
+
+def entry(profile: str, **keys: str) -> str:
     """The configuration of one role."""
-    return role(profile, f"arn:aws:iam::{ACCOUNT}:role/{profile}")
+    return role(profile, f"arn:aws:iam::{ACCOUNT}:role/{profile}", **keys)
 
 
 @contextmanager
-def home_of(server: Sts, count: int) -> Iterator[Home]:
-    """A home whose configuration keeps `count` roles."""
+def home_of(server: Sts, count: int, python: str, sources: bool = False) -> Iterator[Home]:
+    """A home whose configuration keeps `count` roles; `sources`: each by a source of its own."""
     with tempfile.TemporaryDirectory(prefix="assumed-bench-") as path:
-        home = Home(Path(path))
+        home = Home(Path(path), python)
         home.add_source(server.access_key_id, server.secret_access_key)
-        home.configure(*map(entry, names(count)))
+        for profile in names(count) if sources else ():
+            home.add_source(server.access_key_id, server.secret_access_key, f"source-{profile}")
+        own = {profile: {"source_profile": f"source-{profile}"} if sources else {} for profile in names(count)}
+        home.configure(*(entry(profile, **keys) for profile, keys in own.items()), defaults=DEFAULTS)
         yield home
 
 
 @contextmanager
-def daemon_of(server: Sts, count: int) -> Iterator[Daemon]:
+def daemon_of(server: Sts, count: int, python: str, sources: bool = False) -> Iterator[Daemon]:
     """A daemon that has delivered `count` roles."""
-    with home_of(server, count) as home, Daemon(home, AWS_ENDPOINT_URL_STS=server.url) as daemon:
-        wait_for(lambda: delivered(home) == count, within=60 + count / 10, every=0.05)
+    with home_of(server, count, python, sources) as home, Daemon(home, AWS_ENDPOINT_URL_STS=server.url) as daemon:
+        wait_for(lambda: delivered(home) == count, within=120 + count / 5, every=0.05)
         yield daemon
 
 
@@ -146,9 +199,15 @@ def wait_for(what: Callable[[], bool], within: float, every: float = 0.002) -> N
         time.sleep(every)
 
 
+def percentile(values: Sequence[float], share: float) -> float:
+    """What so large a share of the values stays below."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
 def cpu_seconds(pid: int) -> float:
-    """CPU time of every thread that lives, to the nanosecond (Linux's /proc/PID/stat counts in ticks of 10 ms)."""
-    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+    """CPU time of the process, ended threads included, to the nanosecond: the clock of clock_getcpuclockid(3).
+    (/proc/PID/stat counts in ticks of 10 ms, /proc/PID/task forgets threads.)"""
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def wakeups(pid: int) -> int:

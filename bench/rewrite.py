@@ -15,7 +15,7 @@ from assumed.credentials.file import CredentialsFile
 from assumed.credentials.profiles import KeptProfile
 from assumed.model import Instant, Session
 
-from .kit import ACCOUNT, interleaved, names, say
+from .kit import ACCOUNT, Bench, names, say
 from .rows import Row, Target
 
 HEADER = re.compile(rb"^\[([^\]\n]*)\]", re.MULTILINE)
@@ -24,14 +24,16 @@ APART = 0.05
 BESIDE = "splice + write + fsync + rename + fsync"
 
 
-def rows(quick: bool) -> Iterator[Row]:
-    """Rewrites at several sizes, beside the bare system calls and a splice of bytes."""
-    for count, runs in ((10, 5), (100, 5)) if quick else ((10, 41), (100, 41), (1000, 15), (5000, 9)):
+def rewrite(bench: Bench) -> Iterator[Row]:
+    """Rewrites at several sizes, beside the bare system calls and a splice of bytes. Of this version alone."""
+    for count, runs in ((10, 5), (100, 5)) if bench.quick else ((10, 41), (100, 41), (1000, 15), (5000, 9)):
         say(f"rewrite of {count} profiles")
         with tempfile.TemporaryDirectory(prefix="assumed-bench-") as path:
-            bench = _Rewrite(Path(path), count)
-            ours, theirs = interleaved(runs, bench.ours, bench.bare)
-        yield Row("rewrite", f"rewrite, {count} profiles", "ms", ours, BESIDE, theirs, Target(1.5, 1.0), runs)
+            files = _Rewrite(Path(path), count)
+            taken = replace(bench, against=None).take(
+                runs, lambda _, files=files: {"ms": files.ours()}, {BESIDE: files.bare}
+            )
+        yield taken.row(f"rewrite, {count} profiles", "ms", "ms", BESIDE, target=Target(1.5, 1.0))
 
 
 class _Rewrite:

@@ -29,12 +29,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`ours` and `theirs` are in `unit`; `theirs` None means that what it is called by is not installed."""
+    """`ours` and `theirs` are in `unit`; `theirs` None: there is nothing beside it, or the note says why not."""
 
-    family: str
     figure: str
     unit: str
     ours: float
+    before: float | None
+    """Of the version that it is compared with, from the same run."""
     beside: str
     theirs: float | None
     target: Target | None
@@ -55,10 +56,10 @@ class Row:
         """The row for `--json`."""
         target = self.target
         return {
-            "family": self.family,
             "figure": self.figure,
             "unit": self.unit,
             "ours": self.ours,
+            "before": self.before,
             "beside": self.beside,
             "theirs": self.theirs,
             "ratio": self.ratio,
@@ -69,14 +70,23 @@ class Row:
         }
 
 
+HEAD = ("figure", "ours", "before", "change", "beside", "theirs", "ratio", "target", "moonshot", "", "runs")
+WORDS = {"figure", "beside", ""}
+"""The columns of words; figures are aligned to the right."""
+
+
 def table(rows: Sequence[Row]) -> str:
     """The rows as text, a line each, notes below."""
-    head = ("figure", "ours", "beside", "theirs", "ratio", "target", "moonshot", "", "runs")
     notes = list(dict.fromkeys(row.note for row in rows if row.note))
-    lines = [head, *(_cells(row, notes) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    shown = ["  ".join(_aligned(cell, widths[i], i) for i, cell in enumerate(line)).rstrip() for line in lines]
-    shown.insert(1, "-" * len(max(shown, key=len)))
+    columns = dict(zip(HEAD, zip(*(_cells(row, notes) for row in rows), strict=True), strict=True))
+    if all(row.before is None for row in rows):
+        del columns["before"], columns["change"]
+    aligned = []
+    for head, cells in columns.items():
+        width = max(map(len, (head, *cells)))
+        aligned.append([cell.ljust(width) if head in WORDS else cell.rjust(width) for cell in (head, *cells)])
+    shown = ["  ".join(line).rstrip() for line in zip(*aligned, strict=True)]
+    shown.insert(1, "-" * max(map(len, shown)))
     return "\n".join([*shown, "", *(f"[{number}] {note}" for number, note in enumerate(notes, 1))])
 
 
@@ -99,14 +109,14 @@ def _change(before: float, now: float) -> str:
 
 
 def _cells(row: Row, notes: list[str]) -> tuple[str, ...]:
-    theirs = "not installed" if row.theirs is None else _value(row.theirs, row.unit)
-    if not row.beside:
-        theirs = "-"
+    theirs = "-" if row.theirs is None else _value(row.theirs, row.unit)
     ratio = "-" if row.ratio is None else _times(row.ratio)
     reached = {"missed": "MISSED", "met": "met", "moonshot": "moonshot", None: ""}[row.reached]
     mark = f" [{notes.index(row.note) + 1}]" if row.note else ""
     goals = (_goal(row, row.target.limit), _goal(row, row.target.moonshot)) if row.target else ("-", "-")
-    return (row.figure + mark, _value(row.ours, row.unit), row.beside, theirs, ratio, *goals, reached, str(row.runs))
+    was = ("-", "-") if row.before is None else (_value(row.before, row.unit), _change(row.before, row.ours))
+    ours = _value(row.ours, row.unit)
+    return (row.figure + mark, ours, *was, row.beside or "-", theirs, ratio, *goals, reached, str(row.runs))
 
 
 def _goal(row: Row, limit: float | None) -> str:
@@ -125,7 +135,3 @@ def _times(ratio: float) -> str:
 def _value(value: float, unit: str) -> str:
     digits = 0 if value >= 1000 or unit == "/h" else 1 if value >= 100 else 2
     return f"{value:,.{digits}f} {unit}"
-
-
-def _aligned(cell: str, width: int, column: int) -> str:
-    return cell.rjust(width) if column in {1, 3, 4, 5, 6, 8} else cell.ljust(width)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from bench.machine import machine
 
-from .board import document, planted, scores, table
 from .figures import Figures
+from .scoreboard import document, planted, scores, table
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,7 +13,7 @@ from world.scores import SCORES, recorder
 ROOT = Path(__file__).parents[1]
 SHOW = """
 import sys; from pathlib import Path
-from proof.board import planted, scores, table; from proof.figures import Figures
+from proof.scoreboard import planted, scores, table; from proof.figures import Figures
 figures = Figures.of(Path(sys.argv[1])); print(table(scores(figures))); print(planted(figures))
 """
 

@@ -156,8 +156,9 @@ def _known_secrets(longest: int) -> list[str]:
 
 
 def event(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of an event as anyone may see them, in types that JSON has; an exception is left to the log."""
-    return {clean(key): _value(value) for key, value in facts.items() if key != "exc_info"}
+    """The facts of an event as anyone may see them, in types that JSON has; an exception is left to the log. The
+    names of facts come from the code."""
+    return {key: _value(value) for key, value in facts.items() if key != "exc_info"}
 
 
 def _value(value: Any) -> Any:

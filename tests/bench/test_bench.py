@@ -1,4 +1,4 @@
-"""`python -m bench` runs and says what it measured. Its figures are nobody's business here: machines differ."""
+"""`python -m bench` runs and prints what it measured. Figures are not asserted: machines differ."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
 
 ROOT = Path(__file__).resolve().parents[2]
-FAMILIES = {"start", "rewrite", "helper", "memory", "renewal", "idle", "status", "edit", "endpoint"}
-FACTS = {"family", "figure", "unit", "ours", "beside", "theirs", "ratio", "target", "reached", "runs", "note"}
+FAMILIES = {"start", "renewal", "memory", "idle", "load", "rewrite", "commands", "endpoint"}
+FACTS = {"family", "figure", "unit", "ours", "before", "beside", "theirs", "ratio", "target", "reached", "runs", "note"}
 
 
 def bench(tmp_path: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
@@ -49,4 +49,4 @@ def test_a_row_says_what_was_measured_beside_what_and_whether_the_target_was_met
 def test_the_quick_bench_has_every_family_of_rows(tmp_path: Path) -> None:
     _, document = bench(tmp_path)
     assert {row["family"] for row in document["rows"]} == FAMILIES
-    assert all(row["ours"] > 0 for row in document["rows"] if row["family"] != "idle")
+    assert all(row["ours"] > 0 for row in document["rows"] if row["unit"] not in {"s/h", "/h", "%"})

@@ -117,6 +117,17 @@ def test_an_event_says_what_has_to_be_done_about_it() -> None:
     assert [type(effect) for effect in made.effects] == [ev.Keep, ev.Log]
 
 
+def test_a_session_that_a_person_asked_for_does_not_wait_for_others_to_be_written() -> None:
+    """No other session serves readers meanwhile: `assumed refresh` ends with the file."""
+    made = Engine()
+    first = made.fresh("a")
+    made.fresh("a")
+    assert made.effects[0] == ev.Keep(made.state.states["a"].session, first)  # type: ignore[arg-type]
+    made.apply(ev.Refresh(("a",)))
+    asked = made.fresh("a")
+    assert made.effects[0] == ev.Keep(asked, None)
+
+
 @pytest.mark.parametrize(
     "change", [{"role_arn": "arn:aws:iam::123456789012:role/other"}, {"policy": "{}"}, {"source_identity": "x"},
                {"tags": (("a", "b"),)}, {"source_profile": "other"}],

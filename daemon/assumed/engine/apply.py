@@ -184,7 +184,7 @@ def _renewed(event: ev.Renewed, state: State, now: Instant) -> Applied:
         log.append(_log("info", "source.recovered", source=role.source()))
     if event.capped:
         log.append(_log("warning", "role.length_capped", profile=profile, message=CAPPED))
-    return Applied(state, frozenset(touched), (ev.Keep(session, facts.session), *log))
+    return Applied(state, frozenset(touched), (ev.Keep(session, None if facts.asked else facts.session), *log))
 
 
 def _not_renewed(event: ev.NotRenewed, state: State, now: Instant) -> Applied:

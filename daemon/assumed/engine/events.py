@@ -151,7 +151,8 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Store a session and have it written. `replaced` is the one that readers have until then."""
+    """Store a session and have it written. `replaced`: the one that serves readers until then; None where there is
+    none, or where a person waits for the new one."""
 
     session: Session
     replaced: Session | None

@@ -38,6 +38,8 @@ def forgive(state: State, profiles: Iterable[str]) -> State:
 def reset(state: State, profiles: Iterable[str]) -> State:
     """Forget what these roles and their groups failed with."""
     profiles = list(profiles)
+    if not profiles:
+        return state
     names = {state.roles[profile].domain() for profile in profiles}
     groups = {name: group for name, group in state.groups.items() if name not in names}
     return replace(forgive(state, profiles), groups=groups)

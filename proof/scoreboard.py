@@ -13,7 +13,7 @@ SANDBOXED = "assumed.service with assumed.service.d/10-sandbox.conf"
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One line of the board. `met` is None where nothing was measured, or nothing was promised."""
+    """One line of the scoreboard. `met` is None where nothing was measured, or nothing was promised."""
 
     promise: str
     figure: str
@@ -59,7 +59,7 @@ def _lost_at_human_speed(f: Figures) -> tuple[str, bool]:
 
 def _lost_under_stress(f: Figures) -> tuple[str, bool]:
     lost, slipped = f.total("rivals.lost_stress"), f.total("rivals.slipped_in_stress")
-    figure = f"{lost} of {f.total('rivals.edits_stress'):,} edits, {slipped} in our very moment"
+    figure = f"{lost} of {f.total('rivals.edits_stress'):,} edits, {slipped} during our own write"
     return figure, lost == 0 and slipped > 0
 
 
@@ -83,12 +83,12 @@ def _outage(f: Figures) -> tuple[str, bool]:
     return f"{minutes:.0f} min", minutes >= 20
 
 
-def _woken(name: str, at_most: float) -> Callable[[Figures], tuple[str, bool]]:
-    def woken(f: Figures) -> tuple[str, bool]:
-        late = f.most(name)
-        return f"{late:.1f} s", late <= at_most
+def _seconds(name: str, at_most: float) -> Callable[[Figures], tuple[str, bool]]:
+    def seconds(f: Figures) -> tuple[str, bool]:
+        figure = f.most(name)
+        return f"{figure:.1f} s", figure <= at_most
 
-    return woken
+    return seconds
 
 
 def _expired(f: Figures) -> tuple[str, bool]:
@@ -176,20 +176,20 @@ ROWS: list[tuple[str, str, Callable[[Figures], tuple[str, bool | None]]]] = [
     ("each system call of a write may fail", "0, 0", _faults),
     ("killed at any system call of a write", "0, 0", _kills),
     ("power lost at any moment of a write", "0, 0", _power),
-    ("others' edits lost at any call, and a kill after", "0", _edited),
-    ("a full disk that has room again, to delivery", "≤ 30 s", _woken("fault.full_disk_delivered_seconds", 30.0)),
+    ("others' edits lost at any call, then killed", "0", _edited),
+    ("a full disk that has room again, to delivery", "≤ 30 s", _seconds("fault.full_disk_delivered_seconds", 30.0)),
     ("other profiles destroyed, ever", "0", _destroyed),
     ("others' edits lost, at human speed", "0", _lost_at_human_speed),
     ("others' edits lost, in loops of milliseconds", "0", _lost_under_stress),
     ("every other byte survives any merge", "10⁵ of 10⁵", _preserved),
-    ("life left in a reader's hands, 1 h sessions", "≥ 35 %", _life),
+    ("life left of the session that a reader has, 1 h", "≥ 35 %", _life),
     ("requests of running jobs refused", "0", _jobs),
     ("STS outage that no reader notices", "≥ 20 min", _outage),
-    ("lateness after sleep or a clock step", "≤ 30 s", _woken("sim.late_after_jump", 30.0)),
-    ("the same, in a real process", "≤ 30 s", _woken("time.lateness", 30.0)),
+    ("lateness after sleep or a clock step", "≤ 30 s", _seconds("sim.late_after_jump", 30.0)),
+    ("the same, in a real process", "≤ 30 s", _seconds("time.lateness", 30.0)),
     ("expired sessions served when clocks go wrong", "0", _expired),
     ("the scheduler's thread dies", "renewals go on", _revived),
-    ("longest gap between heartbeats", "≤ 30 s", _woken("sim.longest_gap", 30.0)),
+    ("longest gap between heartbeats", "≤ 30 s", _seconds("sim.longest_gap", 30.0)),
     ("calls to STS, steady, 200 roles", "≤ 5/s", _peak),
     ("calls of a role in a 10 min outage", "≤ 15", _per_outage),
     ("secrets where none belong", "0", _secrets),
@@ -198,19 +198,19 @@ ROWS: list[tuple[str, str, Callable[[Figures], tuple[str, bool | None]]]] = [
     ("edit of the configuration to profile", "< 1.5 s", _reload),
     ("hardening of the system unit", "≤ 1.5", _exposure("assumed@.service", 1.5)),
     ("hardening of the user unit in its sandbox", "≤ 2.0", _exposure(SANDBOXED, 2.0)),
-    ("`service install`, empty home, to a fresh profile", "≤ 10 s", _woken("service.first_profile_seconds", 10.0)),
-    ("`systemctl start` to READY, profile written", "≤ 10 s", _woken("systemd.start_seconds", 10.0)),
-    ("`systemctl reload` to a new role's profile", "≤ 1 s", _woken("systemd.reload_seconds", 1.0)),
+    ("`service install`, empty home, to a fresh profile", "≤ 10 s", _seconds("service.first_profile_seconds", 10.0)),
+    ("`systemctl start` to READY, profile written", "≤ 10 s", _seconds("systemd.start_seconds", 10.0)),
+    ("`systemctl reload` to a new role's profile", "≤ 1 s", _seconds("systemd.reload_seconds", 1.0)),
     ("hung past the watchdog, killed: to READY again", "≤ 10 s, no call", _restart),
     ("broken promises in simulated months", "0 in ≥ 1,000", _violations),
     ("role-years simulated", "≥ 4,000", _years),
     ("bugs planted and found", "10 of 10", _planted),
-    ("a failure again from its seed, at worst", "", _reproduced),
+    ("slowest reproduction of a failure from its seed", "", _reproduced),
 ]
 
 
 def scores(figures: Figures) -> list[Score]:
-    """The whole board."""
+    """Every line."""
     return [_score(promise, target, measure, figures) for promise, target, measure in ROWS]
 
 
@@ -223,7 +223,7 @@ def _score(promise: str, target: str, measure: Callable[[Figures], tuple[str, bo
 
 
 def table(board: list[Score]) -> str:
-    """The board as Markdown, which reads well on a terminal, too."""
+    """The scoreboard as Markdown."""
     marks = {True: "met", False: "missed", None: "–"}
     cells = [("promise", "figure", "target", "verdict")]
     cells += [(score.promise, score.figure, score.target, marks[score.met]) for score in board]
@@ -246,5 +246,5 @@ def planted(figures: Figures) -> str:
 
 
 def document(board: list[Score]) -> list[dict[str, object]]:
-    """The board for scripts."""
+    """The scoreboard as JSON takes it."""
     return [asdict(score) for score in board]
