@@ -79,7 +79,7 @@ def _missing(path: Path) -> None:
     ("make", "said"),
     [
         (_missing, "{}: does not exist; write it, or name another with --config"),
-        (Path.mkdir, "{}: is not a regular file; name a file"),
+        (Path.mkdir, "{}: is a directory; name the file in it"),
         (os.mkfifo, "{}: is not a regular file; name a file"),
         (lambda path: path.symlink_to(path), "{}: cannot be read: "),
         (lambda path: path.write_bytes(b"a = 1\n\xff"), "{}:2: is not UTF-8; save the file in that encoding"),

@@ -73,4 +73,4 @@ def test_the_managers_status_line_is_updated_at_once(
         while next_of(listener, "STATUS")[1]["STATUS"] != "2 of 2 roles have a session":
             pass
         since = time.monotonic() - began
-        assert daemon.status()["daemon"]["beat_age_seconds"] > since
+        assert daemon.status()["daemon"]["beat_age_seconds"] > since - 0.1  # rounded

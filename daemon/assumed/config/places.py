@@ -24,6 +24,7 @@ LARGEST = 1 << 20
 _UNREADABLE = {
     errno.ENOENT: "does not exist; write it, or name another with --config",
     errno.EACCES: "may not be read by this user; change its owner or mode",
+    errno.EISDIR: "is a directory; name the file in it",
     errno.EINVAL: "is not a regular file; name a file",
     errno.EFBIG: f"has more than {LARGEST} bytes; a configuration has a few lines for each role",
 }
@@ -92,7 +93,8 @@ def _text(path: Path) -> str:
         data = read_limited(path, LARGEST)
         return data.decode("utf-8-sig")
     except OSError as error:
-        what = _UNREADABLE.get(error.errno or 0, f"cannot be read: {error.strerror}")
+        number = errno.EISDIR if path.is_dir() else error.errno
+        what = _UNREADABLE.get(number or 0, f"cannot be read: {error.strerror}")
         raise ConfigError([f"{path}: {what}"]) from None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
