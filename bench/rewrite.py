@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from assumed.credentials.file import CredentialsFile
-from assumed.credentials.profiles import KeptProfile
+from assumed.credentials.merge import KeptProfile
 from assumed.model import Instant, Session
 
 from .kit import ACCOUNT, Bench, names, say

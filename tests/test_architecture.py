@@ -13,7 +13,7 @@ import assumed
 
 PACKAGE = Path(assumed.__file__).parent
 ORDER = (
-    *("model", "redact", "errors", "paths", "names", "clock", "privacy", "files", "state", "store", "events", "logs"),
+    *("model", "redact", "errors", "paths", "clock", "privacy", "files", "state", "store", "events", "logs"),
     *("engine", "config", "credentials", "aws", "doctor", "snapshot", "hooks", "metrics", "runtime", "jobs"),
     *("service", "demo", "cli"),
 )

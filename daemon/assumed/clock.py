@@ -1,10 +1,15 @@
-"""The clock with two hands: wall time, and seconds since boot that go on during sleep."""
+"""The clock with two hands: wall time, and seconds since boot that go on during sleep.
+
+Two samples of both tell what happened in between: a suspend, a step of the wall clock, or nothing. How late the thread
+that takes them is says nothing: a busy machine and a stopped process are late, too.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from assumed.model import Instant
@@ -57,3 +62,43 @@ def machine_id() -> str:
     import socket  # noqa: PLC0415 - 3 MB that Linux does not need here
 
     return socket.gethostname()
+
+
+TOLERANCE = 2.0
+"""Seconds by which the hands may drift apart between two samples (slewing by NTP is far below it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """What the clock did between two samples. `suspended` and `stepped` are seconds; 0 is nothing."""
+
+    suspended: float
+    stepped: float
+
+    def __bool__(self) -> bool:
+        return bool(self.suspended or self.stepped)
+
+
+def compare(before: Instant, after: Instant) -> Jump:
+    """Tell a suspend (the machine's own count of its sleep) and a step (the wall clock against the one since boot).
+
+    A virtual machine that its host pauses notices no sleep: its wall clock is set right afterwards, a step. A false
+    alarm costs one more look at the plan, so the tolerance is small.
+    """
+    slept, stepped = after.slept - before.slept, _stepped(before, after)
+    return Jump(
+        suspended=slept if slept > TOLERANCE else 0.0,
+        stepped=stepped if abs(stepped) > TOLERANCE else 0.0,
+    )
+
+
+def misled(before: Instant, after: Instant) -> float:
+    """Seconds by which a wait that was begun at `before`, for an instant of the wall clock, ends too late or too early.
+
+    Waits count waking time, so both a sleep and a step falsify them; jumps too small for `compare` add up.
+    """
+    return abs(_stepped(before, after) + after.slept - before.slept)
+
+
+def _stepped(before: Instant, after: Instant) -> float:
+    return (after.wall - before.wall) - (after.boot - before.boot)

@@ -241,3 +241,20 @@ def is_free_or_ours(directory: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+
+
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
+_LONGEST_FILE_NAME = 180
+"""Bytes; file systems allow 255, and a temporary file's name is longer than the file's own."""
+
+
+def safe_name(profile: str) -> str:
+    """A file name for `profile`: one to one, also where the file system folds case (macOS).
+
+    `[a-z0-9_-]` stay; every other byte of the UTF-8 text is `=XX`. A name too long for a file system is cut and
+    ends in `==` and a digest instead, which no other name can.
+    """
+    safe = "".join(char if char in _SAFE else "".join(f"={byte:02X}" for byte in char.encode()) for char in profile)
+    if len(safe) <= _LONGEST_FILE_NAME:
+        return safe
+    return f"{safe[:120]}=={hashlib.sha256(profile.encode()).hexdigest()[:32]}"

@@ -16,11 +16,10 @@ from assumed import __version__
 from assumed.aws.files import Sections
 from assumed.clock import SystemClock
 from assumed.config import Config
-from assumed.credentials.config_lines import advice_for
-from assumed.credentials.conflicts import UNKNOWN
 from assumed.credentials.file import CredentialsFile
-from assumed.credentials.ownership import Refusal
-from assumed.credentials.reading import read_sections
+from assumed.credentials.ini import read_sections
+from assumed.credentials.ownership import UNKNOWN, Refusal
+from assumed.credentials.process import advice_for
 from assumed.engine.state import RoleState, State
 from assumed.errors import ConfigError, FileRefused
 from assumed.model import Decision, FailureKind, Instant, Role, Session

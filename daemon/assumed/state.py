@@ -13,10 +13,20 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from assumed import files
 from assumed.errors import FileRefused
-from assumed.files import close, directory, explained, make_missing_dirs, try_lock, write_atomic
-from assumed.files.exchange import UNSUPPORTED, exchange
-from assumed.files.owners import refuse_as_root, shown_account, sudo_name
+from assumed.files import (
+    UNSUPPORTED,
+    close,
+    directory,
+    explained,
+    make_missing_dirs,
+    refuse_as_root,
+    shown_account,
+    sudo_name,
+    try_lock,
+    write_atomic,
+)
 from assumed.paths import (
     MARKER,
     SESSIONS,
@@ -158,7 +168,7 @@ def _move(earlier: Path, own: Path) -> None:
         if not (own.is_symlink() and os.readlink(own) == own.name):  # of a start that was killed here
             os.symlink(own.name, own.name, dir_fd=dir_fd)
         try:
-            exchange(dir_fd, earlier.name, own.name)
+            files.exchange(dir_fd, earlier.name, own.name)
         except OSError as error:
             os.unlink(own.name, dir_fd=dir_fd)
             if error.errno not in UNSUPPORTED:

@@ -1,4 +1,4 @@
-"""What the state directory holds: a file per session, the last good configuration, what hooks have been told.
+"""What the state directory holds: a file per session, the last good configuration, which events hooks have had.
 
 It lies beside the resolved credentials file, as the AWS CLI keeps `~/.aws/cli`: every consumer (cron, sudo, a
 container that mounts the directory) computes the same path, and no service manager empties it.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,10 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from assumed.files import explained, make_private_dir, sweep, write_atomic
-from assumed.files.stamp import Stamp
 from assumed.model import Instant, Session, malformed
-from assumed.names import safe_name
-from assumed.paths import SESSIONS
+from assumed.paths import SESSIONS, safe_name
 from assumed.state import make_state_dir
 
 EARLY_SECONDS = 60.0
@@ -242,3 +242,27 @@ def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not -YEAR_9999 < value < YEAR_9999:
         raise TypeError
     return float(value)
+
+
+Stamp = tuple[str, int, int, int, int, int]
+"""Path, device, inode, size in bytes, and mtime and ctime in nanoseconds."""
+
+SETTLED_NS = 50_000_000
+"""Nanoseconds. Kernels count a file's times in ticks (10 ms at the longest): a second edit within the same tick leaves
+size and times as they were, so a file that has just changed has no stamp yet (git's "racy" index entries)."""
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """The stamp of the file at `path`; None where there is none that can be relied on. Take it before reading."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    if 0 <= time.time_ns() - found.st_ctime_ns < SETTLED_NS:
+        return None
+    return str(path), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def is_same(one: Stamp | None, other: Stamp | None) -> bool:
+    """Whether both are of the same version of the same file, by whatever path it was reached."""
+    return one is not None and other is not None and one[1:] == other[1:]

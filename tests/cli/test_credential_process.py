@@ -20,15 +20,13 @@ from hypothesis import strategies as st
 
 from assumed.clock import SystemClock, boot_id
 from assumed.config import SMALLEST_USEFUL
-from assumed.credentials.process_command import credential_process_argv
-from assumed.files.stamp import stamp_of
+from assumed.credentials.process import credential_process_argv
 from assumed.jobs import credential_process as helper
 from assumed.jobs import credential_process_slow as slow
 from assumed.model import Instant, Session
-from assumed.names import safe_name
-from assumed.paths import PathError, default_credentials_file, socket_path, state_dir
+from assumed.paths import PathError, default_credentials_file, safe_name, socket_path, state_dir
 from assumed.runtime import control
-from assumed.store import Store
+from assumed.store import Store, stamp_of
 from world.waiting import eventually, in_time
 
 PROFILE = "my-role"

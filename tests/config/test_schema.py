@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from assumed.config import SMALLEST_USEFUL, validate
 from assumed.config.keys import HOOK_KEYS, ROLE, ROLE_KEYS, TOP_KEYS, Key
+from assumed.credentials.ini import is_profile_name
 from assumed.model import Role
-from assumed.names import is_profile_name
 from config.cases import BAD, GOOD, Bad, loaded
 
 ROOT = Path(__file__).parents[2]

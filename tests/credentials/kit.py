@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.configloader import raw_config_parse
 
-from assumed.credentials.profiles import KeptProfile, merge
+from assumed.credentials.merge import KeptProfile, merge
 from assumed.model import Instant, Session
 
 CONFIG = "0123456789ab"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.credentials.command import process_command
 from assumed.credentials.ownership import Unfit
+from assumed.credentials.process import process_command
 
 READ_ALIKE = st.text("abcXYZ019._/@=+,: -'&()[]{}~%*?<>|!^é日\u0301", min_size=1, max_size=12)
 

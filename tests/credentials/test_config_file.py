@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.credentials.config_lines import line_for, merge_config
-from assumed.credentials.profiles import misread
-from assumed.names import header_of, profile_of
+from assumed.credentials.ini import header_of, profile_of
+from assumed.credentials.merge import misread
+from assumed.credentials.process import line_for, merge_config
 
 OWNER = "0123456789ab"
 PIECES = st.lists(

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assumed.credentials.ini import decode, scan
-from assumed.credentials.profiles import merge, read_section, read_sections
+from assumed.credentials.merge import merge, read_section, read_sections
 from assumed.errors import FileRefused
 from credentials.kit import CONFIG, botocore_reads
 from credentials.kit import keys as keys_of

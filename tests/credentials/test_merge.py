@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assumed.credentials.profiles import KeptProfile, merge, misread, read_section
+from assumed.credentials.merge import KeptProfile, merge, misread, read_section
 from credentials.kit import (
     COMMAND,
     CONFIG,

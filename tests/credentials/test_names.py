@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.names import is_profile_name, safe_name
+from assumed.credentials.ini import is_profile_name
+from assumed.paths import safe_name
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=300)
 

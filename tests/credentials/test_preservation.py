@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, event, example, given, seed, settings
 from hypothesis import strategies as st
 
 from assumed.credentials.ini import decode, scan
-from assumed.credentials.profiles import KeptProfile, merge, misread
+from assumed.credentials.merge import KeptProfile, merge, misread
 from assumed.errors import FileRefused
 from credentials.kit import CONFIG, botocore_reads, keys, no_session, process
 from world.scores import Record

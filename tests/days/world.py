@@ -21,7 +21,7 @@ from assumed.aws.files import AwsFiles
 from assumed.aws.sts import Answer
 from assumed.config import HostFacts, load, read
 from assumed.credentials.file import CredentialsFile, WriteResult
-from assumed.credentials.profiles import KeptProfile
+from assumed.credentials.merge import KeptProfile
 from assumed.engine.events import Due
 from assumed.engine.state import Order, State
 from assumed.errors import RenewalFailed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assumed.engine.clocks import Jump, compare, misled
+from assumed.clock import Jump, compare, misled
 from assumed.model import Instant
 
 BEFORE = Instant(wall=1000.0, boot=50.0, slept=7.0)

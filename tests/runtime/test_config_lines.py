@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from assumed.credentials.config_file import ConfigFile
-from assumed.credentials.conflicts import QUIET
 from assumed.credentials.file import CredentialsFile
+from assumed.credentials.ownership import QUIET
+from assumed.credentials.process import ConfigFile
 from assumed.engine.state import RoleState
 from assumed.model import Role
 from assumed.paths import state_dir

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.configloader import raw_config_parse
 
-from assumed.credentials import conflicts
+from assumed.credentials import ownership as conflicts
 from assumed.credentials.file import CredentialsFile
 from assumed.engine.state import RoleState
 from assumed.model import Role, Session

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from assumed.config import Config
-from assumed.credentials.config_file import ConfigFile
-from assumed.credentials.config_lines import line_for
+from assumed.credentials.process import ConfigFile, line_for
 from assumed.paths import state_dir
 from assumed.service.purge import purge
 from assumed.store import Store

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from assumed.errors import FileRefused
 from assumed.model import Instant, Session
-from assumed.names import safe_name
-from assumed.paths import state_dir
+from assumed.paths import safe_name, state_dir
 from assumed.store import Store, iso
 from engine.make import START, session
 

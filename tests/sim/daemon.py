@@ -10,9 +10,8 @@ from typing import Any, cast
 from assumed.aws.files import AwsFiles
 from assumed.aws.sts import Answer, Pacer, assume
 from assumed.config import read
-from assumed.credentials.command import process_command
-from assumed.credentials.config_file import ConfigFile
 from assumed.credentials.file import CredentialsFile
+from assumed.credentials.process import ConfigFile, process_command
 from assumed.engine.events import Ask, Due
 from assumed.engine.state import Order, State
 from assumed.errors import FileRefused

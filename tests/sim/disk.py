@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from assumed import files
+from assumed import files as exchange
 from assumed.credentials import file as credentials_file
 from assumed.credentials import replaced, snapshot
-from assumed.files import exchange
 
 MODULES = (files, snapshot, replaced, credentials_file)
 really_exchange, really_rename_to_free_name = exchange.exchange, exchange.rename_to_free_name

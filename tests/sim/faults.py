@@ -6,7 +6,7 @@ import errno
 import random
 from collections.abc import Callable
 
-from assumed.credentials.conflicts import LONGEST
+from assumed.credentials.ownership import LONGEST
 
 from .checks import FIND, Obstacle
 from .disk import Fault

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assumed.names import safe_name
+from assumed.paths import safe_name
 
 from .aws import Grant
 

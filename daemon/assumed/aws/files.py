@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assumed.credentials.ini import decode, scan
-from assumed.credentials.reading import parser_of, values_of
+from assumed.credentials.ini import decode, parser_of, scan, values_of
 from assumed.errors import FileRefused
 from assumed.model import Role
 from assumed.paths import passed_credentials

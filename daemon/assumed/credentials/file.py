@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assumed.errors import FileRefused, FileUnsettled
-from assumed.files import Temp, close, directory, explained, make_missing_dirs, sweep, try_lock
-from assumed.files.owners import refuse_as_root
+from assumed.files import Temp, close, directory, explained, make_missing_dirs, refuse_as_root, sweep, try_lock
 from assumed.state import make_state_dir
 
-from .profiles import KeptProfile, Merge, Refusal, merge, misread
+from .merge import KeptProfile, Merge, Refusal, merge, misread
 from .replaced import Mixed, PutBack, ReplacedFiles, publish, with_edits
 from .snapshot import SETTLE_SECONDS, Signature, Snapshot, look, signature_of, take
 

@@ -1,4 +1,4 @@
-"""The grammar of `~/.aws/credentials` as botocore reads it, line by line, and nothing more.
+"""The grammar of the two AWS files as botocore reads them, line by line, and nothing more.
 
 botocore reads the file with `configparser.RawConfigParser()` (botocore/configloader.py). One line that this
 refuses takes every profile away from every botocore user, so such a file is refused here too, with the line and
@@ -12,7 +12,10 @@ No message shows a value, nor a key that may be a value in the wrong place.
 from __future__ import annotations
 
 import codecs
+import configparser
 import re
+import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from assumed.errors import FileRefused
@@ -23,6 +26,7 @@ DEFAULTS = "DEFAULT"
 _LONE_CR = re.compile(r"\r(?!\n)")
 _PLAIN_KEY = re.compile(r"[a-z0-9_.-]{1,32}")
 _SEPARATOR = re.compile(r"[=:]")
+_PROFILE_NAME = re.compile(r"[A-Za-z0-9_.@/%:+-]+")
 
 
 _Found = tuple[str, dict[str, int], dict[str, int]]
@@ -242,3 +246,69 @@ def _refused(number: int, what: str, advice: str) -> FileRefused:
         f"line {number + 1} {what}: botocore and the AWS CLI cannot read such a file, or not safely",
         advice[0].upper() + advice[1:],
     )
+
+
+Values = dict[str, str]
+"""Key in lower case → value; a nested block (`s3 =` and lines under it) is its text, newline first, as it stands."""
+
+
+def read_sections(text: bytes, names: Iterable[str]) -> dict[str, Values | None]:
+    """Each name's keys and values, those that leak from `[DEFAULT]` included; None where there is no such section.
+
+    Raises FileRefused where botocore would refuse the file: then no reader gets anything.
+    """
+    document = scan(decode(text))
+    parser = parser_of(document)
+    return {name: values_of(document, name, parser) for name in names}
+
+
+def read_section(text: bytes, name: str) -> Values | None:
+    """One section, as `read_sections`. For several, that one is linear and this one is not."""
+    return read_sections(text, [name])[name]
+
+
+def parser_of(document: Document) -> configparser.RawConfigParser:
+    """What reads the sections of a document that is known to be readable: it knows what leaks from `[DEFAULT]`."""
+    parser = configparser.RawConfigParser()
+    if document.defaults:
+        for part in document.parts:
+            if part.name == DEFAULTS:
+                parser.read_string(part.text)
+    return parser
+
+
+def values_of(document: Document, name: str, parser: configparser.RawConfigParser) -> Values | None:
+    """One section, by the parser of its document."""
+    section = document.sections.get(name)
+    if section is None:
+        return None
+    parser.read_string(section.text)
+    values = dict(parser.items(name))
+    parser.remove_section(name)  # it holds a thousand of them otherwise
+    return values
+
+
+def header_of(profile: str) -> str:
+    """What stands in brackets above a profile in the AWS config file."""
+    return profile if profile == "default" else f"profile {profile}"
+
+
+def profile_of(header: str) -> str | None:
+    """The profile that a header of the AWS config file is about, as botocore's `build_profile_map` reads it."""
+    if not header.startswith("profile"):
+        return header if header == "default" else None
+    try:
+        words = shlex.split(header)
+    except ValueError:
+        return None
+    return words[1] if len(words) == 2 and words[0] == "profile" else None
+
+
+def is_profile_name(name: str) -> bool:
+    """Whether every SDK reads `[name]` as a profile of that very name.
+
+    The characters are those that the SDKs of today, Java's and JavaScript's included, all accept. `DEFAULT` is
+    configparser's section of defaults, whose keys leak into every profile of botocore's; `__proto__` makes the
+    JavaScript SDK throw.
+    """
+    return _PROFILE_NAME.fullmatch(name) is not None and name not in ("DEFAULT", "__proto__")

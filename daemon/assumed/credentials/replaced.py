@@ -15,10 +15,10 @@ from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
+from assumed import files
 from assumed.errors import FileRefused
-from assumed.files import Temp, close, exchange, flushed
 
-from .combine import combine, is_contained
+from .merge import combine, is_contained
 from .snapshot import Signature, Snapshot, look, signature_of, take
 
 _PARKED = re.compile(r"\.(?P<name>.+)\.assumed\.(?P<ours>[0-9a-f-]+)\.(?P<was>[0-9a-f-]+)\.parked")
@@ -94,38 +94,38 @@ class PutBack:
     astray: str | None = None
 
 
-def publish(temp: Temp, dir_fd: int, path: Path, standing: Snapshot | None, now: float) -> Published | PutBack:
+def publish(temp: files.Temp, dir_fd: int, path: Path, standing: Snapshot | None, now: float) -> Published | PutBack:
     """Puts `temp` in the place of `standing`, which was read there. Raises OSError; then the old file is there.
 
     PutBack when something else stands there now, or nothing: the next round says which.
     """
     if standing is None:
         try:
-            return Published(temp.publish(rename=exchange.rename_to_free_name), None)
+            return Published(temp.publish(rename=files.rename_to_free_name), None)
         except FileExistsError:
             return PutBack()
         except OSError as error:
-            if error.errno not in exchange.UNSUPPORTED:
+            if error.errno not in files.UNSUPPORTED:
                 raise
         return Published(temp.publish(), None)
     ours = signature_of(temp.status())
     parked = f".{path.name}.assumed.{ours.tag()}.{standing.signature.tag()}.parked"
     try:
-        temp.trade(parked, exchange.exchange)
+        temp.trade(parked, files.exchange)
     except FileNotFoundError:
         return PutBack()
     except OSError as error:
-        if error.errno not in exchange.UNSUPPORTED:
+        if error.errno not in files.UNSUPPORTED:
             raise
         return Published(temp.publish(), Replaced(standing.text, standing, now))
     replaced = _come_out(dir_fd, path, parked, standing, now)
     if replaced is None:
-        exchange.exchange(dir_fd, parked, path.name)
+        files.exchange(dir_fd, parked, path.name)
         if look(dir_fd, parked) != ours:
             return PutBack(parked)
         os.unlink(parked, dir_fd=dir_fd)
         return PutBack()
-    return Published(flushed(dir_fd), replaced)
+    return Published(files.flushed(dir_fd), replaced)
 
 
 def _come_out(dir_fd: int, path: Path, parked: str, standing: Snapshot, now: float) -> Replaced | None:
@@ -264,7 +264,7 @@ def set_aside(dir_fd: int, parked: str, path: Path) -> str:
     try:
         os.fchmod(fd, 0o600)
     finally:
-        close(fd)
+        files.close(fd)
     os.rename(parked, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     return str(path.with_name(name))
 

@@ -9,18 +9,20 @@ from pathlib import Path
 
 from assumed.config.model import Config
 from assumed.config.report import listed
-from assumed.credentials.command import process_command
-from assumed.credentials.config_file import ConfigFile
-from assumed.credentials.config_lines import advice_for, line_for, merge_config
-from assumed.credentials.ini import Document, decode, scan
+from assumed.credentials.ini import Document, decode, parser_of, profile_of, scan, values_of
+from assumed.credentials.merge import KeptProfile, merge
 from assumed.credentials.ownership import PREFERRED_KEYS
-from assumed.credentials.process_command import credential_process_argv
-from assumed.credentials.profiles import KeptProfile, merge
-from assumed.credentials.reading import parser_of, values_of
+from assumed.credentials.process import (
+    ConfigFile,
+    advice_for,
+    credential_process_argv,
+    line_for,
+    merge_config,
+    process_command,
+)
 from assumed.errors import FileRefused
 from assumed.files import read_limited
 from assumed.model import Finding, Instant, Session
-from assumed.names import profile_of
 from assumed.paths import NULL, PathError, aws_config_file, state_dir
 
 Values = Mapping[str, str]

@@ -28,12 +28,10 @@ from assumed.engine.decide import decide
 from assumed.engine.state import State
 from assumed.errors import FileRefused, NotKept, RenewalFailed
 from assumed.files import explained, make_private_dir, try_lock
-from assumed.files.stamp import Stamp
 from assumed.model import FailureKind, Role, Session
-from assumed.names import safe_name
-from assumed.paths import aws_config_file, passed_credentials
+from assumed.paths import aws_config_file, passed_credentials, safe_name
 from assumed.runtime.start import guard_environment
-from assumed.store import Store
+from assumed.store import Stamp, Store
 
 if TYPE_CHECKING:
     from assumed.aws.sources import Resolved, Sources

@@ -25,14 +25,13 @@ from assumed.errors import (
     OtherConfiguration,
     RenewalFailed,
 )
-from assumed.files.stamp import Stamp, is_same, stamp_of
 from assumed.model import Session
 from assumed.paths import aws_config_file, socket_path
 from assumed.privacy import hide_memory
 from assumed.runtime.control import ask
 from assumed.runtime.start import take_shell_variables, usable_config
 from assumed.state import claim
-from assumed.store import Store, account_of, expiration_told
+from assumed.store import Stamp, Store, account_of, expiration_told, is_same, stamp_of
 
 from . import consumer
 from .endpoint import Reply, refusal

@@ -16,13 +16,12 @@ from assumed.config import Config, find, host_facts, load, read
 from assumed.engine.schedule import retry_delay
 from assumed.errors import AssumedError, ConfigError, RenewalFailed
 from assumed.files import write_atomic
-from assumed.files.stamp import Stamp, stamp_of
 from assumed.model import FailureKind
-from assumed.names import safe_name
+from assumed.paths import safe_name
 from assumed.privacy import close_off
 from assumed.redact import printable
 from assumed.runtime.start import take_shell_variables
-from assumed.store import Store
+from assumed.store import Stamp, Store, stamp_of
 
 from .provider import Alone
 

@@ -19,8 +19,8 @@ from assumed.aws.sts import Answer, Pacer, assume
 from assumed.aws.variables import ENDPOINT_VARIABLES
 from assumed.clock import SystemClock, machine_id
 from assumed.config import Config, read
-from assumed.credentials.config_file import ConfigFile
 from assumed.credentials.file import CredentialsFile
+from assumed.credentials.process import ConfigFile
 from assumed.engine.events import Due
 from assumed.engine.state import Order, State
 from assumed.errors import FileRefused

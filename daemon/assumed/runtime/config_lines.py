@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from assumed.credentials.config_file import ConfigFile
-from assumed.credentials.config_lines import advice_for, line_for
-from assumed.credentials.conflicts import UNKNOWN, Conflicts
-from assumed.credentials.ownership import Refusal
-from assumed.credentials.profiles import KeptProfile
+from assumed.credentials.merge import KeptProfile
+from assumed.credentials.ownership import UNKNOWN, Conflicts, Refusal
+from assumed.credentials.process import ConfigFile, advice_for, line_for
 from assumed.errors import FileRefused, FileUnsettled
 
 FILE = ""

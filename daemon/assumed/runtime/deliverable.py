@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from assumed.config import Config, role_problems
-from assumed.credentials.command import process_command
 from assumed.credentials.ownership import Unfit
-from assumed.credentials.process_command import credential_process_argv
+from assumed.credentials.process import credential_process_argv, process_command
 from assumed.errors import ConfigError
 from assumed.model import Role
 from assumed.paths import state_dir

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from assumed.credentials.conflicts import Conflicts, life_left, writer_of
 from assumed.credentials.file import CredentialsFile, WriteResult
-from assumed.credentials.ownership import OWNER_KEY, Refusal, Unfit
-from assumed.credentials.profiles import KeptProfile, merge
-from assumed.credentials.reading import read_sections
+from assumed.credentials.ini import read_sections
+from assumed.credentials.merge import KeptProfile, merge
+from assumed.credentials.ownership import OWNER_KEY, Conflicts, Refusal, Unfit, life_left, writer_of
 from assumed.engine.state import RoleState
 from assumed.errors import FileRefused, FileUnsettled
 from assumed.model import Instant, Role, Session

@@ -11,8 +11,8 @@ import queue
 import time
 
 from assumed.aws.sources import Resolved
+from assumed.clock import Jump, compare, misled
 from assumed.engine import events as ev
-from assumed.engine.clocks import Jump, compare, misled
 from assumed.engine.decide import Probes, decide, is_settled
 from assumed.engine.groups import admitted
 from assumed.model import Instant, Role

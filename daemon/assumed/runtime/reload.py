@@ -13,8 +13,8 @@ from pathlib import Path
 
 from assumed.config import Config, diff
 from assumed.errors import ConfigError
-from assumed.files.stamp import Stamp, stamp_of
 from assumed.model import Role
+from assumed.store import Stamp, stamp_of
 
 QUIET = 0.25
 """Seconds without a further change before an edit is read: one save is up to nine events."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assumed.config import Config
-from assumed.credentials.config_file import ConfigFile
 from assumed.credentials.file import CredentialsFile
+from assumed.credentials.process import ConfigFile
 from assumed.errors import FileRefused, FileUnsettled
 from assumed.paths import aws_config_file, state_dir
 from assumed.runtime.instance import Instance

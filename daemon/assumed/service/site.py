@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assumed.errors import AssumedError
-from assumed.files.owners import shown_account
+from assumed.files import shown_account
 
 DROP_IN = "10-sandbox.conf"
 NO_MANAGER = (

@@ -12,9 +12,9 @@ import select
 import sys
 from pathlib import Path
 
+from assumed import files as exchange
 from assumed.credentials.file import CredentialsFile
 from assumed.errors import FileUnsettled
-from assumed.files import exchange
 from credentials.kit import CONFIG, keys
 
 

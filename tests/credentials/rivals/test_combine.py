@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assumed.credentials.combine import combine, is_contained
+from assumed.credentials.merge import combine, is_contained
 from assumed.errors import FileRefused
 
 TWICE = b"[DEFAULT]\n[a]\n"

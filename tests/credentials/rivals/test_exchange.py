@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from assumed import files as exchange
 from assumed.credentials import snapshot
 from assumed.credentials.file import CredentialsFile, WriteResult
 from assumed.errors import FileRefused, FileUnsettled
-from assumed.files import exchange
 from credentials.kit import CONFIG, botocore_reads, keys
 
 MINE = b"[mine]\naws_access_key_id = AKIATEST\naws_secret_access_key = canary\n"

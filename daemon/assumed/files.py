@@ -2,29 +2,30 @@
 
 The order is what a crash at any point leaves the old file or the new one by (reliability §5): an exclusive temporary
 file in the same directory → write → fsync → rename → fsync of the directory. A failed fsync is never tried again on
-the same file, for the kernel has already marked its pages clean (Rebello, ATC'20): it is thrown away.
+the same file, because the kernel has already marked its pages clean (Rebello, ATC'20): it is removed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 from assumed.errors import FileRefused
-from assumed.paths import TEMPORARY
-
-from .owners import refuse_as_root, shown_account
+from assumed.paths import TEMPORARY, account_name
 
 _STALE_SECONDS = 60.0
 
-_SAID = {
+_EXPLANATIONS = {
     errno.EACCES: ("permission is denied", "Check the owner and the mode of the file and of its directory"),
     errno.EPERM: ("the system does not permit it", "Look for an immutable flag (lsattr, ls -lO) and for a sandbox"),
     errno.EROFS: (
@@ -43,7 +44,7 @@ _SAID = {
     ),
     errno.ELOOP: ("its symbolic links lead in a circle, or changed just now", "Point the link at a real file"),
     errno.ENOTDIR: ("a part of its path is not a directory", "Correct the path"),
-    errno.EISDIR: ("a directory stands in its place", "Move the directory away"),
+    errno.EISDIR: ("a directory is in its place", "Move the directory away"),
     errno.ENOENT: ("its directory is not there", "Make the directory; it is tried again"),
     errno.EMFILE: ("too many files are open", "Raise the limit (ulimit -n, LimitNOFILE=)"),
     errno.ENFILE: ("too many files are open on this machine", "Close some programs; it is tried again"),
@@ -62,7 +63,7 @@ def explained(doing: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         number = error.errno or 0
-        what, advice = _SAID.get(number, (os.strerror(number).lower(), "It is tried again"))
+        what, advice = _EXPLANATIONS.get(number, (os.strerror(number).lower(), "It is tried again"))
         raise FileRefused(f"cannot {doing} {path}: {what} ({errno.errorcode.get(number, number)})", advice) from error
 
 
@@ -111,7 +112,7 @@ def directory(path: Path) -> Iterator[int]:
 
 
 def try_lock(fd: int) -> bool:
-    """Takes the file's lock, if nobody holds it. The kernel gives it back with the descriptor."""
+    """Takes the file's lock, if it is free. The kernel gives it back with the descriptor."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -278,19 +279,72 @@ def _alive(pid: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
+        pass  # another account's
     return True
 
 
 def _flush(fd: int) -> None:
     """fsync, and on macOS past the drive's own cache, where the file system can."""
     full = getattr(fcntl, "F_FULLFSYNC", None)
-    if full is not None:
-        try:
-            fcntl.fcntl(fd, full)
-        except OSError as error:
-            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
-                raise
-        else:
-            return
-    os.fsync(fd)
+    try:
+        fcntl.fcntl(fd, full) if full is not None else os.fsync(fd)
+    except OSError as error:
+        if full is None or error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
+            raise
+        os.fsync(fd)
+
+
+def refuse_as_root(path: Path) -> None:
+    """An account can neither read nor replace what root makes in its directories: `sudo assumed env` with the user's
+    HOME would end the user's own daemon. Raises FileRefused, OSError."""
+    owner = path.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        raise FileRefused(
+            f"{path} belongs to {shown_account(owner)}, who could not use files that root makes there",
+            f"Run it as that account (sudo -u {sudo_name(owner)} -H …), or with root's own home (sudo -H …)",
+        )
+
+
+def shown_account(uid: int) -> str:
+    """An account in a message: its name, or `uid 1000` where it has none."""
+    return account_name(uid) or f"uid {uid}"
+
+
+def sudo_name(uid: int) -> str:
+    """An account as an argument of sudo and chown."""
+    return account_name(uid) or f"'#{uid}'"
+
+
+UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENAMETOOLONG})
+"""What systems and file systems say that cannot do it, or not with names as long as those that it needs."""
+
+# Linux since 3.15, macOS since 10.12; Python has neither.
+_NAME, _EXCHANGE, _NOREPLACE = ("renameatx_np", 2, 4) if sys.platform == "darwin" else ("renameat2", 2, 1)
+
+
+def exchange(dir_fd: int, one: str, other: str) -> None:
+    """What stood under either name of the directory stands under the other. Raises OSError; then nothing has moved."""
+    _rename(dir_fd, one, other, _EXCHANGE)
+
+
+def rename_to_free_name(dir_fd: int, name: str, free: str) -> None:
+    """Renames; raises FileExistsError when that name is taken, OSError otherwise."""
+    _rename(dir_fd, name, free, _NOREPLACE)
+
+
+def _rename(dir_fd: int, source: str, target: str, flags: int) -> None:
+    if _native()(dir_fd, os.fsencode(source), dir_fd, os.fsencode(target), flags) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), target)
+
+
+@cache
+def _native() -> Callable[[int, bytes, int, bytes, int], int]:
+    """The C library's function. Raises OSError (ENOSYS) where it has none."""
+    try:
+        function = getattr(ctypes.CDLL(None, use_errno=True), _NAME)
+    except (OSError, AttributeError):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
+    function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    function.restype = ctypes.c_int
+    return function  # type: ignore[no-any-return]
