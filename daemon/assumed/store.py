@@ -78,7 +78,7 @@ class Store:
         # Flushing each of a thousand sessions takes a disk seconds in which nothing else is done. What a crash of the
         # machine leaves is safe: a damaged file counts as none, an old session is still what it says it is.
         data = json.dumps(_document(session, self._checked())).encode() + b"\n"
-        write_atomic(self._path(session.profile), data, durable=False)
+        write_atomic(self.path(session.profile), data, durable=False)
 
     def load(self, profile: str) -> Session | None:
         """Read one session; None where there is none that can be used (a damaged file counts as none)."""
@@ -88,7 +88,7 @@ class Store:
     def stored(self, profile: str) -> Stored | None:
         """Read one session and what it was checked against; None as in `load`."""
         try:
-            document = json.loads(self._path(profile).read_bytes())
+            document = json.loads(self.path(profile).read_bytes())
             session = _session(document, profile)
             return Stored(session, _stamp(document["Assumed"].get("checked"))) if session is not None else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -96,7 +96,7 @@ class Store:
 
     def forget(self, profile: str) -> None:
         """Remove a session, so that `credential-process` cannot hand it out any more."""
-        path = self._path(profile)
+        path = self.path(profile)
         with explained("remove", path):
             path.unlink(missing_ok=True)
 
@@ -146,8 +146,16 @@ class Store:
             return None
         return told if isinstance(told, dict) else None
 
-    def _path(self, profile: str) -> Path:
-        return self._sessions / f"{safe_name(profile)}.json"
+    def path(self, profile: str, suffix: str = ".json") -> Path:
+        """The session file of a profile, or what lies beside it."""
+        return self._sessions / f"{safe_name(profile)}{suffix}"
+
+    def open_lock(self, profile: str) -> int:
+        """A descriptor for `files.try_lock`: its holder alone renews the profile without a daemon."""
+        path = self.path(profile, ".lock")
+        make_private_dir(self._sessions)
+        with explained("lock", path):
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def early(session: Session) -> float:
@@ -157,19 +165,26 @@ def early(session: Session) -> float:
     return float(math.ceil(min(EARLY_SECONDS, session.life * EARLY_SHARE)))
 
 
-def expiration_told(session: Session, now: Instant) -> str:
-    """The end that a reader is told: the early one, and in the last minute, when nobody has renewed it, STS's own."""
+def shown_expiration(session: Session, now: Instant) -> str:
+    """The end that readers see: the early one, and in the last minute of a session that was not renewed, STS's own."""
     return iso(session.expiration - (early(session) if session.left(now) > early(session) else 0.0))
 
 
-def _document(session: Session, checked: Stamp | None) -> dict[str, Any]:
+def protocol_document(session: Session, expiration: str) -> dict[str, Any]:
+    """A session as AWS's credential_process protocol has it."""
     return {
         "Version": 1,
         "AccessKeyId": session.access_key_id,
         "SecretAccessKey": session.secret_access_key,
         "SessionToken": session.session_token,
-        "Expiration": iso(session.expiration - early(session)),
+        "Expiration": expiration,
         **({"AccountId": account} if (account := account_of(session)) else {}),
+    }
+
+
+def _document(session: Session, checked: Stamp | None) -> dict[str, Any]:
+    return {
+        **protocol_document(session, iso(session.expiration - early(session))),
         "Assumed": {
             "profile": session.profile,
             "expiration": session.expiration,

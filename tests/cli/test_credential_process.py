@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assumed.clock import SystemClock, boot_id
+from assumed.clock import SystemClock
 from assumed.config import SMALLEST_USEFUL
 from assumed.credentials.process import credential_process_argv
 from assumed.jobs import credential_process as helper
@@ -219,8 +219,8 @@ def test_the_last_minute_is_handed_out_with_the_expiration_of_sts(store: Store) 
     """Nobody renews it: an Expiration that has passed would be refused by SDKs although the keys still work."""
     kept = session(left=40.0)
     store.save(kept)
-    stored = json.loads((store.directory / "sessions" / "my-role.json").read_bytes())
-    assert posix(json.loads(helper.document(stored))["Expiration"]) == int(kept.expiration)
+    answer = answer_of(run(written_command(store)))
+    assert posix(answer["Expiration"]) == int(kept.expiration)
 
 
 @pytest.mark.proof
@@ -247,9 +247,6 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], str | bytes]] = {
     "facts of the wrong type": lambda document: json.dumps(
         {**document, "Assumed": {**document["Assumed"], "life": "secret-canary"}}
     ),
-    "an Expiration that SDKs misread": lambda document: json.dumps(
-        {**document, "Expiration": "2030-01-01T00:00:00+00:00"}
-    ),
 }
 
 
@@ -260,13 +257,13 @@ def test_a_damaged_session_is_refused_without_quoting_it(store: Store, what: str
     damaged = DAMAGES[what](json.loads(path.read_bytes()))
     path.write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
     sentence = sentence_of(run(written_command(store)))
-    assert sentence.endswith("is damaged; `assumed refresh my-role` writes it anew")
+    assert sentence.endswith("is damaged; `assumed refresh my-role` replaces it")
     assert "canary" not in sentence
 
 
 def test_what_cannot_be_read_is_not_called_damaged(store: Store) -> None:
     (store.directory / "sessions" / "my-role.json").mkdir(parents=True)
-    assert sentence_of(run(written_command(store))).endswith("cannot be read; `ls -l` there shows whose it is")
+    assert sentence_of(run(written_command(store))).endswith("cannot be read; `ls -l` there shows its owner")
 
 
 @pytest.mark.parametrize(
@@ -275,7 +272,7 @@ def test_what_cannot_be_read_is_not_called_damaged(store: Store) -> None:
 def test_wrong_usage_is_explained_on_stderr(arguments: list[str]) -> None:
     result = run([sys.executable, "-m", "assumed", "credential-process", *arguments])
     assert (result.returncode, result.stdout) == (2, "")
-    assert "Usage: assumed credential-process" in result.stderr
+    assert "usage: assumed credential-process" in result.stderr.lower()
 
 
 @pytest.fixture
@@ -371,14 +368,12 @@ def test_a_daemon_that_hangs_is_waited_for_less_than_sdks_wait(store: Store) -> 
 
 @given(profile=st.text(st.characters(exclude_categories=["Cs"]), max_size=80))
 def test_file_names_are_those_of_the_package(profile: str) -> None:
-    """The helper cannot import the package, so it has a copy of the rule."""
-    assert helper.session_path("/s", profile) == f"/s/sessions/{safe_name(profile)}.json"
-
-
-@given(depth=st.integers(1, 120))
-def test_the_socket_is_where_the_daemon_listens(depth: int) -> None:
-    state = "/" + "d" * depth
-    assert slow.socket_path(state) == str(socket_path(Path(state)))
+    """The fast path has a copy of the rule, and leaves names that are too long to the slow one."""
+    if "==" in safe_name(profile):
+        with pytest.raises(ValueError, match="too long"):
+            helper.session_path("/s", profile)
+    else:
+        assert helper.session_path("/s", profile) == f"/s/sessions/{safe_name(profile)}.json"
 
 
 @pytest.mark.parametrize(
@@ -397,10 +392,6 @@ def test_the_state_is_where_the_daemon_keeps_it(named: str, tmp_path: Path, monk
             assert helper.usual_state() or slow.default_state()
         return
     assert (helper.usual_state() or slow.default_state()) == expected
-
-
-def test_the_boot_is_told_apart_as_the_daemon_tells_it() -> None:
-    assert helper.boot_id() == boot_id()
 
 
 seconds = st.floats(-1e5, 1e5)

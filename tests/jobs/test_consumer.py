@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from botocore.configloader import raw_config_parse
 
-from assumed.jobs.consumer import CREDENTIALS, TAKEN, configuration, environment
+from assumed.aws.variables import OTHER_CREDENTIALS
+from assumed.jobs.consumer import CREDENTIALS, configuration, environment
 
 AROUND = {
     "url": "http://127.0.0.1:1/role/a",
@@ -16,7 +17,7 @@ AROUND = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(TAKEN))
+@pytest.mark.parametrize("name", sorted(OTHER_CREDENTIALS))
 def test_variables_with_other_credentials_are_taken_away(name: str) -> None:
     assert environment({name: "other", "PATH": "/bin"}, region=None, **AROUND).get(name, "") != "other"
 

@@ -21,7 +21,7 @@ from assumed import __version__
 from assumed.cli.app import app
 from assumed.cli.probe import quick
 from assumed.config import HostFacts, load
-from assumed.jobs.supply import path_of
+from assumed.jobs.provider import path_of
 from shipped.pod import Pod, needs_pod
 from shipped.wheels import ROOT, build, installed
 from world.waiting import eventually

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from assumed.cli import probe as probing
-from assumed.jobs import supply as keeper_supply
-from assumed.jobs.supply import LIVENESS, READINESS, supplied
+from assumed.jobs import provider as keeper_supply
+from assumed.jobs.provider import LIVENESS, READINESS, session_provider
 from world.daemon import Daemon, Home, role
 from world.fake_sts import FakeSts
 from world.waiting import eventually
@@ -131,7 +131,7 @@ def test_a_look_that_never_ends_is_seen(user: Home, sts: FakeSts, monkeypatch: p
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
     monkeypatch.setattr(keeper_supply, "STUCK", 0.5)
     sts.rule("*", session_seconds=2)
-    with supplied(user.config, ["a"], lambda *_: None) as supply:
+    with session_provider(user.config, ["a"], lambda *_: None) as supply:
         supply.wait_for("a", 20)
         sts.rule("*", session_seconds=60, latency=3)
         supply.start()

@@ -42,6 +42,29 @@ ENDPOINT = "AWS_ENDPOINT_URL"
 """`AWS_ENDPOINT_URL` itself and `AWS_ENDPOINT_URL_<SERVICE>`."""
 CONFIG = "ASSUMED_CONFIG"
 
+OTHER_CREDENTIALS = frozenset(
+    {
+        *SHELL_VARIABLES,
+        "AWS_CREDENTIAL_SCOPE",
+        "AWS_ACCOUNT_ID",  # of other credentials: SDKs choose endpoints by it
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",  # wins over the full URI in every SDK
+        "AWS_CREDENTIAL_FILE",  # boto 2, botocore, s3cmd, s3fs-fuse
+        *("AWS_ACCESS_KEY", "AWS_SECRET_KEY"),  # Java v1, Go v1, Ruby, s3cmd, Ansible
+        *("AMAZON_ACCESS_KEY_ID", "AMAZON_SECRET_ACCESS_KEY", "AMAZON_SESSION_TOKEN"),  # JavaScript v2, Ruby
+        *("EC2_ACCESS_KEY", "EC2_SECRET_KEY", "EC2_SECURITY_TOKEN"),  # Ansible, the EC2 API tools
+        *("AWSACCESSKEYID", "AWSSECRETACCESSKEY", "AWSSESSIONTOKEN"),  # s3fs-fuse
+        *(f"RCLONE_S3_{name}" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")),
+        *("RCLONE_S3_PROFILE", "RCLONE_S3_SHARED_CREDENTIALS_FILE"),
+        *("AWS_PROFILE_NAME", "AWS_ROLE_NAME", "AWS_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN"),  # litellm
+        *(f"FSSPEC_S3_{name}" for name in ("KEY", "SECRET", "TOKEN", "PROFILE")),  # s3fs for Python
+    }
+)
+"""Variables that name other credentials: an SDK's, or a tool's default for S3. A remote that the user configured by
+name stays (`RCLONE_CONFIG_…`, `MC_HOST_…`), and so does what belongs to another service (`MINIO_…`)."""
+
+BEARER_TOKENS = "AWS_BEARER_TOKEN_"
+"""Prefix of variables that name a service, whose clients prefer this token to every signature."""
+
 _USER_INFO = re.compile(r"^((?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//)?.*@", re.DOTALL)
 _QUERY = re.compile(r"\?.+", re.DOTALL)
 """A gateway's token may stand there."""

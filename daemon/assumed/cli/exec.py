@@ -20,7 +20,7 @@ from assumed.errors import ConfigError, NotKept
 from .terminal import nearest, say, show_line
 
 if TYPE_CHECKING:
-    from assumed.jobs.supply import Supply
+    from assumed.jobs.provider import SessionProvider
     from assumed.model import Session
 
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
@@ -41,7 +41,7 @@ def execute(config_path: Path | None, profile: str, command: Sequence[str]) -> i
     """Run a command with the role of a profile; returns its exit status. Raises AssumedError."""
     from assumed.jobs.consumer import environment
     from assumed.jobs.endpoint import Endpoint
-    from assumed.jobs.supply import path_of
+    from assumed.jobs.provider import path_of
     from assumed.runtime.start import KEY_LOG
 
     if command[0].startswith("-") and command[0] != "--":
@@ -93,7 +93,7 @@ def out_of_the_way(fd: int) -> Iterator[int]:
 
 def name_what_runs_on(token_file: str) -> None:
     """One line about processes of the command that outlive it, for their endpoint does not."""
-    from assumed.jobs.processes import carrying
+    from assumed.jobs.consumer import carrying
 
     def found() -> list[tuple[int, str]]:
         return carrying("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token_file)
@@ -153,23 +153,23 @@ def run(command: Sequence[str], environ: Mapping[str, str], port: int) -> int:
 
 
 @contextmanager
-def supply_of(config_path: Path | None, profiles: Sequence[str]) -> Iterator[Supply]:
+def supply_of(config_path: Path | None, profiles: Sequence[str]) -> Iterator[SessionProvider]:
     """A supply of these profiles. Raises ConfigError for one that is not managed, with the nearest that is."""
-    from assumed.jobs.supply import supplied
+    from assumed.jobs.provider import session_provider
 
     def note(profile: str, problem: str) -> None:
         """The session in use goes on; a person may look into it meanwhile."""
         say(f"{profile}: {problem}" if problem else f"{profile}: renewed again")
 
     try:
-        with supplied(config_path, profiles, note) as supply:
+        with session_provider(config_path, profiles, note) as supply:
             yield supply
     except NotKept as error:
         problem = f"{error.profile} is not a managed profile.{nearest(error.profile, error.kept)}"
         raise ConfigError([problem]) from None
 
 
-def first_session(supply: Supply, profile: str, meanwhile: Callable[[], None] = lambda: None) -> Session:
+def first_session(supply: SessionProvider, profile: str, meanwhile: Callable[[], None] = lambda: None) -> Session:
     """The first session of a profile; `meanwhile` is called over and over, and may raise what ends it.
 
     Raises AssumedError with the reason why there is none.

@@ -165,7 +165,7 @@ def serve(config_path: Path | None, port: int, token_file: Path, as_json: bool, 
       assumed serve my-role --port 9911 --token-file /run/assumed/token
     """
     from assumed.jobs.endpoint import Endpoint
-    from assumed.jobs.supply import path_of
+    from assumed.jobs.provider import path_of
     from assumed.runtime.signals import heeded, relay
 
     stop = Event()

@@ -1,37 +1,20 @@
-"""What a consumer of the endpoint needs around it: variables, and an AWS configuration without credentials.
+"""The environment of a consumer of the endpoint: variables, and an AWS configuration without credentials.
 
 SDKs prefer other credentials to the endpoint: keys in the environment, `AWS_PROFILE`, a `[default]` with keys, boto's
-own configuration. So whatever could win is removed or points to an empty file. This is the one list of such variables.
+own configuration. So everything that could win is removed or points to an empty file.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 
-from assumed.aws.variables import SHELL_VARIABLES
-
-TAKEN = frozenset(
-    {
-        *SHELL_VARIABLES,
-        "AWS_CREDENTIAL_SCOPE",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",  # wins over the full URI in every SDK
-        "AWS_CREDENTIAL_FILE",  # boto 2, botocore, s3cmd, s3fs-fuse
-        *("AWS_ACCESS_KEY", "AWS_SECRET_KEY"),  # Java v1, Go v1, Ruby, s3cmd, Ansible
-        *("AMAZON_ACCESS_KEY_ID", "AMAZON_SECRET_ACCESS_KEY", "AMAZON_SESSION_TOKEN"),  # JavaScript v2, Ruby
-        *("EC2_ACCESS_KEY", "EC2_SECRET_KEY", "EC2_SECURITY_TOKEN"),  # Ansible, the EC2 API tools
-        *("AWSACCESSKEYID", "AWSSECRETACCESSKEY", "AWSSESSIONTOKEN"),  # s3fs-fuse
-        *(f"RCLONE_S3_{name}" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")),
-        *("RCLONE_S3_PROFILE", "RCLONE_S3_SHARED_CREDENTIALS_FILE"),
-        *("AWS_PROFILE_NAME", "AWS_ROLE_NAME", "AWS_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN"),  # litellm
-        *(f"FSSPEC_S3_{name}" for name in ("KEY", "SECRET", "TOKEN", "PROFILE")),  # s3fs for Python
-    }
-)
-"""Variables that name other credentials: an SDK's, or a tool's default for S3. A remote that the user configured by
-name stays (`RCLONE_CONFIG_…`, `MC_HOST_…`), and so does what belongs to another service (`MINIO_…`)."""
-
-TAKEN_PREFIX = "AWS_BEARER_TOKEN_"
-"""Before the name of a service whose clients prefer this token to every signature."""
+from assumed.aws.variables import BEARER_TOKENS, OTHER_CREDENTIALS
+from assumed.redact import printable
 
 JVM_OPTIONS = re.compile(r"JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|.*_OPTS")
 """Variables whose options reach a JVM: directly, or through the start script of a tool (`MAVEN_OPTS`, `JAVA_OPTS`)."""
@@ -54,7 +37,9 @@ CREDENTIALS = frozenset(
 """Keys of a profile that say where credentials come from. Everything else (region, s3, retries) is kept."""
 
 OUTER = "ASSUMED_OUTER_"
-"""Before the names of the two file variables: what they were outside, for commands of ours that are run inside."""
+"""Prefix of the two file variables: their values outside, for our own commands when they are run inside."""
+SEARCH_PATIENCE = 0.25
+"""Seconds for a search of all processes of the machine."""
 
 Section = Callable[[str], Mapping[str, str] | None]
 
@@ -73,7 +58,7 @@ def environment(
     inner = {
         name: _without_properties(value) if JVM_OPTIONS.fullmatch(name) else value
         for name, value in outer.items()
-        if name not in TAKEN and not name.startswith(TAKEN_PREFIX)
+        if name not in OTHER_CREDENTIALS and not name.startswith(BEARER_TOKENS)
     }
     inner |= {
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": url,
@@ -125,3 +110,17 @@ def _lines(values: Mapping[str, str]) -> list[str]:
 def _indented(value: str) -> str:
     """A nested block (`s3 =` and its lines) comes without its indentation."""
     return value.replace("\n", "\n  ")
+
+
+def carrying(name: str, value: str) -> list[tuple[int, str]]:
+    """Number and name of each other process that was started with this variable, as far as we may see; [] without
+    /proc."""
+    wanted, found = f"\0{name}={value}\0".encode(), []
+    deadline = time.monotonic() + SEARCH_PATIENCE
+    for process in Path("/proc").glob("[0-9]*"):
+        if time.monotonic() > deadline:
+            break
+        with suppress(OSError):  # another account's, or it has ended
+            if int(process.name) != os.getpid() and wanted in b"\0" + (process / "environ").read_bytes():
+                found.append((int(process.name), printable((process / "comm").read_text(errors="replace").strip())))
+    return found

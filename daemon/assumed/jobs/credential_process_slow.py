@@ -1,204 +1,260 @@
-"""The rest of `credential-process`: a session that is due, missing, or not yet checked against an edited configuration.
+"""`credential-process`, the slow path: a session that is due, missing, or not checked against an edited configuration.
 
-A running daemon decides; it marks the session as checked, renewed or not. Where none answers the session is checked and
-renewed from here, in a process that has all of the package, once for two hundred executors that start together.
+A running daemon decides: it marks the session as checked, renewed or not. Where none answers, the session is checked
+and renewed by a process that loads all of the package (`renewal`): one of two hundred executors that start together
+starts it, and the others wait for its session. So this file imports nothing that needs botocore.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
+import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any, Literal
 
-from .credential_process import RENEWING, configuration_of, document, foreign, parse, quoted, session_path, usual_state
-from .launch import LOOK_AGAIN, UNCHECKED, checked_or_renewed
-from .stored_session import Found, read
+from assumed.clock import SystemClock
+from assumed.errors import FileRefused, NotAnswering, NotRunning
+from assumed.files import try_lock
+from assumed.paths import PathError, default_credentials_file, exists, socket_path, state_dir
+from assumed.runtime.control import ask
+from assumed.store import Store, Stored, early, is_same, iso, protocol_document, stamp_of
 
-USAGE = """\
-Usage: assumed credential-process [--state DIR] PROFILE
+from .credential_process import OLD, RENEWING, is_foreign, usual_state
 
-Prints the session of a kept profile in AWS's credential_process format. Where the daemon does not answer, it is
-renewed from here. In ~/.aws/config of a consumer:
-
-  [profile my-role]
-  credential_process = assumed credential-process my-role
-
-  --state DIR  where the sessions are stored [default: beside the credentials file]
-"""
 PATIENCE = 4.0
 """Seconds in all: the Rust SDK stops waiting after 5."""
 DAEMON_PATIENCE = 1.0
-"""Seconds that the daemon may take to answer."""
-OURS = 1.5
-"""Seconds left for a renewal from here, where a daemon runs, does not answer and has not renewed it either."""
-SILENT = "silent"
+"""Seconds for the daemon's answer."""
 MARK_PATIENCE = 2.0
-"""Seconds that it may take to read an edited configuration: it is in force after 1.5."""
+"""Seconds for a daemon to check the session against an edited configuration, which is in force after 1.5."""
+OWN_RENEWAL = 1.5
+"""Seconds left for a renewal from here where a daemon runs and neither answers nor renews."""
+POLL = 0.05
+"""Seconds between two looks at the session file."""
 
+MISSING = "no session of profile {profile!r} in {state}; start the daemon (`assumed run`), or run `assumed once`"
+UNREADABLE = "the session of profile {profile!r} in {state} cannot be read; `ls -l` there shows its owner"
+DAMAGED = "the session of profile {profile!r} in {state} is damaged; `assumed refresh {profile}` replaces it"
 LOOP = "the source of profile {profile!r} is this profile itself; give it another source_profile"
 EXPIRED = "the session of profile {profile!r} has expired and was not renewed; `assumed status` says why"
 NOT_MANAGED = "{profile!r} is not a managed profile; `assumed status` lists them"
-FOREIGN = "{place} belongs to another account, or another account may write to it; `ls -ld` shows whose it is"
+FOREIGN = "{place} belongs to another account, or another account may write to it; `ls -ld` shows its owner and mode"
+UNCHECKED = "the configuration was edited, and the session of profile {profile!r} was not checked against it in time"
+LATE = "the renewal of profile {profile!r} takes longer than an SDK waits; try again in a moment"
+
+Found = Literal["kept", "unknown", "silent", "none"]
+"""What a daemon says of the profile: it keeps it or not; it runs and does not answer; there is none of ours."""
 
 
 def main(arguments: list[str]) -> int:
     """Print the session of the profile that `arguments` name. Returns 0, or 1 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(
+        "assumed credential-process",
+        description="Print the session of a managed profile in AWS's credential_process format. Renews it from here"
+        " where no daemon answers.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--state", metavar="DIR", help="where sessions are stored [default: beside the credentials]")
+    parser.add_argument("profile", metavar="PROFILE")
+    options = parser.parse_args(arguments)
+    if options.state == "":
+        parser.error("--state needs a directory")
     try:
-        state, profile = _parse(arguments)
+        return answer(options.state or usual_state() or default_state(), options.profile)
     except ValueError as error:
-        sys.stderr.write(f"{USAGE}\nError: {error}\n")
-        return 2
-    try:
-        return answer((state or usual_state() or default_state()).rstrip("/"), profile)
-    except ValueError as error:
-        sys.stderr.write(f"assumed: {error}\n")
-        return 2
-
-
-def answer(state: str, profile: str, configuration: str = "") -> int:
-    """Print the session, once it is fit to be handed out; see `main` for what it returns. `configuration`: the path of
-    the one that has to ask for it, if not the one that the state is kept by."""
-    if profile in os.environ.get(RENEWING, "").split("\n"):
-        return _refuse(LOOP, state, profile)
-    place = _foreign_place(state, profile)
-    if place:
-        return _refuse(FOREIGN.format(place=place), state, profile)
-    found = read(state, profile, configuration or configuration_of(state))
-    if not found.is_good:
-        found = _renewed(state, profile, configuration)
-    if found.session is None or not found.is_live:
-        return _refuse(found.why or EXPIRED, state, profile)
-    sys.stdout.write(document(found.session) + "\n")
-    sys.stdout.flush()
-    return 0
+        parser.error(str(error))
 
 
 def default_state() -> str:
     """The state directory where the environment is unusual. Raises ValueError where it leads nowhere."""
-    from assumed.paths import PathError, default_credentials_file, state_dir
-
     try:
         return str(state_dir(default_credentials_file(os.environ)))
     except PathError as error:
         raise ValueError(f"{error.variable}: {error}") from None
 
 
-def _parse(arguments: list[str]) -> tuple[str | None, str]:
-    state, words = None, []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument == "--state":
-            state = next(rest, None)
-            if not state:
-                raise ValueError("--state wants a directory")
-        elif argument.startswith("--state="):
-            state = argument.removeprefix("--state=")
-        elif argument.startswith("-") and argument != "--":
-            raise ValueError(f"no such option: {argument}")
-        elif argument != "--":
-            words.append(argument)
-    if len(words) != 1:
-        raise ValueError("name one profile")
-    return state, words[0]
+def answer(state: str, profile: str, configuration: str = "") -> int:
+    """Print the session, once it can be handed out; see `main` for what it returns. `configuration`: the path of the
+    one that has to ask for it, if not the one that the state is kept by."""
+    request = _Request(Path(state), profile, configuration)
+    problem = request.problem()
+    if problem or request.stored is None:
+        sys.stderr.write(f"assumed: {problem}\n")
+        return 1
+    session, left = request.stored.session, request.left()
+    # In the last minute of a session that was not renewed, STS's own end is better than a refusal.
+    expiration = iso(session.expiration - (early(session) if left > early(session) else 0.0))
+    sys.stdout.write(json.dumps(protocol_document(session, expiration)) + "\n")
+    sys.stdout.flush()
+    return 0
 
 
-def _refuse(why: str, state: str, profile: str) -> int:
-    for name, value in (("{profile!r}", repr(profile)), ("{profile}", profile), ("{state}", state)):
-        why = why.replace(name, value)
-    sys.stderr.write(f"assumed: {why}\n")
-    return 1
+class _Request:
+    """One consumer's request for the session of a profile."""
 
+    def __init__(self, state: Path, profile: str, configuration: str) -> None:
+        self._clock = SystemClock()
+        self.stored: Stored | None = None
+        """What the last look at the session file has found."""
+        self._deadline = time.monotonic() + PATIENCE
+        self._state, self._profile = state, profile
+        self._store = Store(state)
+        self._named = configuration
+        self._configuration = configuration or self._store.place().get("config", "")
 
-def _foreign_place(state: str, profile: str) -> str:
-    """What of the way to the session another account could have written; empty where nothing is."""
-    for place in (state, f"{state}/sessions", session_path(state, profile)):
+    def problem(self) -> str:
+        """Why the session cannot be handed out; empty where `stored` holds one that can."""
+        foreign = self._foreign_place()
+        if self._profile in os.environ.get(RENEWING, "").split("\n"):
+            problem = LOOP
+        elif foreign:
+            problem = FOREIGN.replace("{place}", foreign)
+        else:
+            problem = "" if self._is_good() else self._renewed()
+            if not problem and self.left() <= 0:
+                problem = EXPIRED if self.stored is not None else self._why_none()
+        for name, value in (("{profile!r}", repr(self._profile)), ("{profile}", self._profile)):
+            problem = problem.replace(name, value)
+        return problem.replace("{state}", str(self._state))
+
+    def _foreign_place(self) -> str:
+        """What on the way to the session another account could have written; empty where nothing is."""
+        for place in (self._state, self._state / "sessions", self._store.path(self._profile)):
+            try:
+                if is_foreign(str(place)):
+                    return str(place)
+            except OSError:
+                return ""  # missing, or not accessible: the reader of the session says so
+        return ""
+
+    def _why_none(self) -> str:
         try:
-            if foreign(place):
-                return place
+            self._store.path(self._profile).read_bytes()
+        except FileNotFoundError:
+            return MISSING
         except OSError:
-            return ""  # not there, or not to be seen: whoever reads it says so
-    return ""
+            return UNREADABLE
+        return DAMAGED  # without the parser's own message: it quotes what it could not read
 
+    def left(self) -> float:
+        """Seconds of life that the stored session has left, read anew; 0 where there is none. By STS's own Expiration,
+        too, which SDKs go by."""
+        self.stored, now = self._store.stored(self._profile), self._clock.now()
+        session = self.stored.session if self.stored is not None else None
+        return min(session.left(now), session.expiration - now.wall) if session is not None else 0.0
 
-def _renewed(state: str, profile: str, configuration: str) -> Found:
-    """Have the session checked and renewed, by the daemon or from here, within PATIENCE; then what there is."""
-    deadline = time.monotonic() + PATIENCE
-    is_kept = _ask_daemon(socket_path(state), profile, configuration)
-    if is_kept is None:
-        return checked_or_renewed(state, profile, configuration or configuration_of(state), deadline)
-    found = read(state, profile, configuration)
-    if not is_kept:
-        return found if found.session is None else Found(None, NOT_MANAGED)
-    patience = time.monotonic() + MARK_PATIENCE
-    until = deadline - OURS if is_kept is SILENT else deadline
-    # A session that is old, but good for a while yet, is not waited for: the daemon has tried, and goes on trying.
-    while not found.is_fit or _awaits_mark(found):
-        if found.is_fit and time.monotonic() > patience:
-            return checked_or_renewed(state, profile, found.wanted, deadline, "check")
-        if time.monotonic() > until:
-            if is_kept is SILENT:
-                return checked_or_renewed(state, profile, found.wanted, deadline)
-            return Found(None, UNCHECKED) if _awaits_mark(found) else found
-        time.sleep(LOOK_AGAIN)
-        found = read(state, profile, found.wanted)
-    return found
+    def _is_fit(self) -> bool:
+        """Whether the Expiration that readers see has not passed."""
+        left = self.left()
+        return self.stored is not None and left > early(self.stored.session)
 
+    def _is_good(self) -> bool:
+        """Whether it is checked, and so young that it need not have been renewed by now."""
+        left = self.left()
+        is_checked = self._is_checked(self._configuration)
+        return is_checked and self.stored is not None and left >= OLD * self.stored.session.life
 
-def _awaits_mark(found: Found) -> bool:
-    """Whether the daemon has still to compare it with the configuration as it is now. One without a mark is an earlier
-    version's; where no configuration can be seen from here, the daemon alone decides."""
-    return bool(found.configuration) and os.path.exists(found.configuration) and not found.is_checked  # noqa: PTH110
+    def _is_checked(self, configuration: str) -> bool:
+        """Whether the session was checked against the configuration as it is now, as far as can be seen from here."""
+        path = self._path_of(configuration)
+        return path != "" and self.stored is not None and is_same(self.stored.checked, stamp_of(Path(path)))
 
+    def _path_of(self, configuration: str) -> str:
+        """The path of the configuration to check against; empty where nothing says."""
+        checked = self.stored.checked if self.stored is not None else None
+        return configuration or (checked[0] if checked is not None else "")
 
-def socket_path(state: str) -> str:
-    """Where the daemon listens, as `paths.socket_path` says: a socket's path holds about 100 bytes."""
-    path = f"{state}/control.sock"
-    if len(os.fsencode(path)) < 100:
-        return path
-    from pathlib import Path
+    def _awaits_mark(self) -> bool:
+        """Whether the daemon has still to compare the session with the configuration as it is now. One without a mark
+        is an earlier version's; where the configuration cannot be seen from here, the daemon alone decides."""
+        path = self._path_of(self._named)
+        return path != "" and exists(Path(path)) and not self._is_checked(self._named)
 
-    from assumed import paths
+    def _renewed(self) -> str:
+        """Have the session checked and renewed, by the daemon or from here. Returns what is in the way."""
+        found = self._ask_daemon()
+        if found == "none":
+            return self._without_daemon("renew")
+        if found == "unknown":
+            return NOT_MANAGED if self.stored is not None else ""
+        mark_until = time.monotonic() + MARK_PATIENCE
+        until = self._deadline - OWN_RENEWAL if found == "silent" else self._deadline
+        # A session that is old, but good for a while yet, is not waited for: the daemon has tried, and goes on trying.
+        while not (is_fit := self._is_fit()) or self._awaits_mark():
+            if is_fit and time.monotonic() > mark_until:
+                return self._without_daemon("check")
+            if time.monotonic() > until:
+                if found == "silent":
+                    return self._without_daemon("renew")
+                return UNCHECKED if self._awaits_mark() else ""
+            time.sleep(POLL)
+        return ""
 
-    return str(paths.socket_path(Path(state)))
-
-
-def _is_ours(path: str) -> bool:
-    try:
-        return not foreign(os.path.dirname(path)) and os.stat(path).st_uid in {os.geteuid(), 0}
-    except OSError:
-        return False
-
-
-def _ask_daemon(path: str, profile: str, configuration: str) -> bool | str | None:
-    """Have the daemon look at the profile; whether it keeps it, None where none of ours runs, SILENT where one does and
-    does not answer in time. The session comes by its file."""
-    from _socket import AF_UNIX, SOCK_STREAM, socket
-
-    deadline = time.monotonic() + DAEMON_PATIENCE
-    reply, connection = b"", socket(AF_UNIX, SOCK_STREAM)
-    try:
-        if not _is_ours(path):
-            return None  # in /tmp anybody may have put a socket there
-        connection.settimeout(DAEMON_PATIENCE)
+    def _ask_daemon(self) -> Found:
+        """Have the daemon look at the profile. The session comes by its file."""
+        request: dict[str, Any] = {"command": "look", "profiles": [self._profile]}
+        if self._named:
+            request["config"] = os.path.abspath(self._named)  # noqa: PTH100 (Path.absolute keeps `..`)
         try:
-            connection.connect(path)
-        except (TimeoutError, BlockingIOError):  # its queue of connections is full
-            return SILENT
-        except OSError:
-            return None
-        config = f', "config": {quoted(os.path.abspath(configuration))}' if configuration else ""  # noqa: PTH100
-        connection.sendall(f'{{"command": "look", "profiles": [{quoted(profile)}]{config}}}\n'.encode())
-        while not reply.endswith(b"\n") and (rest := deadline - time.monotonic()) > 0:
-            connection.settimeout(rest)
-            piece = connection.recv(65536)
-            if not piece:
-                break
-            reply += piece
-        answer = parse(reply.decode())
-        return "another" not in answer and profile in answer["accepted"]
-    except (OSError, ValueError, StopIteration):
-        return SILENT
-    except (LookupError, TypeError):
-        return None  # an answer, but not one of ours
-    finally:
-        connection.close()
+            answer = ask(socket_path(self._state), request, DAEMON_PATIENCE)
+        except NotRunning:
+            return "none"
+        except NotAnswering:
+            return "silent"
+        accepted = [] if "another" in answer else answer.get("accepted")
+        if not isinstance(accepted, list):
+            return "none"  # an answer, but not one that we know
+        return "kept" if self._profile in accepted else "unknown"
+
+    def _without_daemon(self, what: Literal["check", "renew"]) -> str:
+        """Have it checked and, if due, renewed by a process of our own. Returns what is in the way.
+
+        `check` asks STS for nothing. Nor does `renew` where there can be no lock: a state that is read-only, or on a
+        full disk, has no room for a new session either.
+        """
+        if self.left() <= 0 and self.stored is None and not exists(self._state / "place.json"):
+            return ""  # no daemon has ever kept anything here
+        try:
+            lock = self._store.open_lock(self._profile) if what == "renew" else None
+        except FileRefused:
+            lock = None
+        try:
+            while lock is not None and not self._is_good() and not try_lock(lock):
+                if time.monotonic() > self._deadline:
+                    return "" if self.stored is None or self._is_checked(self._configuration) else UNCHECKED
+                time.sleep(POLL)
+            if self._is_good():  # the process that held the lock before has renewed it
+                return ""
+            problem = self._run(lock)
+        finally:
+            if lock is not None:
+                os.close(lock)
+        # A renewal that failed takes away nothing that is good for a while yet.
+        return "" if self.left() > 0 and self._is_checked(self._configuration) else problem
+
+    def _run(self, lock: int | None) -> str:
+        """Start the process. It inherits the lock and may outlive us: an SDK that waits no longer finds the session at
+        its next try. Returns what is in the way; empty where the stored session is good."""
+        what = "check" if lock is None else "renew"
+        arguments = [what, str(self._state), self._profile, self._path_of(self._configuration)]
+        above = os.environ.get(RENEWING, "")
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-m", "assumed.jobs.renewal", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=[lock] if lock is not None else [],
+            env={**os.environ, RENEWING: f"{above}\n{self._profile}".strip()},
+            start_new_session=True,
+            text=True,
+        )
+        try:
+            _, message = child.communicate(timeout=max(0.1, self._deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return LATE
+        lines = message.strip().splitlines()
+        return "" if child.returncode == 0 else lines[-1].removeprefix("assumed: ") if lines else UNCHECKED

@@ -1,238 +1,303 @@
-"""One role kept by whoever needs it, where no daemon runs: `exec`, `serve`, `env` and `credential-process`.
-
-A stored session is used only if the configuration, as it is now, would ask for that very session: otherwise it is
-renewed or refused. Sessions go to the store alone: the credentials file is the daemon's. A lock for each role makes one
-call to STS of two hundred executors that start together; whoever waits for it finds the session that the first brought.
-"""
+"""Sessions for the consumers of one process (`exec`, `serve`, `env`): the daemon's, or our own where none runs."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import queue
+import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
-import structlog
-
-from assumed import redact
-from assumed.aws.files import AwsFiles
-from assumed.clock import SystemClock, machine_id
+from assumed.aws.files import Sections
+from assumed.clock import SystemClock
 from assumed.config import Config
-from assumed.engine import events as ev
-from assumed.engine.apply import apply
-from assumed.engine.decide import decide
-from assumed.engine.state import State
-from assumed.errors import FileRefused, NotKept, RenewalFailed
-from assumed.files import explained, make_private_dir, try_lock
-from assumed.model import FailureKind, Role, Session
-from assumed.paths import aws_config_file, passed_credentials, safe_name
-from assumed.runtime.start import guard_environment
-from assumed.store import Stamp, Store
+from assumed.engine.schedule import PASSING, is_late
+from assumed.errors import (
+    AssumedError,
+    ConfigError,
+    NotAnswering,
+    NotKept,
+    NotRunning,
+    OtherConfiguration,
+    RenewalFailed,
+)
+from assumed.model import Session
+from assumed.paths import aws_config_file, socket_path
+from assumed.privacy import hide_memory
+from assumed.runtime.control import ask
+from assumed.runtime.start import take_shell_variables, usable_config
+from assumed.state import claim
+from assumed.store import Stamp, Store, account_of, is_same, shown_expiration, stamp_of
+
+from . import consumer
+from .endpoint import Reply, refusal
 
 if TYPE_CHECKING:
-    from assumed.aws.sources import Resolved, Sources
+    from .renewal import RoleRenewer
 
-LOOK_AGAIN = 0.02
-"""Seconds between two tries for a lock that another process holds."""
-LOCKED = 15.0
-"""Seconds for which it may, on top of what its source may take: then it asks STS."""
+HEARTBEAT = 30.0
+"""Seconds between two looks at a profile, at most."""
+LOOK_SHARE = 0.1
+"""The same as a share of a session's life: with sessions of seconds a daemon that has died must be noticed sooner."""
+RETRY = 1.0
+"""Seconds until the next look at a profile that has no session."""
+POLL = 0.05
+FIRST_RETRY = 6.0
+"""Seconds in which the first failure of a session is retried: the first backoff of what may pass is 3-5.5 s."""
+SILENT = 10.0
+"""Seconds for which a consumer without a session waits for a daemon that runs and does not answer."""
+STUCK = 300.0
+"""Seconds after which a look that has not ended never will: a lock (45 s), a source (30 s) and STS (13 s) are waited
+for, some of them for each role of a chain. A session of an hour still has 20 minutes left when it is due."""
+PREFIX, LIVENESS, READINESS = "/role/", "/livez", "/readyz"
+
+Report = Callable[[str, str], None]
+"""report(profile, problem): a renewal from here has failed; with "" when it works again."""
 
 
-class Alone:
-    """The role of one profile and those that sign for it, without a daemon. Not for several threads."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a profile has come to."""
+
+    pause: float
+    """Seconds until the next one."""
+    problem: str = ""
+    """Why there is no session."""
+    is_final: bool = False
+    """No retry within seconds can help: a refusal that does not pass by itself, or the first retry has failed, too."""
+
+
+@contextmanager
+def session_provider(config_path: Path | None, profiles: Sequence[str], report: Report) -> Iterator[SessionProvider]:
+    """A provider for these profiles, closed in the end. Raises ConfigError, NotKept."""
+    hide_memory()
+    inherited = take_shell_variables(os.environ)
+    config, error = usable_config(config_path)
+    if error is not None:
+        report("the last good configuration goes on", str(error))
+    enabled = [role.profile for role in config.enabled()]
+    for profile in profiles:
+        if profile not in enabled:
+            raise NotKept(profile, enabled)
+    provider = SessionProvider(config, profiles, claim(config.credentials_file), inherited, report)
+    try:
+        yield provider
+    finally:
+        provider.close()
+
+
+def path_of(profile: str) -> str:
+    """Where the endpoint answers for a profile."""
+    return PREFIX + quote(profile, safe="")
+
+
+class SessionProvider:
+    """Keeps the sessions of `profiles` good from `start` to `close`, and hands them out from any thread."""
 
     def __init__(
-        self,
-        config: Config,
-        profile: str,
-        directory: Path,
-        inherited: Mapping[str, str],
-        *,
-        checked: Stamp | None = None,
-        locked: bool = False,
+        self, config: Config, profiles: Sequence[str], directory: Path, inherited: Mapping[str, str], report: Report
     ) -> None:
-        """`directory` is the state directory, `inherited` what the environment held of credentials, `checked` the
-        version of the file that `config` answers for. `locked`: the profile's own lock is held for us. Raises NotKept.
-        """
-        guard_environment(inherited)
-        self.checked = checked
-        self._profile = profile
-        self._locked = profile if locked else None
-        self._locks = directory / "sessions"
-        self._inherited = inherited
-        self._credentials_file = config.credentials_file
-        self._store = Store(directory, checked=lambda: self.checked)
+        self._config, self._inherited = config, inherited
+        self._profiles = tuple(profiles)
+        self._report = report
+        self._store = Store(directory)
+        self._socket = socket_path(directory)
         self._clock = SystemClock()
-        self._state = State(machine_id())
-        self._resolved: queue.SimpleQueue[Resolved] = queue.SimpleQueue()
-        self._files = AwsFiles(config.credentials_file, aws_config_file(os.environ), os.environ, inherited)
-        self.chain = chain(config, profile)
-        """The topmost first."""
-        self._files.look(self.chain[:1])
-        self._apply(ev.Configured(tuple(self.chain), self._files.endpoints(self.chain[:1])))
+        self._renewers: dict[str, RoleRenewer] = {}
+        self._checked: dict[str, tuple[str, Stamp | None]] = {}
+        """Profile → the access key id of a session that was compared with that version of the configuration, whatever
+        the store could note."""
+        self._problems: dict[str, str] = {}
+        self._looked_at = time.monotonic()
+        self._silent_since: float | None = None
+        """Since when the daemon has not answered; None while it does, or does not run."""
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="provider", daemon=True)
 
-    @cached_property
-    def _sources(self) -> Sources:
-        """Made when STS is to be asked: it brings botocore, and most checks end without it."""
-        from assumed.aws.sources import Sources
-
-        return Sources(
-            self._credentials_file,
-            self._inherited,
-            self._clock.now,
-            self._resolved.put,
-            passed=passed_credentials(os.environ),
-            learned=lambda source, keys: redact.guard(source, keys.secret_access_key, keys.session_token),
-        )
-
-    def source_print(self) -> str:
-        """Changes when anything does that the source depends on."""
-        return self._files.print_of(self.chain[0])
-
-    def asked(self) -> str:
-        """Changes when the request of a role of the chain does, or anything that the source depends on."""
-        return " ".join([self.source_print(), *(self._state.requests[role.profile] for role in self.chain)])
+    def start(self) -> None:
+        """Begin to renew."""
+        self._thread.start()
 
     def close(self) -> None:
-        """Kill what a source is still waiting for."""
-        if "_sources" in self.__dict__:
-            self._sources.close()
+        """Stop; a renewal that is under way is not waited for."""
+        self._closing = True
+        self._wake.set()
+        for renewer in list(self._renewers.values()):
+            renewer.close()
 
-    def renew_what_is_due(self) -> float:
-        """Renew the role, and first those above it, where they are due. Returns the seconds until it is due.
+    def wait_for(self, profile: str, within: float, waiting: Callable[[], None] = lambda: None) -> Session:
+        """The session of a profile, as soon as there is a good one; `waiting` is called over and over. Before `start`.
 
-        Raises RenewalFailed with the reason where the role has no session that is good; a failure while it has one
-        is asked again by the usual backoff. Raises FileRefused where another process holds a role's lock for too long,
-        and where the session cannot be stored: it is kept, and stored the next time.
+        Raises AssumedError with the reason why there is none `within` seconds. A failure that may pass by itself is
+        waited out for one retry, a refusal ends the wait at once.
         """
-        self._look_at_the_source()
-        for role in self.chain:
-            with self._lock(role.profile):
-                self._agree_with_the_store(role.profile)
-                if decide(self._state, role.profile, self._clock.now()).due_in <= 0:
-                    self._renew(role)
-        if self.session() is None:
-            raise self.failure() or RenewalFailed(
-                FailureKind.TRANSIENT, "NoSession", "no session has come", "see `assumed check`"
-            )
-        return max(LOOK_AGAIN, decide(self._state, self._profile, self._clock.now()).due_in)
+        deadline = time.monotonic() + within
+        while (session := self.session(profile)) is None:
+            look = self._look(profile)
+            if look.problem:
+                deadline = min(deadline, time.monotonic() + FIRST_RETRY)
+            if look.is_final or time.monotonic() > deadline:
+                why = look.problem or "the daemon has not renewed it in time; `assumed status` says why"
+                raise AssumedError(f"no session of {profile}: {why}")
+            waiting()
+            time.sleep(POLL)
+        return session
 
-    def is_stored_session_current(self) -> bool:
-        """Whether the stored session is one that the configuration would ask for now; it is marked as checked."""
-        with self._lock(self._profile):
-            self._agree_with_the_store(self._profile)
-        return self.session() is not None
-
-    def session(self) -> Session | None:
-        """The session to hand out: unexpired, and asked for as the configuration says now."""
-        session = self._state.states[self._profile].session
-        if session is None or session.left(self._clock.now()) <= 0:
+    def session(self, profile: str) -> Session | None:
+        """The session to hand out now: the stored one, if it is unexpired and what the configuration says as it is now.
+        Nothing is kept in memory: a session that the daemon withdraws because its role changed must be gone here."""
+        stored = self._store.stored(profile)
+        if stored is None or stored.session.left(self._clock.now()) <= 0:
             return None
-        return session if session.request == self._state.requests[self._profile] else None
-
-    def _look_at_the_source(self) -> None:
-        """Keys that were rotated while a job runs for days are read anew, and what they failed with is forgotten."""
-        for name in self._files.look(self.chain[:1]):
-            self._sources.forget(name)
-            self._apply(ev.SourcesChanged((name,)))
-
-    def _agree_with_the_store(self, profile: str) -> None:
-        """The daemon or another process may have brought a session; one that is not the role's any more is not used.
-        One of ours that the disk did not take, or has lost, is stored: readers find nothing else."""
-        there, known, now = self._store.stored(profile), self._state.states[profile].session, self._clock.now()
-        role_arn = self._state.roles[profile].role_arn
-        if there is not None and not (
-            self._state.identities.get(profile) == there.session.identity and there.session.is_of(role_arn)
-        ):
-            there = None
-        if known is not None and known.left(now) > (there.session.left(now) if there else 0.0):
-            self._store.save(known)
-            return
-        if there is None:
-            return
-        session = there.session
-        if session != known:
-            redact.guard(profile, session.secret_access_key, session.session_token)
-            self._apply(ev.Started(profile))
-            self._apply(ev.Renewed(self._state.in_flight[profile], session))
-        if there.checked != self.checked and session.request == self._state.requests[profile]:
-            with contextlib.suppress(FileRefused):  # a read-only state: the next reader compares as well
-                self._store.save(session)
-
-    def _apply(self, event: ev.Event) -> None:
-        """The engine's state alone: nothing is planned here, and what it logs is the daemon's."""
-        self._state = apply(event, self._state, self._clock.now()).state
-
-    def _renew(self, role: Role) -> None:
-        from assumed.aws.sts import assume
-
-        if not self._can_sign(self.chain[0]):
-            return
-        self._apply(ev.Started(role.profile))
-        order = self._state.in_flight[role.profile]
-        try:
-            client = self._sources.client(self.chain[0], role, self._state.parent_session(role))
-            session: Session = assume(client, order, self._clock.now).session
-        except RenewalFailed as failure:
-            self._apply(ev.NotRenewed(order, failure))
-            return
-        except Exception as error:  # noqa: BLE001 - as in the daemon: whatever it is, a job of days must not end by it
-            structlog.get_logger().error("role.renewal_crashed", profile=role.profile, exc_info=error)
-            failed = RenewalFailed(FailureKind.TRANSIENT, type(error).__name__, "a fault in assumed", "see stderr")
-            self._apply(ev.NotRenewed(order, failed))
-            return
-        redact.guard(role.profile, session.secret_access_key, session.session_token)
-        self._apply(ev.Renewed(order, session))
-        self._store.save(session)
-
-    def _can_sign(self, root: Role) -> bool:
-        if self._sources.ready(root):
-            return True
-        if not self._sources.resolve(root, self._files.sources.get(root.source())):
-            return False  # a helper that outlived its deadline has not come back yet; that it failed was told then
-        failure = self._resolved.get().failure
-        if failure is not None:
-            self._apply(ev.SourceFailed(root.source(), failure))
-        return failure is None
-
-    def failure(self) -> RenewalFailed | None:
-        """The failure of the role, or of the nearest one above that has failed."""
-        for role in reversed(self.chain):
-            failure = self._state.states[role.profile].failure
-            if failure is not None:
-                return RenewalFailed(failure.kind, failure.code, failure.message, failure.advice)
+        version = stamp_of(self._config.path)
+        if is_same(stored.checked, version) or self._checked.get(profile) == (stored.session.access_key_id, version):
+            return stored.session
+        self._wake.set()
         return None
 
-    @contextlib.contextmanager
-    def _lock(self, profile: str) -> Iterator[None]:
-        if profile == self._locked:
-            yield
-            return
-        make_private_dir(self._locks)
-        path = self._locks / f"{safe_name(profile)}.lock"
-        with explained("lock", path):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    def settings_of(self, profile: str) -> str:
+        """An AWS config file for a consumer of this profile: its settings, and no credentials."""
+        return consumer.configuration(Sections(aws_config_file(os.environ)), profile)
+
+    def region_of(self, profile: str) -> str | None:
+        """The region of a profile: that of `~/.aws/config` first, as everywhere in AWS."""
+        own = Sections(aws_config_file(os.environ))(f"profile {profile}") or {}
+        role = self._config.role(profile)
+        return own.get("region") or (role.region if role else None)
+
+    def answer(self, path: str) -> Reply | None:
+        """The endpoint's answer for a path: a session, or our health (`assumed probe` asks)."""
+        if path in {LIVENESS, READINESS}:
+            return self._health(path)
+        profile = unquote(path.removeprefix(PREFIX))
+        if profile not in self._profiles or path != path_of(profile):
+            return refusal(404, "NoSuchRole", "this endpoint serves other roles")
+        session = self.session(profile)
+        if session is None:
+            self._wake.set()
+            return None
+        role = self._config.role(profile)
+        return 200, {
+            "AccessKeyId": session.access_key_id,
+            "SecretAccessKey": session.secret_access_key,
+            "Token": session.session_token,
+            "Expiration": shown_expiration(session, self._clock.now()),
+            "RoleArn": role.role_arn if role else "",
+            **({"AccountId": account} if (account := account_of(session)) else {}),
+        }
+
+    def _health(self, path: str) -> Reply:
+        """Liveness is what a restart would mend, readiness what consumers find. While the sessions live, an outage of
+        STS is neither: a restart would take them away from a job for nothing."""
+        silence = time.monotonic() - self._looked_at
+        if silence > STUCK:
+            return refusal(503, "Stuck", f"no profile has been looked after for {silence:.0f} s")
+        without = [profile for profile in self._profiles if self.session(profile) is None]
+        if path == READINESS and without:
+            return refusal(503, "NotReady", f"no session with life left: {', '.join(without)}")
+        return 200, {"profiles": list(self._profiles)}
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._wake.wait(min(self._look_after(profile) for profile in self._profiles))
+            self._wake.clear()
+
+    def _look_after(self, profile: str) -> float:
+        """Look, whatever happens: the consumer may run for days yet, and nothing would start this thread again."""
         try:
-            deadline = time.monotonic() + LOCKED + self.chain[0].helper_timeout_seconds
-            while not try_lock(fd):
-                if time.monotonic() > deadline:
-                    raise FileRefused(f"another process is still renewing {profile}", "Try again in a moment")
-                time.sleep(LOOK_AGAIN)
-            yield
-        finally:
-            os.close(fd)
+            look = self._look(profile)
+        except AssumedError as error:
+            look = Look(RETRY, str(error))
+        except Exception as error:  # noqa: BLE001 - reported and retried
+            look = Look(RETRY, f"a fault in assumed ({type(error).__name__}: {error}); retried")
+        if look.problem != self._problems.get(profile, ""):
+            self._problems[profile] = look.problem
+            with suppress(OSError):  # our stderr is gone (`2>&1 | head`), or its disk is full
+                self._report(profile, look.problem)
+        self._looked_at = time.monotonic()
+        return look.pause
 
+    def _look(self, profile: str) -> Look:
+        """Have the profile renewed if it is due. Raises OtherConfiguration."""
+        version = stamp_of(self._config.path)
+        try:
+            request = {"command": "look", "profiles": [profile], "config": str(self._config.path)}
+            answer = ask(self._socket, request, timeout=1.0)
+            self._silent_since = None
+            if "another" in answer:
+                raise OtherConfiguration(answer["another"], self._config.path)
+            if profile in answer.get("accepted", ()):
+                return self._kept_by_the_daemon(profile, version)
+        except NotRunning:
+            self._silent_since = None
+        except NotAnswering:
+            if self._is_left_to_the_daemon(profile):
+                return Look(RETRY)
+        try:
+            return self._renew(profile, version)
+        except AssumedError as error:
+            return Look(RETRY, str(error), is_final=True)
 
-def chain(config: Config, profile: str) -> list[Role]:
-    """The role of a profile and those that sign for it, the topmost first. Raises NotKept."""
-    roles = {role.profile: role for role in config.enabled()}
-    if profile not in roles:
-        raise NotKept(profile, list(roles))
-    found = [roles[profile]]
-    while found[0].parent is not None:
-        found.insert(0, roles[found[0].parent])
-    return found
+    def _kept_by_the_daemon(self, profile: str, version: Stamp | None) -> Look:
+        """It marks the session as checked in a moment."""
+        stored = self._store.stored(profile)
+        if stored is not None and (stored.checked is None or version is None):
+            # a daemon of an earlier version, or a configuration that cannot be seen from here
+            self._checked[profile] = stored.session.access_key_id, version
+        session = self.session(profile)
+        if session is not None:
+            return Look(min(HEARTBEAT, session.life * LOOK_SHARE))
+        if stored is not None and stored.session.left(self._clock.now()) > 0:
+            return Look(POLL)
+        roles = ask(self._socket, {"command": "status"}).get("roles", [])
+        for role in roles:
+            if role["profile"] == profile and (error := role["last_error"]):
+                return Look(RETRY, f"{error['message']}; {error['advice']}", role.get("failures", 0) > 1)
+        return Look(RETRY)
+
+    def _is_left_to_the_daemon(self, profile: str) -> bool:
+        """Whether to wait for a daemon that runs and does not answer. Renewing beside one that is merely busy asks STS
+        twice; waiting for one that is stopped costs a job its session. So: while there is a session that is not late,
+        and for SILENT seconds where there is none. What follows is one renewal, under the role's lock."""
+        self._silent_since = self._silent_since or time.monotonic()
+        session = self.session(profile)
+        if session is None:
+            return time.monotonic() - self._silent_since < SILENT
+        return not is_late(session.left(self._clock.now()), session.life)
+
+    def _renew(self, profile: str, version: Stamp | None) -> Look:
+        """Renew it from here. Raises AssumedError."""
+        renewer = self._renewer(profile)
+        renewer.checked = version
+        try:
+            pause = renewer.renew()
+        except RenewalFailed as failed:
+            failure = renewer.failure()
+            is_final = failure is not None and (failure.kind not in PASSING or failure.count > 1)
+            return Look(RETRY, f"{failed}; {failed.advice}", is_final)
+        if (session := renewer.session()) is not None:
+            self._checked[profile] = session.access_key_id, version
+        return Look(min(HEARTBEAT, pause))
+
+    def _renewer(self, profile: str) -> RoleRenewer:
+        """By the configuration as it is now: a role that has become another one must not be requested as it was."""
+        from assumed import logs
+
+        from .renewal import RoleRenewer, chain
+
+        with suppress(ConfigError):  # a bad edit changes nothing: the last good configuration goes on
+            self._config, _ = usable_config(self._config.path)
+        renewer = self._renewers.get(profile)
+        if renewer is None:
+            logs.configure("error", self._config.log_format, sys.stderr)
+        if renewer is None or chain(self._config, profile) != renewer.chain:
+            if renewer is not None:
+                renewer.close()
+            renewer = self._renewers[profile] = RoleRenewer(self._config, profile, self._store, self._inherited)
+        return renewer

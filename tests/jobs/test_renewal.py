@@ -11,7 +11,7 @@ import pytest
 from assumed.aws import sts as sts_module
 from assumed.engine.events import ClockJumped
 from assumed.errors import FileRefused, NotKept, RenewalFailed
-from assumed.jobs.provider import Alone
+from assumed.jobs.renewal import RoleRenewer
 from assumed.paths import state_dir
 from assumed.runtime.start import usable_config
 from assumed.store import Store
@@ -29,15 +29,15 @@ def sts() -> Iterator[FakeSts]:
 
 
 @pytest.fixture
-def kept(sts: FakeSts, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Alone]:
+def kept(sts: FakeSts, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RoleRenewer]:
     """The role `a` of a home."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
     there = Home(home)
     there.add_source(sts.source.access_key_id, sts.source.secret_access_key)
     there.configure(role("a", ARN))
     config, _ = usable_config(there.config)
-    with closing(Alone(config, "a", state_dir(there.credentials), {})) as alone:
-        yield alone
+    with closing(RoleRenewer(config, "a", Store(state_dir(there.credentials)), {})) as renewer:
+        yield renewer
 
 
 @pytest.fixture
@@ -46,31 +46,33 @@ def store(home: Path) -> Store:
     return Store(state_dir(home / ".aws" / "credentials"))
 
 
-def test_a_session_that_the_disk_did_not_take_is_stored_when_it_does(kept: Alone, store: Store, sts: FakeSts) -> None:
+def test_a_session_that_the_disk_did_not_take_is_stored_when_it_does(
+    kept: RoleRenewer, store: Store, sts: FakeSts
+) -> None:
     """Readers find nothing but what is stored; STS is not asked again for what we have."""
     obstacle = store.directory / "sessions" / "a.json"
     store.directory.mkdir(0o700)
     obstacle.mkdir(parents=True)
     for _ in range(2):
         with pytest.raises(FileRefused):
-            kept.renew_what_is_due()
+            kept.renew()
     obstacle.rmdir()
-    kept.renew_what_is_due()
+    kept.renew()
     stored = store.load("a")
     assert stored is not None
     assert [call.issued for call in sts.calls] == [stored.access_key_id]
 
 
-def test_a_session_that_somebody_has_tidied_away_is_stored_again(kept: Alone, store: Store, sts: FakeSts) -> None:
-    kept.renew_what_is_due()
+def test_a_session_that_somebody_has_tidied_away_is_stored_again(kept: RoleRenewer, store: Store, sts: FakeSts) -> None:
+    kept.renew()
     store.forget("a")
-    kept.renew_what_is_due()
+    kept.renew()
     assert store.load("a") is not None
     assert len(sts.calls) == 1
 
 
 def test_a_fault_of_ours_is_a_failed_renewal_and_not_the_end(
-    kept: Alone, monkeypatch: pytest.MonkeyPatch, sts: FakeSts
+    kept: RoleRenewer, monkeypatch: pytest.MonkeyPatch, sts: FakeSts
 ) -> None:
     """The thread that keeps the session of a job of days must survive whatever a library raises."""
 
@@ -80,13 +82,13 @@ def test_a_fault_of_ours_is_a_failed_renewal_and_not_the_end(
     with monkeypatch.context() as patch:
         patch.setattr(sts_module, "assume", broken)
         with pytest.raises(RenewalFailed, match="a fault in assumed"):
-            kept.renew_what_is_due()
+            kept.renew()
     kept._apply(ClockJumped())  # its backoff is over
-    kept.renew_what_is_due()
+    kept.renew()
     assert len(sts.calls) == 1
 
 
-def test_a_source_that_still_hangs_from_the_last_time_is_not_waited_for(kept: Alone, home: Path) -> None:
+def test_a_source_that_still_hangs_from_the_last_time_is_not_waited_for(kept: RoleRenewer, home: Path) -> None:
     """A helper that escapes its kill: its failure was told at the deadline, and nothing else will ever be."""
     there = Home(home)
     over = home / "over"
@@ -94,17 +96,17 @@ def test_a_source_that_still_hangs_from_the_last_time_is_not_waited_for(kept: Al
     there.aws_config.write_text(f"[profile hung]\ncredential_process = {waits}\n")
     there.configure(role("a", ARN, source_profile="hung", helper_timeout_seconds=1))
     config, _ = usable_config(there.config)
-    with closing(Alone(config, "a", state_dir(there.credentials), {})) as alone:
+    with closing(RoleRenewer(config, "a", Store(state_dir(there.credentials)), {})) as renewer:
         with pytest.raises(RenewalFailed, match="HelperTimeout"):
-            alone.renew_what_is_due()
-        alone._apply(ClockJumped())  # its backoff is over
-        with pytest.raises(RenewalFailed, match="no session has come"):
-            alone.renew_what_is_due()
+            renewer.renew()
+        renewer._apply(ClockJumped())  # its backoff is over
+        with pytest.raises(RenewalFailed, match="no session yet"):
+            renewer.renew()
         over.touch()
 
 
-def test_a_profile_that_is_not_kept_is_named_with_those_that_are(kept: Alone) -> None:
+def test_a_profile_that_is_not_kept_is_named_with_those_that_are(kept: RoleRenewer, store: Store) -> None:
     config, _ = usable_config(None)
     with pytest.raises(NotKept, match="b is not a managed profile") as refused:
-        Alone(config, "b", kept._locks.parent, {})
+        RoleRenewer(config, "b", store, {})
     assert refused.value.kept == ["a"]
