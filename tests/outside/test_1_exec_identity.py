@@ -114,6 +114,7 @@ NAMED = {
     "fsspec's keys for S3": {"FSSPEC_S3_KEY": OTHER[0], "FSSPEC_S3_SECRET": OTHER[1]},
     "litellm's role": {"AWS_ROLE_NAME": "arn:aws:iam::1:role/other", "AWS_PROFILE_NAME": "other"},
     "a service's bearer token": {"AWS_BEARER_TOKEN_BEDROCK": OTHER[1], "AWS_BEARER_TOKEN_CODEX": OTHER[1]},
+    "another account": {"AWS_ACCOUNT_ID": "210987654321"},
     "a container's address": {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/other"},
 }
 

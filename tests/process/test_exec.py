@@ -195,6 +195,21 @@ def test_if_the_role_cannot_be_assumed_exec_says_why_and_runs_nothing(one_role: 
     assert done.returncode == 1
     assert "is not authorized to perform: sts:AssumeRole" in done.stderr
     assert not (one_role.path / "ran").exists()
+    assert len(sts.calls) == 1
+
+
+def test_a_failure_that_passes_is_waited_out_before_the_command_runs(one_role: Home, sts: FakeSts) -> None:
+    """The first backoff is longer than three seconds; a command that is refused for it would be started by hand."""
+    sts.rule("*", error="InternalFailure", times=1)
+    done = one_role.assumed("exec", "a", "--", "true", AWS_ENDPOINT_URL_STS=sts.url, within=90)
+    assert (done.returncode, len(sts.calls)) == (0, 2), done.stderr
+
+
+def test_a_failure_that_stays_ends_the_wait_after_one_retry(one_role: Home, sts: FakeSts) -> None:
+    sts.rule("*", error="InternalFailure")
+    done = one_role.assumed("exec", "a", "--", "touch", "ran", AWS_ENDPOINT_URL_STS=sts.url, within=90)
+    assert (done.returncode, len(sts.calls)) == (1, 2), done.stderr
+    assert "InternalFailure" in done.stderr
 
 
 def test_a_bad_edit_is_reported_and_the_last_good_configuration_is_used(

@@ -13,6 +13,7 @@ import pytest
 
 from process.kit import arn
 from world.daemon import Daemon, Home, role
+from world.dripping import Dripping, Mode
 from world.fake_sts import FakeSts
 from world.sts_rules import Call
 from world.waiting import eventually, in_time
@@ -147,3 +148,23 @@ def test_a_profile_that_is_its_own_source_is_refused_at_once(left_behind: Home, 
     assert "is this profile itself" in ask(left_behind, sts, ASSUMED_RENEWING="a").stderr
     assert in_time(began, 4 + BUSY)
     assert not asked(sts)
+
+
+@pytest.mark.parametrize("mode", ["body", "continue", "endless-body", "gzip-bomb"])
+def test_a_server_whose_answer_never_ends_costs_four_seconds(aws_home: Home, sts: FakeSts, mode: Mode) -> None:
+    """What comes as fast as it is taken, or grows when it is unpacked, is refused at once."""
+    aws_home.add_source(sts.source.access_key_id, sts.source.secret_access_key, "other")
+    aws_home.configure(role("a", arn("a"), deliver="process", source_profile="other"))
+    aws_home.aws_config.write_text(f"[profile other]\nendpoint_url = {sts.url}\n")
+    with Daemon(aws_home) as daemon:
+        daemon.wait_until_fresh("a")
+    with Dripping(mode) as dripping:
+        aws_home.aws_config.write_text(f"[profile other]\nendpoint_url = {dripping.url}\n")
+        lose(aws_home)
+        began = time.monotonic()
+        done = ask_once(aws_home, sts)
+        assert in_time(began, 4 + BUSY)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert dripping.connections == 1
+        assert dripping.sent < 16 << 20
+        assert ("takes longer" in done.stderr) is (mode in {"body", "continue"})

@@ -9,6 +9,7 @@ Each connection gets a thread. Only the end of a request's head is parsed.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import itertools
 import socket
 import threading
@@ -16,8 +17,9 @@ from collections.abc import Iterator
 from typing import Literal, Self
 
 Mode = Literal[
-    "headers", "body", "continue", "connect", "handshake", "silent", "endless-body", "endless-line", "huge-headers"
-]
+    "headers", "body", "continue", "connect", "handshake", "silent", "endless-body", "endless-line", "huge-headers",
+    "gzip-bomb",
+]  # fmt: skip
 DRIPPING: tuple[Mode, ...] = ("headers", "body", "continue", "connect", "handshake", "silent")
 """Each byte arrives in time; the answer never ends."""
 ENDLESS: tuple[Mode, ...] = ("endless-body", "endless-line", "huge-headers")
@@ -144,6 +146,10 @@ class Dripping:
             case "endless-line":
                 yield _OK + b"Transfer-Encoding: chunked\r\n\r\n", 0.0
                 yield from itertools.repeat((b"0" * 65536, 0.0))
+            case "gzip-bomb":
+                bomb = gzip.compress(gzip.compress(bytes(1 << 20)) * 512)  # half a GiB, packed twice
+                head = f"Content-Encoding: gzip, gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
+                yield _OK + head.encode() + bomb, EVERY
             case "huge-headers":
                 yield _OK, 0.0
                 yield from ((f"X-{n}: {'y' * 60000}\r\n".encode(), 0.0) for n in itertools.count())
