@@ -1,6 +1,6 @@
 """Files that hold secrets: written whole or not at all, never wider than 0600, in directories of our own.
 
-The order is what a crash at any point leaves the old file or the new one by (reliability §5): an exclusive temporary
+The order is what a crash at any point leaves the old file or the new one by: an exclusive temporary
 file in the same directory → write → fsync → rename → fsync of the directory. A failed fsync is never tried again on
 the same file, because the kernel has already marked its pages clean (Rebello, ATC'20): it is removed.
 """
@@ -49,7 +49,7 @@ _EXPLANATIONS = {
     errno.EMFILE: ("too many files are open", "Raise the limit (ulimit -n, LimitNOFILE=)"),
     errno.ENFILE: ("too many files are open on this machine", "Close some programs; it is tried again"),
     errno.ENAMETOOLONG: ("its name is too long", "Choose a shorter path"),
-    errno.EFBIG: ("a limit on the size of files stands in the way", "Raise the limit (ulimit -f, LimitFSIZE=)"),
+    errno.EFBIG: ("it exceeds a limit on the size of files", "Raise the limit (ulimit -f, LimitFSIZE=)"),
     errno.EIO: ("the disk reports an error", "Check the disk; it is tried again from the beginning"),
     errno.ESTALE: ("the network file system has lost it", "Mount it again"),
     errno.ENOLCK: ("its file system has no locks", "Keep the credentials file on a local file system"),
@@ -169,7 +169,7 @@ class Temp:
     def publish(self, durable: bool = True, rename: Callable[[int, str, str], None] | None = None) -> bool:
         """Closes it and renames it to its name. Raises OSError, and then the old file is there.
 
-        False: it stands there, but the directory was not flushed, a crash may undo it.
+        False: it is there, but the directory was not flushed, a crash may undo it.
         """
         self.finish()
         if rename is None:
@@ -214,7 +214,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
     """Replaces `path` by `data`, 0600. Raises FileRefused; then the old file is there, and no temporary one.
 
     Readers never find half of it either way. Not `durable`: a crash of the machine may leave the old file, the new
-    one or a damaged one; in return nobody waits for the disk.
+    one or a damaged one; in return the caller does not wait for the disk.
     """
     with explained("write", path), directory(path.parent) as dir_fd, Temp(dir_fd, path.name) as temp:
         temp.write(data, durable=durable)
@@ -222,7 +222,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
 
 
 def read_all(fd: int) -> bytes:
-    """The whole file, wherever the descriptor stands."""
+    """The whole file, whatever the position of the descriptor."""
     parts: list[bytes] = []
     done = 0
     while part := os.pread(fd, max(os.fstat(fd).st_size - done, 0) + 1, done):
@@ -323,7 +323,7 @@ _NAME, _EXCHANGE, _NOREPLACE = ("renameatx_np", 2, 4) if sys.platform == "darwin
 
 
 def exchange(dir_fd: int, one: str, other: str) -> None:
-    """What stood under either name of the directory stands under the other. Raises OSError; then nothing has moved."""
+    """The files of two names of the directory trade places. Raises OSError; then nothing has moved."""
     _rename(dir_fd, one, other, _EXCHANGE)
 
 

@@ -1,7 +1,7 @@
 """Where everything lies: the configuration, AWS's two files, the state of a credentials file, its control socket.
 
 This is the one place that knows. It looks at the disk and makes nothing. `jobs/credential_process.py` starts
-without the package and has copies of `default_credentials_file`, `state_dir` and `socket_path`; a test compares them.
+without the package and has copies of `state_dir` and `safe_name`; a test compares them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NULL = Path(os.devnull)
 STATE = "assumed"
 SESSIONS = "sessions"
 MARKER = ".assumed"
-"""Says that a directory is a state directory of ours."""
+"""Marks a directory as our state directory."""
 STATE_NAMES = frozenset(
     {MARKER, ".gitignore", SESSIONS, "lock", "write.lock", "control.sock", "config.last-good.toml", "place.json"}
     | {"told.json"}
@@ -60,7 +60,7 @@ def home(environ: Mapping[str, str]) -> Path:
 def resolve(value: str, base: Path, environ: Mapping[str, str]) -> Path:
     """`value` as an absolute path: `~` is `$HOME`, a relative one starts at `base`. Follows no symlink.
 
-    Raises `ValueError` with a sentence where that cannot be told.
+    Raises `ValueError` with a sentence where that is undefined.
     """
     if "\0" in value:
         raise ValueError("holds a NUL; write a path")
@@ -77,7 +77,7 @@ def resolve(value: str, base: Path, environ: Mapping[str, str]) -> Path:
 
 
 def usual_configurations(environ: Mapping[str, str]) -> list[Path]:
-    """Where a configuration is looked for that nobody has named. Raises PathError."""
+    """Where the configuration is searched for by default. Raises PathError."""
     machines = Path("/etc/assumed/config.toml")
     base = environ.get("XDG_CONFIG_HOME", "")
     if base.startswith("/"):  # the XDG specification: a relative one is to be ignored
@@ -88,7 +88,7 @@ def usual_configurations(environ: Mapping[str, str]) -> list[Path]:
 
 
 def default_credentials_file(environ: Mapping[str, str]) -> Path:
-    """Where the SDKs look for credentials. Raises PathError where that cannot be told, or where no file can be."""
+    """Where the SDKs look for credentials. Raises PathError where that is undefined, or where no file can be."""
     variable = "AWS_SHARED_CREDENTIALS_FILE"
     path = _aws_file(variable, "credentials", environ)
     if path == NULL:
@@ -149,7 +149,7 @@ def named_credentials_file(text: str, path: Path, environ: Mapping[str, str]) ->
     """The credentials file that `text` names, even where the rest of it cannot be used; else the usual one.
 
     Beside it lies what a bad edit must not hide: the last good configuration, and a running daemon's socket.
-    Raises `ConfigError` where that cannot be told.
+    Raises `ConfigError` where that is undefined.
     """
     named = CREDENTIALS_FILE.search(text)
     try:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 # What a credential looks like: an access key id, a 40-character secret, a long base64 token (of either alphabet; one
-# that begins with a slash is a path), a JSON web token. `=` may stand before a secret (`key=SECRET`), never in it.
+# that begins with a slash is a path), a JSON web token. `=` may precede a secret (`key=SECRET`), never in it.
 # 40 characters of base64 without a capital or a small letter are no secret (1 in 10^9) but a path or a digest.
 KEY_ID = re.compile(r"(?<![A-Za-z0-9])(A[KS]IA[A-Z0-9]{8,124})(?![A-Za-z0-9])")
 SECRET = re.compile(
@@ -24,7 +24,7 @@ SECRET = re.compile(
 )
 REDACTED = "[redacted]"
 
-# Of a URL neither user nor password, nor the query, in which a gateway's token may stand. Up to the last @: a password
+# Of a URL neither user nor password, nor the query, which may hold a gateway's token. Up to the last @: a password
 # may hold any character where someone forgot to percent-encode it. What follows a host's colon and is no port is the
 # beginning of such a password.
 _URL_USER = re.compile(r"((?:\b[A-Za-z][A-Za-z0-9+.-]*:)?//)[^\s\"'<>]+@")
@@ -46,7 +46,7 @@ TRACEBACK_LINES, TRACEBACK_WIDTH = 40, 300
 GUARDED_LEAST = 8
 """Characters of a secret that is worth guarding: a shorter one would blot out words."""
 GUARDED_EACH = 4
-"""Secrets kept for each owner: two sessions' worth, for the old one is good until it ends."""
+"""Secrets kept for each owner: two sessions' worth, because the old one is good until it ends."""
 
 _WORD = re.compile(r"\S+")
 

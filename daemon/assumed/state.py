@@ -1,6 +1,6 @@
 """The state directory of a credentials file: recognised as ours, made, taken over from an earlier version, removed.
 
-Its name may be taken: `~/src/assumed/` beside `~/src/credentials` is somebody's checkout. So one without our marker is
+Its name may be taken: `~/src/assumed/` beside `~/src/credentials` is a person's checkout. So one without our marker is
 used only if nothing in it could be anybody else's, and no other file than ours is ever removed from it.
 """
 
@@ -83,7 +83,7 @@ def make_state_dir(path: Path) -> None:
 
 
 def trouble(path: Path) -> tuple[str, str] | None:
-    """Why an existing path cannot be the state directory, and what to do. Raises OSError where that cannot be told."""
+    """Why an existing path cannot be the state directory, and what to do. Raises OSError where that cannot be seen."""
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):
         return "is not a directory, but sessions are to be stored there", "Move it away"
@@ -136,7 +136,7 @@ def remove(path: Path) -> list[str]:
 
 def _entries(path: Path) -> list[os.DirEntry[str]]:
     if path.is_symlink():
-        return []  # none of ours: what it leads to may be anybody's
+        return []  # not ours: it may lead anywhere
     try:
         with os.scandir(path) as found:
             return sorted(found, key=lambda entry: entry.name)

@@ -72,7 +72,7 @@ class Store:
         return self.directory / "config.last-good.toml"
 
     def save(self, session: Session) -> None:
-        """Write one session, atomically, 0600; the directory is made again if somebody has tidied it away."""
+        """Write one session, atomically, 0600; the directory is made again if it was removed."""
         make_state_dir(self.directory)
         make_private_dir(self._sessions)
         # Flushing each of a thousand sessions takes a disk seconds in which nothing else is done. What a crash of the
@@ -134,7 +134,7 @@ class Store:
             return self.last_good.exists() and self.last_good.read_bytes() == text.encode()
 
     def keep_told(self, told: Mapping[str, Any]) -> None:
-        """Remember what the commands of `[hooks]` have told, so that a restart does not tell it again."""
+        """Remember what the commands of `[hooks]` have been run for, so that a restart does not run them again."""
         make_state_dir(self.directory)
         write_atomic(self.directory / "told.json", json.dumps(told).encode(), durable=False)
 
@@ -159,8 +159,8 @@ class Store:
 
 
 def early(session: Session) -> float:
-    """Seconds by which readers are told an earlier end than STS's: SDKs that renew only once it has passed (Go, Java)
-    would let requests in flight cross it. Whole ones: what is told has no fractions, and cutting them off would make
+    """Seconds by which the end that readers see precedes STS's: SDKs that renew only once it has passed (Go, Java)
+    would let requests in flight cross it. Whole ones: what they see has no fractions, and cutting them off would make
     a session that is still handed out one that has expired (botocore raises then)."""
     return float(math.ceil(min(EARLY_SECONDS, session.life * EARLY_SHARE)))
 
@@ -219,7 +219,7 @@ def account_of(session: Session) -> str:
 
 
 def _session(document: dict[str, Any], profile: str) -> Session | None:
-    """Raises KeyError, TypeError or ValueError for a document that is not one of ours."""
+    """Raises KeyError, TypeError or ValueError for a document that we have not written."""
     facts = document["Assumed"]
     if facts["profile"] != profile:
         return None

@@ -1,4 +1,4 @@
-"""Every byte that is not ours survives: random files, merged, merged again, and taken apart again (T17)."""
+"""Every byte that is not ours survives: random files, merged, merged again, and taken apart again."""
 
 from __future__ import annotations
 

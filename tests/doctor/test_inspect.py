@@ -317,7 +317,7 @@ def test_a_section_that_will_not_be_touched_or_will_be_taken_over_is_found(
     [
         (f"[default]\n{KEYS}[default]\n", "line 4 opens [default] a second time"),
         (f"[default]\n{KEYS}{SECRET}\n", "line 4 is neither a [profile] nor key = value"),
-        (f"{SECRET} = 1\n[default]\n{KEYS}", "line 1 stands before the first [profile]"),
+        (f"{SECRET} = 1\n[default]\n{KEYS}", "line 1 is before the first [profile]"),
         (f"[default]\n{KEYS}# \udcff\n", "line 4 is not UTF-8"),
     ],
 )

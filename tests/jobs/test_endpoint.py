@@ -1,4 +1,4 @@
-"""The endpoint on loopback answers whoever holds the token, and nobody else, whatever they send (T23)."""
+"""The endpoint on loopback answers holders of the token alone, whatever others send."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 A rename never shows a reader half a file (an in-place writer spoiled 90 % of the reads in the same test), but other
 programs take no lock, and many write in place. Three things keep their edits: profiles that are suddenly missing are
-waited for; what comes out when our file trades places with the one that stands is looked at, for it may be another one
-than we read; and it is kept open, for what a program that had it open writes into it afterwards is merged next
+waited for; what comes out when our file trades places with the current one is checked, because it may be another one
+than we read; and it is kept open, because what a program that had it open writes into it afterwards is merged next
 (docs/decisions/0005 and 0007).
 """
 
@@ -32,7 +32,7 @@ _LOCK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What a write did. `durable` False: the new file stands, but a crash of the machine may bring back the old."""
+    """What a write did. `durable` False: the new file is there, but a crash of the machine may bring back the old."""
 
     written: bool
     adopted: tuple[str, ...]
@@ -43,7 +43,7 @@ class WriteResult:
     merged: bool = False
     """Whether the file was another one than our last write had left: another program has changed it."""
     set_aside: tuple[str, ...] = ()
-    """Paths of files beside it that hold another program's edit, which could not be merged: nobody can read it."""
+    """Paths of files beside it that hold another program's edit, which could not be merged."""
 
 
 class CredentialsFile:
@@ -71,7 +71,7 @@ class CredentialsFile:
         self._changed = False
         """Whether this write has come upon another text than the last one had left."""
         self._aside: list[str] = []
-        """Paths of files that hold an edit which could not be merged, to be told with the next result."""
+        """Paths of files that hold an edit which could not be merged, to be reported with the next result."""
 
     @property
     def real_path(self) -> Path:
@@ -126,7 +126,7 @@ class CredentialsFile:
             return found.text if found else b""
 
     def check_writable(self) -> None:
-        """Raises FileRefused where `write` would, as far as that can be told without writing."""
+        """Raises FileRefused where `write` would, as far as that can be seen without writing."""
         real = self.real_path
         with explained("write", real):
             there = next(parent for parent in real.parents if parent.exists())
@@ -174,7 +174,7 @@ class CredentialsFile:
     def _try(
         self, real: Path, kept: Sequence[KeptProfile], merged_into: Callable[[bytes], Merge], rounds: list[Merge]
     ) -> WriteResult | None:
-        """One round; None when it was written by somebody else between reading and replacing, or is not all merged.
+        """One round; None when another program has written it between reading and replacing, or is not all merged.
 
         `rounds`: what was published in earlier rounds of this write.
         """
@@ -204,7 +204,7 @@ class CredentialsFile:
                 raise FileRefused(f"[{profile}] would not read back as it was meant", "Please report it as a bug")
             if look(dir_fd, real.name) != before:
                 return None
-            # Before it is published: whoever writes it at once, while we flush its directory, must be noticed.
+            # Before it is published: a program that writes it at once, while we flush its directory, must be noticed.
             after = signature_of(temp.status())
             published = publish(temp, dir_fd, real, standing, now)
             if isinstance(published, PutBack):
@@ -240,7 +240,7 @@ class CredentialsFile:
         """The merge, unless the file looks as if another program was in the middle of writing it.
 
         That is: a profile seen earlier is missing, there or in one that we replaced, or one of them cannot be read
-        any more, and not yet for a second. A file that is empty at the very first read counts as well: nobody keeps
+        any more, and not yet for a second. A file that is empty at the very first read counts as well: no user keeps
         one. Raises FileUnsettled, and after that second FileRefused for what cannot be read.
         """
         expected = self._seen or frozenset()

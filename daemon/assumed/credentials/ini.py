@@ -55,7 +55,7 @@ class Section:
         return self.tails.get(key, line)
 
     def values(self) -> dict[str, str]:
-        """Key → what stands behind its `=`; of a value that goes on over several lines, the first."""
+        """Key → the text behind its `=`; of a value that goes on over several lines, the first."""
         lines = self.text.split("\n")
         return {key: _SEPARATOR.split(lines[number], maxsplit=1)[1].strip() for key, number in self.keys.items()}
 
@@ -65,7 +65,7 @@ class Document:
     """A file that botocore can read, cut before each header: its pieces, joined by newlines, are the file."""
 
     preamble: str | None = field(repr=False)
-    """What stands before the first header; None when nothing does, not even an empty line."""
+    """The text before the first header; None when there is none, not even an empty line."""
     parts: tuple[Section, ...]
     """In the order of the file; `[DEFAULT]` is among them, perhaps twice."""
     carriage: str
@@ -140,8 +140,8 @@ def scan(text: str) -> Document:
         if equals and (known := met.get(before)) is not None and start >= 0:
             key, depth = known, 0
         else:
-            said = line.strip()
-            if not said or said[0] in "#;":
+            content = line.strip()
+            if not content or content[0] in "#;":
                 continue
             indent = len(line) - len(line.lstrip())
             if key is not None and indent > depth:
@@ -149,8 +149,8 @@ def scan(text: str) -> Document:
                 faults += _nested_faults(number, line, lines[start + keys[key]], key, found[-1])
                 continue
             depth, key = indent, None
-            if said[0] == "[" and (close := said.rfind("]")) > 1:
-                name = said[1:close]
+            if content[0] == "[" and (close := content.rfind("]")) > 1:
+                name = content[1:close]
                 if name in names and name != DEFAULTS:
                     raise _twice(number, f"opens [{name}] a second time")
                 names.add(name)
@@ -159,8 +159,8 @@ def scan(text: str) -> Document:
                 starts.append(number)
                 continue
             if start < 0:
-                raise _refused(number, "stands before the first [profile]", "move it under a profile or delete it")
-            key = _key(number, said)
+                raise _refused(number, "is before the first [profile]", "move it under a profile or delete it")
+            key = _key(number, content)
             if indent == 0 and equals and before[0] != "[" and ":" not in before:
                 met[before] = key
         if key in keys or (found[-1][0] == DEFAULTS and key in defaults):
@@ -194,7 +194,7 @@ def section_of(text: str) -> Section:
 
 
 def check_columns(document: Document) -> None:
-    """Raises FileRefused where a header is indented: botocore can read that, but nobody can write beside it.
+    """Raises FileRefused where a header is indented: botocore can read that, but no tool can write beside it.
 
     The AWS CLI does not find such a header and appends a second one, which kills the file for botocore; Java and
     Rust read it as a continuation of the value above.
@@ -206,11 +206,11 @@ def check_columns(document: Document) -> None:
             )
 
 
-def _key(number: int, said: str) -> str:
-    separator = _SEPARATOR.search(said)
+def _key(number: int, content: str) -> str:
+    separator = _SEPARATOR.search(content)
     if separator is None:
         raise _refused(number, "is neither a [profile] nor key = value", "mend it, delete it or put # before it")
-    key = said[: separator.start()].rstrip().lower()
+    key = content[: separator.start()].rstrip().lower()
     if not key:
         raise _refused(number, "has no key before its = or :", "mend it, delete it or put # before it")
     return key
@@ -249,7 +249,7 @@ def _refused(number: int, what: str, advice: str) -> FileRefused:
 
 
 Values = dict[str, str]
-"""Key in lower case → value; a nested block (`s3 =` and lines under it) is its text, newline first, as it stands."""
+"""Key in lower case → value; a nested block (`s3 =` and lines under it) is its text, newline first, unchanged."""
 
 
 def read_sections(text: bytes, names: Iterable[str]) -> dict[str, Values | None]:
@@ -289,7 +289,7 @@ def values_of(document: Document, name: str, parser: configparser.RawConfigParse
 
 
 def header_of(profile: str) -> str:
-    """What stands in brackets above a profile in the AWS config file."""
+    """The text in brackets above a profile in the AWS config file."""
     return profile if profile == "default" else f"profile {profile}"
 
 

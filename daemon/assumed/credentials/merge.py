@@ -1,7 +1,7 @@
 """The surgery: credentials-file bytes and kept profiles in, bytes out, every byte that is not ours unchanged.
 
 A section is ours when its `x_assumed` names this very profile and this configuration: comments do not survive
-other tools, and a copied section must not pass as ours. Lines are replaced where they stand; a new section goes to
+other tools, and a copied section must not pass as ours. Lines are replaced in place; a new section goes to
 the end, with the one line ending before it that taking it out again removes. So adding and then removing gives
 back the bytes that were there, with or without a newline at their end.
 """
@@ -196,7 +196,7 @@ class _Surgery:
                 try:
                     self._release(section)
                 except Unfit:
-                    continue  # somebody has put keys of his own under our mark: they are his
+                    continue  # keys that a person has put under our mark are the person's
 
     def _release(self, section: Section) -> None:
         extras = extras_of(section, self.config_id, self.kind)
@@ -229,11 +229,11 @@ class _Surgery:
 
 
 def _followed_by(text: str | None, gone: Released) -> str | None:
-    """What stood before a section that is gone, and what is left of that one; None when that is nothing.
+    """The text before a section that is gone, and what is left of that one; None when that is nothing.
 
-    With the section goes the one line ending that came with it: the empty line behind it, for there the next one's
-    stands; where another program has appended right behind it, the one before it; and where there is none either,
-    the file had no newline at its end and needs one now.
+    With the section goes the one line ending that came with it: the empty line behind it, which the next one's header
+    follows; where another program has appended right behind it, the one before it; and where there is none either, the
+    file had no newline at its end and needs one now.
     """
     lines = [] if text is None else text.split("\n")
     if not gone.closed and lines and is_blank(lines[-1]):
@@ -243,54 +243,54 @@ def _followed_by(text: str | None, gone: Released) -> str | None:
 
 
 _Place = tuple[str, int]
-"""A section's name, and how many of that name stand before it: `[DEFAULT]` may come twice."""
+"""A section's name, and how many of that name precede it: `[DEFAULT]` may come twice."""
 _PREAMBLE: _Place = ("", -1)
 
 
 @dataclass(frozen=True, slots=True)
 class Combined:
-    """`text` is the very object that stands when it says already what the edit does, or something newer."""
+    """`text` is the very object `current` when that says already what the edit does, or something newer."""
 
     text: bytes = field(repr=False)
     gone: frozenset[str] = frozenset()
     """The profiles that the edit takes out."""
 
 
-def combine(base: bytes, edited: bytes, standing: bytes, ours: Container[str] = ()) -> Combined:
-    """`standing` with the change that has made `edited` of `base`.
+def combine(base: bytes, edited: bytes, current: bytes, ours: Container[str] = ()) -> Combined:
+    """`current` with the change that has made `edited` of `base`.
 
-    What has become another section since is left as it is, for it is newer; but of a profile in `ours`, which the merge
-    that follows rewrites anyhow, the edit may have lines that are not ours. Raises FileRefused when botocore could not
-    read one of the three.
+    What has become another section since is left as it is, because it is newer; but of a profile in `ours`, which the
+    merge that follows rewrites anyhow, the edit may have lines that are not ours. Raises FileRefused when botocore could
+    not read one of the three.
     """
     edit = scan(decode(edited))
-    was, said, stands = _pieces(scan(decode(base))), _pieces(edit), _pieces(scan(decode(standing)))
-    changed = {place for place in {**was, **said} if not _same(said.get(place), was.get(place))}
-    taken = {place for place in changed if place[0] in ours or _same(stands.get(place), was.get(place))}
+    before, after, now = _pieces(scan(decode(base))), _pieces(edit), _pieces(scan(decode(current)))
+    changed = {place for place in {**before, **after} if not _same(after.get(place), before.get(place))}
+    taken = {place for place in changed if place[0] in ours or _same(now.get(place), before.get(place))}
     if not taken:
-        return Combined(standing)
-    gone = frozenset(place[0] for place in taken if place not in said and place != _PREAMBLE)
-    if standing == base:
+        return Combined(current)
+    gone = frozenset(place[0] for place in taken if place not in after and place != _PREAMBLE)
+    if current == base:
         return Combined(edited, gone)
     result: list[str] = []
-    for place, text in said.items():
-        if place in taken or _same(text, stands.get(place)):
+    for place, text in after.items():
+        if place in taken or _same(text, now.get(place)):
             result.append(text)
-        elif place in stands:
-            result.append(stands[place].rstrip() + text[len(text.rstrip()) :])
-    result += [text for place, text in stands.items() if place not in said and place not in taken]
+        elif place in now:
+            result.append(now[place].rstrip() + text[len(text.rstrip()) :])
+    result += [text for place, text in now.items() if place not in after and place not in taken]
     whole = "\n".join(result).removesuffix(edit.carriage)
     if edited.endswith(b"\n") and not whole.endswith("\n"):
         whole += f"{edit.carriage}\n"
     return Combined(whole.encode(), gone)
 
 
-def is_contained(text: bytes, standing: bytes) -> bool:
-    """Whether all that `text` holds of others is in `standing` as well. Raises FileRefused as `combine`."""
-    stands = {piece.rstrip() for piece in _pieces(scan(decode(standing))).values()}
+def is_contained(text: bytes, current: bytes) -> bool:
+    """Whether all that `text` holds of others is in `current` as well. Raises FileRefused as `combine`."""
+    now = {piece.rstrip() for piece in _pieces(scan(decode(current))).values()}
     document = scan(decode(text))
     ours = {part.text for part in document.parts if OWNER_KEY in part.keys}
-    return all(piece in ours or piece.rstrip() in {"", *stands} for piece in _pieces(document).values())
+    return all(piece in ours or piece.rstrip() in {"", *now} for piece in _pieces(document).values())
 
 
 def _pieces(document: Document) -> dict[_Place, str]:

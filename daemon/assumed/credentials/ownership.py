@@ -43,7 +43,7 @@ PREFERRED_KEYS = frozenset(
         "sso_role_name",
     }
 )
-"""SDKs take these before the keys beside them (aws-contract §1.4)."""
+"""SDKs take these before the keys beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ FIRST, FACTOR, LONGEST = 1.0, 5.0, 600.0
 QUIET = 600.0
 """Seconds without another overwriting after which a profile has no conflict any more."""
 
-# Key → the tool that writes it (aws-contract: writers of the credentials file).
+# Key → the tool that writes it.
 MARKS: tuple[tuple[str, str], ...] = (
     ("autoawsume", "awsume"),
     ("manager", "awsume"),

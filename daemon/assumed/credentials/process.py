@@ -26,7 +26,7 @@ _BARE = re.compile(r"[A-Za-z0-9._/@=+,:-]+")
 _NOT_QUOTED = frozenset('"\\$`#;')
 """In double quotes a shell still acts on the first four; `#` and `;` begin a comment for some SDKs, quoted or not."""
 OUTRANKING = PREFERRED_KEYS | STATIC_KEYS
-"""Keys that SDKs take before a `credential_process` in the same profile (aws-contract §1.4)."""
+"""Keys that SDKs take before a `credential_process` in the same profile."""
 
 
 def credential_process_argv(state_dir: Path, profile: str) -> list[str]:
@@ -83,7 +83,7 @@ def line_for(profile: str, command: str | None) -> KeptProfile:
 def merge_config(
     text: bytes, lines: Sequence[KeptProfile], config_id: str, remove_orphans: bool, known: Merge | None = None
 ) -> Merge:
-    """As `merge.merge`, for lines made by `line_for`. A refused profile loses the line of ours that it has."""
+    """As `merge.merge`, for lines made by `line_for`. A refused profile loses our line, if it has one."""
     document = known.document if known is not None and known.text == text else scan(decode(text))
     headers: dict[str, list[str]] = {}
     for header in document.sections:
@@ -106,7 +106,7 @@ def merge_config(
 
 
 def _check(document: Document, sections: Sequence[Section], command: str) -> None:
-    """Raises Unfit where a line of ours would not be read, or would replace another program's."""
+    """Raises Unfit where our line would not be read, or would replace another program's."""
     if leaking := sorted(OUTRANKING & document.defaults):
         raise Unfit(
             f"[DEFAULT] has {', '.join(leaking)}, which botocore reads in every profile",

@@ -1,7 +1,7 @@
 """Files whose place ours has taken, and what other programs write into them in that moment, or afterwards.
 
-Ours trades places with the file that stands. What comes out lies under a parked name until it is known to be what we
-have read, or until what somebody has slipped in between is merged: it may be a person's only copy. The parked name
+Ours trades places with the current file. What comes out lies under a parked name until it is known to be what we
+have read, or until what another program has put there in between is merged: it may be the only copy. The parked name
 tells the next start, too, what is not ours to remove. Where the system cannot trade, ours is renamed, as everywhere.
 """
 
@@ -41,12 +41,12 @@ class Replaced:
 
     @property
     def is_edited(self) -> bool:
-        """Whether somebody else has written something into it that is not merged yet."""
+        """Whether another program has written something into it that is not merged yet."""
         return self.file.text != self.base
 
     @property
     def is_due(self) -> bool:
-        """The same, or somebody is writing into it now. Raises OSError."""
+        """The same, or another program is writing into it now. Raises OSError."""
         return self.is_edited or self.file.is_changed()
 
     @property
@@ -75,7 +75,7 @@ class Mixed:
     put_in: list[Edit]
     """Those that changed something."""
     broken: list[Edit]
-    """Those that are empty, or that nobody can read."""
+    """Those that are empty, or that no reader can parse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Published:
 @dataclass(frozen=True, slots=True)
 class PutBack:
     """Nothing was published: what stood there has its name again. `astray`: the name under which ours still lies,
-    because somebody has written it in that moment; None when nobody has."""
+    because another program has written it in that moment; else None."""
 
     astray: str | None = None
 
@@ -97,7 +97,7 @@ class PutBack:
 def publish(temp: files.Temp, dir_fd: int, path: Path, standing: Snapshot | None, now: float) -> Published | PutBack:
     """Puts `temp` in the place of `standing`, which was read there. Raises OSError; then the old file is there.
 
-    PutBack when something else stands there now, or nothing: the next round says which.
+    PutBack when another file is there now, or none: the next round says which.
     """
     if standing is None:
         try:
@@ -131,8 +131,8 @@ def publish(temp: files.Temp, dir_fd: int, path: Path, standing: Snapshot | None
 def _come_out(dir_fd: int, path: Path, parked: str, standing: Snapshot, now: float) -> Replaced | None:
     """What ours has traded places with; it has no name any more if it is what we read.
 
-    None for what has to be put back: what is no file, and a file that somebody is writing in place, for he may go on by
-    its name (`: > credentials`, then `>> credentials`).
+    None for what has to be put back: what is no file, and a file that another program is writing in place, because it
+    may go on by its name (`: > credentials`, then `>> credentials`).
     """
     try:
         out = look(dir_fd, parked)
@@ -156,14 +156,14 @@ class ReplacedFiles:
         self._files: list[Replaced] = []
         self._recent: list[Edit] = []
         self._astray: list[tuple[str, bytes]] = []
-        """Name of a file of ours that somebody has written before we had put back what stood there → what it was."""
+        """Name of a file of ours that another program has written before the former file was put back → its text."""
 
     def signature(self) -> Signature | None:
-        """Of the last one that has been written by somebody else; None if none has."""
+        """Of the last one that another program has written; None if none has been."""
         return next((one.file.look() for one in reversed(self._files) if one.is_due), None)
 
     def edits(self, dir_fd: int, path: Path, now: float) -> list[Edit]:
-        """What somebody else has written into them, oldest first. Raises FileUnsettled while he does."""
+        """What other programs have written into them, oldest first. Raises FileUnsettled while they do."""
         while self._astray:
             parked, text = self._astray[0]
             if (file := take(dir_fd, path, parked)) is not None:
@@ -183,9 +183,9 @@ class ReplacedFiles:
         self._files = [*(one for one in self._files if one in young or one.is_edited or one.link), replaced]
 
     def put_back(self, result: PutBack, text: bytes, standing: Snapshot | None, now: float) -> None:
-        """Ours, which was to say `text`, is none of the files that stand; perhaps it is somebody's edit now.
+        """Ours, which was to say `text`, has no name any more; perhaps it is another program's edit now.
 
-        And whoever has read it for what stood there may undo what has just been written there.
+        And a program that has read it in place of the former file may undo what was just written there.
         """
         if result.astray is not None:
             self._astray.append((result.astray, text))
@@ -205,7 +205,7 @@ class ReplacedFiles:
                 _unlink(dir_fd, file)
 
     def give_up(self, broken: list[Edit], dir_fd: int, path: Path) -> list[str]:
-        """These can be read by nobody. Returns the paths of those that had a name."""
+        """No reader can parse these. Returns the paths of those that had a name."""
         aside = []
         for one in (edit.replaced for edit in broken):
             one.base = one.file.text

@@ -1,4 +1,4 @@
-"""One section of ours: what it should say, and its lines changed so that it does."""
+"""One section that we own: what it should say, and its lines changed so that it does."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CONFIG = Kind(
 class KeptProfile:
     """What a section should say: `session` None takes our keys out, `command` is for `deliver = "process"`.
 
-    `refusal`: why it cannot be written at all; the section then stays as it is. `header`: what stands in brackets,
+    `refusal`: why it cannot be written at all; the section then stays as it is. `header`: the text in brackets,
     where that is not the profile's name.
     """
 
@@ -63,7 +63,7 @@ class KeptProfile:
 
     @property
     def section(self) -> str:
-        """What stands in brackets."""
+        """The text in brackets."""
         return self.header or self.profile
 
 
@@ -98,7 +98,7 @@ def rewritten(
 ) -> tuple[str | None, dict[str, str]]:
     """The text of an owned or an adopted section that says what is wanted; None when it does already.
 
-    Each line is replaced where it stands; new ones go where the others are. Raises Unfit.
+    Each line is replaced in place; new ones go where the others are. Raises Unfit.
     """
     values = section.values()
     _check_hands_off(section, role.session, kind)
@@ -142,13 +142,13 @@ class Released:
 
     lines: list[str] = field(repr=False)
     whole: bool
-    """The header is out, too: what is left belongs to whatever stands before."""
+    """The header is out, too: what is left belongs to the section before."""
     closed: bool
     """The empty line that came with the section went from behind it; if not, it may be in front."""
 
 
 def released(section: Section, extras: Extras, kind: Kind = CREDENTIALS) -> Released:
-    """A section of ours without our lines, and without its header when no key is left in it. Raises Unfit.
+    """A section that we own, without our lines, and without its header when no key is left in it. Raises Unfit.
 
     An empty section is worse than none: SDKs would go on to the instance's role.
     """
@@ -217,7 +217,7 @@ def wanted_of(role: KeptProfile) -> dict[str, str]:
 
 @lru_cache(maxsize=8192)
 def _instant(seconds: int) -> str:
-    """The one form that every SDK reads (aws-contract §3.1). Kept, for every write asks for those of all sessions."""
+    """The one form that every SDK reads. Cached, because every write needs those of all sessions."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

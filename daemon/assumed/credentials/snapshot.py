@@ -1,9 +1,8 @@
-"""A file as it was at one instant, and a way to see that somebody has written it since.
+"""A file as it was at one instant, and a way to see that it was written since.
 
-Reading is where an atomic writer can still destroy: the AWS CLI truncates the file and then writes it, and whoever
-publishes what he read in that instant has deleted every other profile (reliability F4: 10 of 10). The snapshot keeps
-its descriptor, so that a program that had the file open when we replaced it, and wrote it afterwards, has not
-written into nothing: what it wrote can be found.
+Reading is where an atomic writer can still destroy: the AWS CLI truncates the file and then writes it, and a program
+that publishes what it read in that instant has deleted every other profile (10 of 10 tries). The snapshot keeps its
+descriptor, so that the edit of a program that had the file open when we replaced it, and wrote it afterwards, is found.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _TICK_NS = 20_000_000
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What changes when somebody writes the file."""
+    """What changes when the file is written."""
 
     dev: int
     ino: int
@@ -45,7 +44,7 @@ class Snapshot:
     """One file's bytes and status, and the open file itself, whatever its name leads to by now."""
 
     def __init__(self, fd: int, path: Path) -> None:
-        """Takes over the descriptor. Raises FileRefused for what is no file of ours, FileUnsettled while it changes."""
+        """Takes over the descriptor. Raises FileRefused for what is not our file, FileUnsettled while it changes."""
         self._fd = fd
         self._path = path
         for _ in range(_TRIES):
@@ -69,7 +68,7 @@ class Snapshot:
         return signature_of(os.fstat(self._fd))
 
     def is_changed(self) -> bool:
-        """Whether somebody has written the file since. Raises OSError.
+        """Whether the file was written since. Raises OSError.
 
         Two writes within a tick may have one signature: of a file that young the bytes are compared, as git does.
         """
@@ -99,7 +98,7 @@ def take(dir_fd: int, path: Path, name: str | None = None) -> Snapshot | None:
 
 
 def look(dir_fd: int, name: str) -> Signature | None:
-    """The signature of what stands under that name now; None when nothing does."""
+    """The signature of the file of that name now; None when there is none."""
     try:
         return signature_of(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
     except FileNotFoundError:

@@ -47,7 +47,7 @@ UNCHECKED = "the configuration was edited, and the session of profile {profile!r
 LATE = "the renewal of profile {profile!r} takes longer than an SDK waits; try again in a moment"
 
 Found = Literal["kept", "unknown", "silent", "none"]
-"""What a daemon says of the profile: it keeps it or not; it runs and does not answer; there is none of ours."""
+"""What a daemon says of the profile: it keeps it or not; it runs and does not answer; there is none."""
 
 
 def main(arguments: list[str]) -> int:

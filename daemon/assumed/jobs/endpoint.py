@@ -312,7 +312,7 @@ ANY = 0xFFFFFFFF
 
 
 class Peers:
-    """Tells connections of other accounts from those of ours."""
+    """Tells connections of other accounts from our own."""
 
     def __init__(self) -> None:
         self._channel: socket.socket | None = None
