@@ -260,8 +260,8 @@ def combine(base: bytes, edited: bytes, current: bytes, ours: Container[str] = (
     """`current` with the change that has made `edited` of `base`.
 
     What has become another section since is left as it is, because it is newer; but of a profile in `ours`, which the
-    merge that follows rewrites anyhow, the edit may have lines that are not ours. Raises FileRefused when botocore could
-    not read one of the three.
+    merge that follows rewrites anyhow, the edit may have lines that are not ours. Raises FileRefused when botocore
+    could not read one of the three.
     """
     edit = scan(decode(edited))
     before, after, now = _pieces(scan(decode(base))), _pieces(edit), _pieces(scan(decode(current)))
