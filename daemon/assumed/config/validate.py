@@ -192,7 +192,7 @@ def merge(index: int, own: Table, inherited: Table, bad: frozenset[str], report:
             elif name not in own:
                 values.pop(name, None)
     if values.get("deliver") == "process" and "%" in values.get("profile", ""):
-        # cmd.exe expands it, so `credentials.command` lets no % through
+        # cmd.exe expands it, so `credentials.process` lets no % through
         report.add((*at, "profile"), 'contains %, which no credential_process may; rename it, or deliver = "keys"')
     _check_policies(values, own, at, report)
     _check_transitive(values, own, bad, at, report)

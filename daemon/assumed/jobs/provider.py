@@ -44,9 +44,8 @@ HEARTBEAT = 30.0
 """Seconds between two looks at a profile, at most."""
 LOOK_SHARE = 0.1
 """The same as a share of a session's life: with sessions of seconds a daemon that has died must be noticed sooner."""
-RETRY = 1.0
-"""Seconds until the next look at a profile that has no session."""
-POLL = 0.05
+RETRY, POLL = 1.0, 0.05
+"""Seconds until the next look at a profile that has no session, and at one whose session comes in a moment."""
 FIRST_RETRY = 6.0
 """Seconds in which the first failure of a session is retried: the first backoff of what may pass is 3-5.5 s."""
 SILENT = 10.0
@@ -62,14 +61,12 @@ Report = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look at a profile has come to."""
+    """The outcome of a look at a profile: seconds until the next one, why there is no session, and whether no retry
+    within seconds can help: it is a refusal that does not pass by itself, or the first retry has failed, too."""
 
     pause: float
-    """Seconds until the next one."""
     problem: str = ""
-    """Why there is no session."""
     is_final: bool = False
-    """No retry within seconds can help: a refusal that does not pass by itself, or the first retry has failed, too."""
 
 
 @contextmanager
@@ -102,9 +99,8 @@ class SessionProvider:
     def __init__(
         self, config: Config, profiles: Sequence[str], directory: Path, inherited: Mapping[str, str], report: Report
     ) -> None:
-        self._config, self._inherited = config, inherited
+        self._config, self._inherited, self._report = config, inherited, report
         self._profiles = tuple(profiles)
-        self._report = report
         self._store = Store(directory)
         self._socket = socket_path(directory)
         self._clock = SystemClock()
@@ -167,8 +163,7 @@ class SessionProvider:
 
     def region_of(self, profile: str) -> str | None:
         """The region of a profile: that of `~/.aws/config` first, as everywhere in AWS."""
-        own = Sections(aws_config_file(os.environ))(f"profile {profile}") or {}
-        role = self._config.role(profile)
+        own, role = Sections(aws_config_file(os.environ))(f"profile {profile}") or {}, self._config.role(profile)
         return own.get("region") or (role.region if role else None)
 
     def answer(self, path: str) -> Reply | None:
@@ -255,8 +250,7 @@ class SessionProvider:
             return Look(min(HEARTBEAT, session.life * LOOK_SHARE))
         if stored is not None and stored.session.left(self._clock.now()) > 0:
             return Look(POLL)
-        roles = ask(self._socket, {"command": "status"}).get("roles", [])
-        for role in roles:
+        for role in ask(self._socket, {"command": "status"}).get("roles", []):
             if role["profile"] == profile and (error := role["last_error"]):
                 return Look(RETRY, f"{error['message']}; {error['advice']}", role.get("failures", 0) > 1)
         return Look(RETRY)
