@@ -141,22 +141,24 @@ class _Request:
         return DAMAGED  # without the parser's own message: it quotes what it could not read
 
     def left(self) -> float:
-        """Seconds of life that the stored session has left, read anew; 0 where there is none. By STS's own Expiration,
-        too, which SDKs go by."""
-        self.stored, now = self._store.stored(self._profile), self._clock.now()
-        session = self.stored.session if self.stored is not None else None
+        """Seconds of life that `stored` has left; 0 where there is none. By STS's own Expiration, too, which SDKs go
+        by."""
+        session, now = self.stored.session if self.stored is not None else None, self._clock.now()
         return min(session.left(now), session.expiration - now.wall) if session is not None else 0.0
+
+    def _look(self) -> None:
+        self.stored = self._store.stored(self._profile)
 
     def _is_fit(self) -> bool:
         """Whether the Expiration that readers see has not passed."""
-        left = self.left()
-        return self.stored is not None and left > early(self.stored.session)
+        self._look()
+        return self.stored is not None and self.left() > early(self.stored.session)
 
     def _is_good(self) -> bool:
         """Whether it is checked, and so young that it need not have been renewed by now."""
-        left = self.left()
+        self._look()
         is_checked = self._is_checked(self._configuration)
-        return is_checked and self.stored is not None and left >= OLD * self.stored.session.life
+        return is_checked and self.stored is not None and self.left() >= OLD * self.stored.session.life
 
     def _is_checked(self, configuration: str) -> bool:
         """Whether the session was checked against the configuration as it is now, as far as can be seen from here."""
@@ -216,7 +218,7 @@ class _Request:
         `check` asks STS for nothing. Nor does `renew` where there can be no lock: a state that is read-only, or on a
         full disk, has no room for a new session either.
         """
-        if self.left() <= 0 and self.stored is None and not exists(self._state / "place.json"):
+        if self.stored is None and not exists(self._state / "place.json"):
             return ""  # no daemon has ever kept anything here
         try:
             lock = self._store.open_lock(self._profile) if what == "renew" else None
@@ -233,6 +235,7 @@ class _Request:
         finally:
             if lock is not None:
                 os.close(lock)
+        self._look()
         # A renewal that failed takes away nothing that is good for a while yet.
         return "" if self.left() > 0 and self._is_checked(self._configuration) else problem
 
