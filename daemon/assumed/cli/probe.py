@@ -9,7 +9,7 @@ PATIENCE = 1.0
 """Seconds to wait for each part of an answer."""
 PORT = 9911
 PATHS = {"liveness": "/livez", "readiness": "/readyz"}
-"""As in `jobs.supply`, which imports half of the daemon (a test compares them)."""
+"""As in `jobs.provider`, which imports half of the daemon (a test compares them)."""
 OK, FAILING, NOT_RUNNING = 0, 1, 3
 
 
