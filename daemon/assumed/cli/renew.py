@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from assumed.engine.schedule import IN_FLIGHT
 from assumed.errors import NotAnswering, NotRunning
 
 from .app import FAILING, NO_DAEMON, OK, complete_profiles, config_option, nearest, say
@@ -285,8 +286,8 @@ def _if_renewed(role: Role, document: dict[str, Any]) -> str | None:
 
 def _if_failed(before: Role | None, now: Role) -> str | None:
     """What to say of a role that has failed since `before`: None while it is under way."""
-    if now["last_error"] is None:
-        return None
+    if now["last_error"] is None or now.get("waits") == IN_FLIGHT:
+        return None  # also where a call from before the request has failed, and the one that was asked for is under way
     if before and (now["failures"], now["last_error"]) == (before["failures"], before["last_error"]):
         return None
     return explanation(now)
