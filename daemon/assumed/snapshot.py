@@ -220,6 +220,7 @@ def role_document(
         "next_renewal": iso(now.wall + max(0.0, due_in)) if due_in is not None else None,
         "waits": waits or None,
         "failures": facts.failure.count if facts.failure else 0,
+        "failed_seconds_ago": round(now.since(facts.failure.at), 3) if facts.failure else None,
         "last_error": error,
         "overwritten_by": overwritten_by or None,
         "notice": _notice_document(notice),

@@ -26,6 +26,7 @@ def role(
         "expiration": iso(NOW + (left or 0)),
         "next_renewal": iso(NOW + 730),
         "failures": 0,
+        "failed_seconds_ago": None,
         "last_error": None,
         "delivered": True,
         "left_seconds": left,

@@ -160,7 +160,7 @@ def _renew(
     _require_kept(profiles, {role["profile"]: is_enabled(role) for role in before["roles"]})
     keys = _stored_keys(place, [role["profile"] for role in before["roles"]])
     accepted = place.ask({"command": "refresh", "profiles": list(profiles), "due_only": due_only})["accepted"]
-    return accepted, _follow(place, before, keys, accepted) if wait else []
+    return accepted, _follow(place, before, keys, accepted, time.monotonic()) if wait else []
 
 
 def _by_daemon(place: Place) -> tuple[list[str], Failures]:
@@ -226,8 +226,10 @@ def _progress(total: int) -> Iterator[Done]:
         thread.join()
 
 
-def _follow(place: Place, before: Document, old_keys: Mapping[str, str | None], profiles: list[str]) -> Failures:
-    """Look until each of the profiles is renewed or has failed; returns the failures.
+def _follow(
+    place: Place, before: Document, old_keys: Mapping[str, str | None], profiles: list[str], asked: float
+) -> Failures:
+    """Look until each of the profiles is renewed or has failed since it was asked for; returns the failures.
 
     `old_keys`: the access key ids of the sessions before, which alone tell two sessions of one second apart.
     """
@@ -250,7 +252,7 @@ def _follow(place: Place, before: Document, old_keys: Mapping[str, str | None], 
             outcomes = dict.fromkeys(waiting - roles.keys(), "is no longer configured")
             for name, role in roles.items():
                 renewed = keys[name] not in (None, old_keys.get(name))
-                outcome = _if_renewed(role, document) if renewed else _if_failed(old.get(name), role)
+                outcome = _if_renewed(role, document) if renewed else _if_failed(old.get(name), role, asked)
                 if outcome:
                     outcomes[name] = outcome
             if not outcomes and (_only_wait(roles.values()) or time.monotonic() - news > PATIENCE):
@@ -280,14 +282,20 @@ def _if_renewed(role: Role, document: dict[str, Any]) -> str | None:
     """What to say of a renewed role: None while its session has still to be written."""
     if role["delivered"]:
         return RENEWED
-    reason = explanation(role) if role["last_error"] else document["credentials_file"]["error"]
+    # A failure to renew is older than the session, which is stored a moment before status tells of it.
+    is_refused = role["last_error"] and not role["failures"]
+    reason = explanation(role) if is_refused else document["credentials_file"]["error"]
     return f"renewed, but not written: {reason}" if reason else None
 
 
-def _if_failed(before: Role | None, now: Role) -> str | None:
-    """What to say of a role that has failed since `before`: None while it is under way."""
+def _if_failed(before: Role | None, now: Role, asked: float) -> str | None:
+    """What to say of a role that has failed since `before`: None while it is under way. A call from before the request
+    may have failed just now: that is not the answer."""
     if now["last_error"] is None or now.get("waits") == IN_FLIGHT:
-        return None  # also where a call from before the request has failed, and the one that was asked for is under way
+        return None
+    ago = now.get("failed_seconds_ago")  # an earlier daemon does not tell
+    if ago is not None and ago > time.monotonic() - asked:
+        return None
     if before and (now["failures"], now["last_error"]) == (before["failures"], before["last_error"]):
         return None
     return explanation(now)
