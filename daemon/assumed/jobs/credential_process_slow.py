@@ -51,7 +51,7 @@ Found = Literal["kept", "unknown", "silent", "none"]
 
 
 def main(arguments: list[str]) -> int:
-    """Print the session of the profile that `arguments` name. Returns 0, or 1 with one sentence on stderr."""
+    """Print the session of the profile that `arguments` name. Returns 0, or 1 with one sentence on stderr; 2 for usage."""
     parser = argparse.ArgumentParser(
         "assumed credential-process",
         description="Print the session of a managed profile in AWS's credential_process format. Renews it from here"
@@ -66,7 +66,8 @@ def main(arguments: list[str]) -> int:
     try:
         return answer(options.state or usual_state() or default_state(), options.profile)
     except ValueError as error:
-        parser.error(str(error))
+        sys.stderr.write(f"assumed: {error}\n")
+        return 2
 
 
 def default_state() -> str:
