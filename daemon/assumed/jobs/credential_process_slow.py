@@ -51,7 +51,7 @@ Found = Literal["kept", "unknown", "silent", "none"]
 
 
 def main(arguments: list[str]) -> int:
-    """Print the session of the profile that `arguments` name. Returns 0, or 1 with one sentence on stderr; 2 for usage."""
+    """Print the session that `arguments` name. Returns 0, 1 with one sentence on stderr, or 2 for a mistake in them."""
     parser = argparse.ArgumentParser(
         "assumed credential-process",
         description="Print the session of a managed profile in AWS's credential_process format. Renews it from here"
