@@ -40,11 +40,12 @@ class OtherConfiguration(AlreadyRunning):
 
 
 class NotKept(AssumedError):
-    """The configuration keeps no profile of that name; `kept` are those that it keeps."""
+    """The configuration keeps no profile of that name, or its role is disabled; `kept` are those that it keeps."""
 
-    def __init__(self, profile: str, kept: list[str]) -> None:
+    def __init__(self, profile: str, kept: list[str], is_disabled: bool = False) -> None:
         self.profile = profile
         self.kept = kept
+        self.is_disabled = is_disabled
         super().__init__(f"{profile} is not a managed profile; `assumed status` shows those that are")
 
 

@@ -32,8 +32,8 @@ _EXPLANATIONS = {
         "the file system is read-only",
         "Mount the directory read-write (systemd: ReadWritePaths= names it, and it is there before the service starts)",
     ),
-    errno.ENOSPC: ("the disk is full", "Free some space; it is tried again"),
-    errno.EDQUOT: ("your disk quota is used up", "Free some space; it is tried again"),
+    errno.ENOSPC: ("the disk is full", "Free some space; a running daemon tries again"),
+    errno.EDQUOT: ("your disk quota is used up", "Free some space; a running daemon tries again"),
     errno.EBUSY: (
         "it is mounted by itself, so it cannot be replaced",
         "Mount its directory instead of the single file",
@@ -45,12 +45,12 @@ _EXPLANATIONS = {
     errno.ELOOP: ("its symbolic links lead in a circle, or changed just now", "Point the link at a real file"),
     errno.ENOTDIR: ("a part of its path is not a directory", "Correct the path"),
     errno.EISDIR: ("a directory is in its place", "Move the directory away"),
-    errno.ENOENT: ("its directory is not there", "Make the directory; it is tried again"),
+    errno.ENOENT: ("its directory is not there", "Make the directory; a running daemon tries again"),
     errno.EMFILE: ("too many files are open", "Raise the limit (ulimit -n, LimitNOFILE=)"),
-    errno.ENFILE: ("too many files are open on this machine", "Close some programs; it is tried again"),
+    errno.ENFILE: ("too many files are open on this machine", "Close some programs; a running daemon tries again"),
     errno.ENAMETOOLONG: ("its name is too long", "Choose a shorter path"),
     errno.EFBIG: ("it exceeds a limit on the size of files", "Raise the limit (ulimit -f, LimitFSIZE=)"),
-    errno.EIO: ("the disk reports an error", "Check the disk; it is tried again from the beginning"),
+    errno.EIO: ("the disk reports an error", "Check the disk; a running daemon tries again"),
     errno.ESTALE: ("the network file system has lost it", "Mount it again"),
     errno.ENOLCK: ("its file system has no locks", "Keep the credentials file on a local file system"),
 }
@@ -63,7 +63,7 @@ def explained(doing: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         number = error.errno or 0
-        what, advice = _EXPLANATIONS.get(number, (os.strerror(number).lower(), "It is tried again"))
+        what, advice = _EXPLANATIONS.get(number, (os.strerror(number).lower(), "A running daemon tries again"))
         raise FileRefused(f"cannot {doing} {path}: {what} ({errno.errorcode.get(number, number)})", advice) from error
 
 

@@ -118,8 +118,8 @@ SHELL = Role("ci", "arn:aws:iam::123456789012:role/ci", credential_source="Envir
         (FailureKind.MISCONFIGURED, "ValidationError", ROLE, ["my-role", "once an hour"]),
         (FailureKind.MISCONFIGURED, "PackedPolicyTooLarge", ROLE, ["my-role", "tags"]),
         (FailureKind.MISCONFIGURED, "RegionDisabledException", role(region="me-south-1"), ["STS in me-south-1"]),
-        (FailureKind.THROTTLED, "Throttling", ROLE, ["slower", "by itself"]),
-        (FailureKind.TRANSIENT, "InternalFailure", ROLE, ["by itself"]),
+        (FailureKind.THROTTLED, "Throttling", ROLE, ["slower", "automatically"]),
+        (FailureKind.TRANSIENT, "InternalFailure", ROLE, ["automatically"]),
     ],
 )
 def test_the_advice_names_what_it_is_about(kind: FailureKind, code: str, about: Role, words: list[str]) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from assumed.cli.app import COMMANDS, NO_DAEMON
-from world.daemon import Home, role
+from world.daemon import Daemon, Home, role
+from world.fake_sts import FakeSts
 from world.waiting import patient
 
 ARN = "arn:aws:iam::123456789012:role/MyApp/MyS3Access"
@@ -73,6 +74,7 @@ def test_the_version_names_what_a_bug_report_needs(user: Home) -> None:
         (["status", "--jsno"], "Did you mean '--json'?"),
         (["wait", "--timeout", "soon"], "'soon' is not a valid float"),
         (["wait", "my-rol"], "no role keeps the profile 'my-rol'. Did you mean 'my-role'?"),
+        (["exec", "other", "--", "true"], "the role of 'other' is disabled; set enabled = true in the configuration"),
         (["wait", "other"], "the role of 'other' is disabled; set enabled = true in the configuration"),
         (["completion", "tcsh"], "'tcsh' is not one of"),
     ],
@@ -111,6 +113,14 @@ def test_a_configuration_that_is_named_but_missing_is_not_replaced_by_another(us
     for result in (named, by_environment):
         assert result.returncode == 2
         assert "nowhere.toml: does not exist" in result.stderr
+
+
+def test_a_mistyped_path_is_not_taken_for_the_configuration_of_another_daemon(user: Home) -> None:
+    """The missing file is named, whatever the running daemon answers."""
+    with FakeSts() as sts, Daemon(user, AWS_ENDPOINT_URL_STS=sts.url):
+        result = user.assumed("status", "--config", "nowhere.toml")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "nowhere.toml: does not exist" in result.stderr
 
 
 def test_the_status_without_a_daemon_shows_the_disk_and_exits_3(user: Home) -> None:

@@ -45,7 +45,7 @@ def test_one_bad_role_makes_the_whole_unhealthy() -> None:
 
 def test_an_explanation_says_what_was_refused_and_what_to_do() -> None:
     assert explanation(role(state="failing", last_error=DENIED)) == (
-        "AccessDenied: User: arn:aws:iam::123456789012:user/natan is not authorized to perform: sts:AssumeRole. "
+        "AccessDenied: User: arn:aws:iam::123456789012:user/natan is not authorized to perform: sts:AssumeRole → "
         "Allow sts:AssumeRole on the role in a policy of the user, and the user in the role's trust policy"
     )
 

@@ -60,7 +60,7 @@ def test_without_a_daemon_it_says_that_the_disk_is_shown() -> None:
     ("facts", "ends_with"),
     [
         ({"config_error": "config.toml:3: no such key\nconfig.toml:9: no role"}, ["no such key", "no role"]),
-        ({"file_error": "it is mounted by itself"}, ["/home/natan/.aws/credentials: it is mounted by itself"]),
+        ({"file_error": "line 3 is broken"}, ["cannot write /home/natan/.aws/credentials: line 3 is broken"]),
         ({"watch_error": "no inotify"}, ["no inotify"]),
         ({"beat_age_seconds": 240.0}, ["look at that first"]),
     ],
@@ -69,6 +69,12 @@ def test_what_is_wrong_beyond_single_roles_stands_at_the_end(facts: dict[str, An
     """Each problem on its own line."""
     lines = shown(role(), **facts)
     assert all(line.endswith(end) for line, end in zip(lines[-len(ends_with) :], ends_with, strict=True))
+
+
+def test_an_error_that_names_the_credentials_file_is_shown_as_it_is() -> None:
+    """The path is not said twice."""
+    error = "cannot write /home/natan/.aws/credentials: the disk is full"
+    assert shown(role(), file_error=error)[-1] == error
 
 
 def test_a_message_cannot_move_the_cursor_or_add_lines() -> None:

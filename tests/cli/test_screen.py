@@ -163,6 +163,12 @@ def test_text_from_outside_is_neither_markup_nor_control_characters() -> None:
     assert all(word in text for word in ("[bold]", "[link=x]", "[red]", "[/red] :smile:", "[x]"))
 
 
+def test_a_sentence_without_a_mark_begins_at_the_left_edge() -> None:
+    """What is wrong beyond single roles, on a terminal."""
+    lines = shown(role(), file_error="line 3 is broken", size=(80, None))
+    assert lines[-1].startswith("cannot write ")
+
+
 def test_an_older_daemon_that_tells_no_events_is_shown_all_the_same() -> None:
     """The keys of a status only grow."""
     assert shown(role(), events=None)[4].startswith("my-role")

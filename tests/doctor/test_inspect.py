@@ -67,7 +67,7 @@ def test_a_machine_in_order_has_nothing_but_ok(machine: Machine) -> None:
     """And says what it looked at."""
     assert machine.findings() == []
     assert [(finding.subject, finding.message) for finding in machine.findings("ok")] == [
-        (str(machine.credentials), "can be replaced, and is for its owner alone"),
+        (str(machine.credentials), "writable, and readable by its owner alone"),
         (str(machine.aws / "assumed"), "sessions are stored here"),
         ("source_profile default", "signs for kept"),
     ]

@@ -178,7 +178,7 @@ def test_the_exit_status_is_that_of_the_command(one_role: Home, sts: FakeSts, sc
         (["a", "--", "no-such-command"], 127, "no-such-command: no such command"),
         (["a", "--", "/"], 126, "/: Permission denied"),
         (["a", "--"], 2, "a command is missing"),
-        (["aa", "--", "true"], 2, "aa is not a managed profile. Did you mean 'a'?"),
+        (["aa", "--", "true"], 2, "no role keeps the profile 'aa'. Did you mean 'a'?"),
     ],
 )
 def test_a_command_that_cannot_be_run_is_reported(
@@ -220,7 +220,7 @@ def test_a_bad_edit_is_reported_and_the_last_good_configuration_is_used(
     one_role.config.write_text("not TOML")
     done = one_role.assumed("exec", "a", "--", "echo", "ran", AWS_ENDPOINT_URL_STS=sts.url)
     assert (done.returncode, done.stdout) == (0, "ran\n")
-    assert "the last good configuration goes on" in done.stderr
+    assert "using the last good configuration" in done.stderr
     assert f"{one_role.config}:1" in done.stderr
 
 

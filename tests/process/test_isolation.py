@@ -46,10 +46,10 @@ def test_a_denied_and_a_hanging_role_do_not_affect_others(sts: FakeSts, aws_home
         ({"error": "ThrottlingException", "times": 1}, ("throttled", "slower")),
         pytest.param(
             {"error": "ServiceUnavailable", "status": 503, "times": 1},
-            ("transient", "tried again by itself"),
+            ("transient", "tries again automatically"),
             marks=pytest.mark.slow,
         ),
-        ({"error": "InternalFailure", "status": 500, "times": 1}, ("transient", "tried again by itself")),
+        ({"error": "InternalFailure", "status": 500, "times": 1}, ("transient", "tries again automatically")),
     ],
     ids=["throttled", "unavailable", "internal"],
 )

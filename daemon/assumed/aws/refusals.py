@@ -45,7 +45,7 @@ EXCEPTIONS = {
 }
 OF_EXCEPTION = {name: kind for kind, names in EXCEPTIONS.items() for name in names.split()}
 """Exceptions of botocore and http.py during a call of STS; any other one passes."""
-AGAIN = "it is tried again by itself"
+AGAIN = "a running daemon tries again automatically"
 CHECK_NETWORK = "check the network, VPN, DNS or proxy"
 
 _BY_PREFIX = (

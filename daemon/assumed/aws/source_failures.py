@@ -37,7 +37,7 @@ NEEDS_LOGIN = {
 }
 UNEXPECTED = (LookupError, TypeError, ValueError, AttributeError)
 """What botocore's providers are led to by a file or an answer that is not what they expect."""
-PASSES = "this usually passes within minutes; a running daemon tries again by itself"
+PASSES = "this usually passes within minutes; a running daemon tries again automatically"
 ISSUER = "see to its issuer (Kubernetes, the CI job), which has to write a token there"
 HELPER_TIMEOUT = "HelperTimeout"
 """Code of a `credential_process` that was stopped at its deadline."""

@@ -165,7 +165,9 @@ def supply_of(config_path: Path | None, profiles: Sequence[str]) -> Iterator[Ses
         with session_provider(config_path, profiles, note) as supply:
             yield supply
     except NotKept as error:
-        problem = f"{error.profile} is not a managed profile.{nearest(error.profile, error.kept)}"
+        problem = f"no role keeps the profile '{error.profile}'.{nearest(error.profile, error.kept)}"
+        if error.is_disabled:
+            problem = f"the role of '{error.profile}' is disabled; set enabled = true in the configuration"
         raise ConfigError([problem]) from None
 
 

@@ -65,4 +65,4 @@ def explanation(role: Role) -> str:
             reason += f": {role['waits']}"
         return f"it {reason}" if reason else ""
     what = f"{error['code']}: {error['message']}" if error["code"] else error["message"]
-    return f"{what.rstrip('.')}. {error['advice']}".strip() if error["advice"] else what
+    return f"{what.rstrip('.')} → {error['advice']}" if error["advice"] else what

@@ -51,6 +51,7 @@ class Place:
             self._load()
             raise
         if "another" in answer:
+            self._load()  # a mistyped path is no other configuration
             raise OtherConfiguration(answer["another"], self.path)
         if "error" in answer:
             raise AssumedError(str(answer["error"]))

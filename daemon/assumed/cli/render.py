@@ -66,8 +66,9 @@ def alarms(document: Document) -> list[Line]:
         lines += [Line(problem, indent="  ") for problem in str(daemon["config_error"]).splitlines()]
     if daemon.get("watch_error"):
         lines += [Line(""), Line(str(daemon["watch_error"]), "yellow")]
-    if file.get("error"):
-        lines += [Line(""), Line(f"cannot write {file['path']}: {file['error']}", "red")]
+    if error := file.get("error"):
+        text = error if file["path"] in error else f"cannot write {file['path']}: {error}"
+        lines += [Line(""), Line(text, "red")]
     for broken in document.get("unreadable", ()):
         lines += [Line(""), Line(f"cannot use {broken['path']}: {broken['error']}", "red")]
     return lines

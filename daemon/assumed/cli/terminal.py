@@ -73,8 +73,8 @@ def drawn(line: Line) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table.grid()
-    grid.add_row(Text(line.indent, line.mark), Text(printable(line.text), style=line.style))
+    grid, text = Table.grid(), Text(printable(line.text), style=line.style)
+    grid.add_row(*([Text(line.indent, line.mark)] if line.indent else []), text)  # an empty cell takes a column
     return grid
 
 

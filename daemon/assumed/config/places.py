@@ -59,13 +59,12 @@ def find(explicit: str | os.PathLike[str] | None, environ: Mapping[str, str]) ->
     for path in usual:
         if os.path.lexists(path):
             return path
-    looked = "".join(f"  {printable(place)}\n" for place in ("--config", "$ASSUMED_CONFIG", *map(str, usual)))
-    if not environ.get("HOME"):
-        looked += "($HOME is not set, so not in ~/.config)\n"
+    looked = ", ".join(["--config", "$ASSUMED_CONFIG", *map(str, usual)])
+    unset = "" if environ.get("HOME") else "; $HOME is not set, so not in ~/.config"
     smallest = "".join(f"  {line}\n" for line in SMALLEST_USEFUL.splitlines())
     raise ConfigError(
-        ["no configuration found; looked for it at"],
-        f"{looked}The smallest useful {printable(str(usual[0]))}:\n{smallest}",
+        [f"no configuration found; looked at {looked}{unset}"],
+        f"The smallest useful {printable(str(usual[0]))}:\n{smallest}",
     )
 
 

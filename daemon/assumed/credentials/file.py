@@ -296,4 +296,6 @@ def check_directory(dir_fd: int, path: Path) -> None:
     if found.st_uid != os.geteuid():
         raise FileRefused(f"the directory {path} belongs to another user", "Run assumed as that user")
     if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
-        raise FileRefused(f"everybody may write in {path}, so anybody could put in another file", f"chmod o-w {path}")
+        raise FileRefused(
+            f"{path} can be written by everyone, so any account can replace the file", f"chmod o-w {path}"
+        )

@@ -39,7 +39,7 @@ def credentials_file(path: Path) -> Iterator[Finding]:
         yield Finding("ok", str(real), "does not exist yet; it will be created (0600)")
         return
     wrong = list(_kept_from(real, os.lstat(real)))
-    yield from wrong or [Finding("ok", str(real), "can be replaced, and is for its owner alone")]
+    yield from wrong or [Finding("ok", str(real), "writable, and readable by its owner alone")]
 
 
 def _kept_from(path: Path, found: os.stat_result) -> Iterator[Finding]:

@@ -76,11 +76,11 @@ def session_provider(config_path: Path | None, profiles: Sequence[str], report: 
     inherited = take_shell_variables(os.environ)
     config, error = usable_config(config_path)
     if error is not None:
-        report("the last good configuration goes on", str(error))
+        report("using the last good configuration", str(error))
     enabled = [role.profile for role in config.enabled()]
     for profile in profiles:
         if profile not in enabled:
-            raise NotKept(profile, enabled)
+            raise NotKept(profile, enabled, any(role.profile == profile for role in config.roles))
     provider = SessionProvider(config, profiles, claim(config.credentials_file), inherited, report)
     try:
         yield provider
