@@ -100,13 +100,14 @@ def test_a_name_that_the_aws_configuration_claims_is_found(machine: Machine, sec
     assert found == collisions(machine.config(), machine.environ)
 
 
-def test_a_profile_delivered_by_process_that_the_config_file_outranks_is_a_warning(machine: Machine) -> None:
-    """Until it is removed there, `exec` serves the clients that read that file alone."""
+def test_keys_in_the_config_file_are_an_error_for_a_profile_delivered_by_process(machine: Machine) -> None:
+    """JavaScript and Go would use those keys; `exec` serves the clients that read that file alone."""
     machine.toml += 'deliver = "process"\n'
     machine.write(machine.aws / "config", f"[profile kept]\n{KEYS}")
-    found = machine.only()
-    assert (found.severity, found.subject) == ("warning", "kept")
-    assert "assumed exec kept" in found.advice
+    claimed, refused = machine.findings()
+    assert (claimed.severity, claimed.subject, refused.severity) == ("error", "kept", "warning")
+    assert "aws_access_key_id" in claimed.message
+    assert "assumed exec kept" in refused.advice
 
 
 def test_the_line_of_another_credentials_file_is_not_to_be_removed(machine: Machine) -> None:

@@ -32,6 +32,8 @@ Profiles = Mapping[str, Values]
 LARGEST = 64 << 20
 _CLAIMS = PREFERRED_KEYS - {"login_session"}
 """What SDKs prefer to keys in the credentials file (botocore's order: role, web identity, SSO, keys)."""
+_BEFORE_PROCESS = {"aws_access_key_id", "login_session"}
+"""What some SDKs prefer to a credential_process: keys in JavaScript and Go, a login in botocore."""
 _ONLY_WITH_ROLE = {"source_profile", "credential_source"}
 """Keys that mean something only beside a role_arn."""
 
@@ -108,7 +110,8 @@ def claims(config: Config, files: AwsFiles) -> Iterator[Finding]:
     """Kept profiles that the AWS configuration claims for itself, by keys which SDKs prefer to what we write."""
     name = files.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"
     for role in config.enabled():
-        if found := sorted(_CLAIMS & files.config.get(role.profile, {}).keys()):
+        preferred = _CLAIMS | _BEFORE_PROCESS if role.deliver == "process" else _CLAIMS
+        if found := sorted(preferred & files.config.get(role.profile, {}).keys()):
             keys, effect = listed(found, "and"), "which SDKs follow instead of the kept profile"
             if _ONLY_WITH_ROLE.issuperset(found):
                 effect = "and no role_arn: Go's SDK (Terraform, rclone) refuses that"
