@@ -41,7 +41,7 @@ COMMANDS = {
     "credential-process": ("sessions:credential_process", "Print a session in AWS's credential_process format."),
     "exec": ("sessions:exec_", "Run a command with a credentials endpoint of its own."),
     "serve": ("sessions:serve", "Serve the same endpoint on a chosen port: for sidecars."),
-    "probe": ("status:probe", "Say by the exit status whether a container is alive, or ready."),
+    "probe": ("status:probe", "Report by exit status whether a container is alive, or ready."),
     "env": ("sessions:env", "Print a session as environment variables."),
     "service": ("service:service", "Install the daemon as a service, look at it, remove it."),
     "demo": ("demo:demo", "Watch roles being kept, without an AWS account."),
@@ -149,7 +149,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 well, 1 a role is failing or the daemon does not answer, 2 wrong usage or configuration, "
+    epilog="Exit status: 0 OK, 1 a role is failing or the daemon does not answer, 2 usage or configuration error, "
     "3 the daemon is not running, 4 another instance already keeps that credentials file. "
     "`assumed COMMAND --help` shows examples.",
 )

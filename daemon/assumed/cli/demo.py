@@ -36,7 +36,7 @@ Event = dict[str, Any]
 
 
 @click.command()
-@click.option("--seconds", type=click.IntRange(min=1), metavar="N", help="End by itself after N seconds.")
+@click.option("--seconds", type=click.IntRange(min=1), metavar="N", help="Stop after N seconds.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="P", help="Port of the AWS [default: free].")
 def demo(seconds: int | None, port: int) -> int:
     """Watch roles being kept, without an AWS account.

@@ -44,12 +44,12 @@ Done = Callable[[str, str], None]
 
 @click.command()
 @config_option
-@click.option("--no-wait", is_flag=True, help="Return as soon as the daemon has accepted the order.")
+@click.option("--no-wait", is_flag=True, help="Return as soon as the daemon has accepted the request.")
 @click.argument("profiles", nargs=-1, metavar="[PROFILE]...", shell_complete=complete_profiles)
 def refresh(config_path: Path | None, no_wait: bool, profiles: tuple[str, ...]) -> int:
     """Renew the sessions of PROFILEs now, or of every role; then wait until they are.
 
-    For the moment after "revoke active sessions", or after a permission was mended: no backoff is waited for.
+    For the moment after "revoke active sessions", or after fixing a permission: it skips the backoff.
 
     \b
     Examples:

@@ -14,8 +14,8 @@ from .app import config_option
 def run(config_path: Path | None) -> int:
     """Keep the roles assumed, in the foreground, until SIGTERM or Ctrl-C.
 
-    A changed configuration is taken up by itself (SIGHUP asks for it); a bad edit changes nothing, and the
-    last good configuration goes on. Logs go to stderr: sentences on a terminal, JSON elsewhere.
+    A changed configuration is picked up automatically (or on SIGHUP); a bad edit changes nothing, and the
+    last good configuration stays in use. Logs go to stderr: sentences on a terminal, JSON elsewhere.
 
     \b
     Examples:

@@ -119,7 +119,7 @@ def credential_process(config_path: Path | None, state: str | None, profile: str
     """Print the session of PROFILE in AWS's credential_process format.
 
     Works while the daemon is down, for as long as the session lives. SDKs that run it renew inside a
-    running process; `deliver = "process"` writes the right line by itself.
+    running process; `deliver = "process"` writes that line for you.
 
     \b
     Examples:

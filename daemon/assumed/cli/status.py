@@ -128,10 +128,10 @@ def metrics(config_path: Path | None, textfile: Path | None) -> int:
 )
 @click.argument("kind", type=click.Choice(list(PATHS)), metavar="liveness|readiness")
 def probe(config_path: Path | None, token_file: Path | None, port: int, kind: str) -> int:
-    """Say by the exit status whether a container is alive, or ready: for the probes of Kubernetes and Docker.
+    """Report by exit status whether a container is alive, or ready: for the probes of Kubernetes and Docker.
 
-    Readiness: a reader of every profile finds a session with life left. Liveness: it answers and goes on working; an
-    AWS that is down, or a role that is refused, is nothing that a restart would mend.
+    Readiness: a reader of every profile finds a session with life left. Liveness: it answers and its main loop runs; an
+    AWS outage or a refused role is not something that a restart fixes.
 
     \b
     Examples:
