@@ -176,7 +176,7 @@ class RoleRenewer:
         self._apply(ev.Renewed(order, session))
 
     def _apply(self, event: ev.Event) -> None:
-        """The engine's state, and sources to be read anew: nothing is planned here, and what it logs is for the daemon."""
+        """The engine's state, and sources to be read anew: nothing is planned here; what it logs is for the daemon."""
         applied = apply(event, self._state, self._clock.now())
         self._state = applied.state
         for effect in applied.effects:
