@@ -395,7 +395,7 @@ def test_a_helper_that_hung_is_tried_once_more_where_it_has_worked_before() -> N
 
 
 LOGIN = RenewalFailed(FailureKind.NEEDS_LOGIN, "HelperTimeout", "message", "give it helper_timeout_seconds")
-ELSEWHERE = role("elsewhere", region="us-east-1")
+ELSEWHERE, ELSEWHERE_A = role("elsewhere", region="us-east-1"), role("a", region="us-east-1")
 
 
 def test_an_edit_may_be_what_a_source_waits_for() -> None:
@@ -428,7 +428,7 @@ def test_a_role_that_is_all_but_due_shares_the_failure_of_its_source() -> None:
     assert made.state.states["a"].failure is not None
 
 
-@pytest.mark.parametrize("edited", [[role("a", policy="{}"), role("b")], [role("b")]])
+@pytest.mark.parametrize("edited", [[role("a", policy="{}"), role("b")], [ELSEWHERE_A, role("b")], [role("b")]])
 def test_a_probe_of_a_role_that_has_changed_leaves_another_one(edited: list[Role]) -> None:
     """Nothing else would look at the others before the next heartbeat."""
     made = Engine()
@@ -436,6 +436,19 @@ def test_a_probe_of_a_role_that_has_changed_leaves_another_one(edited: list[Role
     made.start("a", at(10))
     order = made.state.in_flight["a"]
     made.configure(*edited)
-    made.apply(ev.NotRenewed(order, error(FailureKind.UNREACHABLE)), at(60))
+    made.apply(ev.NotRenewed(order, error(FailureKind.DENIED)), at(60))
+    assert "b" in made.touched
+    assert made.can_start("b", 60)
+
+
+def test_a_role_that_joins_a_group_that_is_down_while_it_is_asked_for_leaves_the_probe_to_another() -> None:
+    """Where it was asked for says nothing of where it belongs now."""
+    made = Engine(ELSEWHERE_A, role("b"))
+    made.failed("b", FailureKind.UNREACHABLE)
+    made.start("a", at(10))
+    order = made.state.in_flight["a"]
+    made.configure(role("a"), role("b"))
+    assert not made.can_start("b", 60)
+    made.apply(ev.NotRenewed(order, error(FailureKind.DENIED)), at(60))
     assert "b" in made.touched
     assert made.can_start("b", 60)

@@ -184,7 +184,8 @@ def _renewed(event: ev.Renewed, state: State, now: Instant) -> Applied:
     if group is not None:
         state = replace(state, groups={name: one for name, one in state.groups.items() if name != role.domain()})
     if group is not None and group.down():
-        state = forgive(state, [peer for peer in state.peers_of(profile) if _failed_with(state, peer, SHARED)])
+        peers = state.peers.get(role.domain(), ())
+        state = forgive(state, [peer for peer in peers if _failed_with(state, peer, SHARED)])
         log.append(_log("info", "source.recovered", source=role.source()))
     if event.capped:
         log.append(_log("warning", "role.length_capped", profile=profile, message=CAPPED))
@@ -197,15 +198,14 @@ def _not_renewed(event: ev.NotRenewed, state: State, now: Instant) -> Applied:
     landed = _landed(state, event.order)
     if state.identities.get(profile) != event.order.identity:
         return landed
-    was_down = landed.state.is_down(profile)
     failure = failure_of(event.failure, now)
     state = fail(landed.state, [profile], failure)
     state, waiting = freed(state, role) if failure.kind in OF_THE_ROLE else (state, [])
-    group = group_after(state.groups.get(role.domain()), [profile], failure, event.order.started)
-    touched = landed.touched.union(waiting)
+    before = state.groups.get(role.domain())
+    group = group_after(before, [profile], failure, event.order.started)
     if group is not None:
         state = replace(state, groups={**state.groups, role.domain(): group})
-        touched |= set(state.peers_of(profile)) if group.down() else set()
+    touched = landed.touched.union(waiting, state.held_by(role.domain()))
     effects: list[ev.Effect] = []
     if failure.kind is FailureKind.SOURCE_DEAD:
         if role.parent is None:
@@ -215,7 +215,7 @@ def _not_renewed(event: ev.NotRenewed, state: State, now: Instant) -> Applied:
             touched |= {role.parent}
     facts = _failure_facts(state, role, now, round(now.since(event.order.started), 3))
     effects.append(_log(_level_of(state.states[profile], now), "role.renewal_failed", **facts))
-    if state.is_down(profile) and not was_down:
+    if group is not None and group.down() and (before is None or not before.down()):
         effects.append(_log("warning", "source.down", source=role.source(), message=DOWN))
     return Applied(state, touched, tuple(effects))
 
@@ -264,10 +264,11 @@ def _refresh(event: ev.Refresh, state: State) -> Applied:
 
 def _landed(state: State, order: Order) -> Applied:
     """The renewal is not in flight any more; its worker is free. In a group that is down another role may probe now."""
-    profile, group = order.role.profile, state.groups.get(order.role.domain())
-    peers = state.peers.get(order.role.domain(), ()) if group is not None and group.down() else ()
+    profile = order.role.profile
+    is_now = state.roles.get(profile, order.role)
+    waiting = [*state.held_by(order.role.domain()), *state.held_by(is_now.domain())]
     in_flight = {name: one for name, one in state.in_flight.items() if name != profile}
-    return Applied(replace(state, in_flight=in_flight), frozenset({profile, *peers}))
+    return Applied(replace(state, in_flight=in_flight), frozenset({profile, *waiting}))
 
 
 def failure_of(error: RenewalFailed, now: Instant) -> Failure:
