@@ -452,3 +452,15 @@ def test_a_role_that_joins_a_group_that_is_down_while_it_is_asked_for_leaves_the
     made.apply(ev.NotRenewed(order, error(FailureKind.DENIED)), at(60))
     assert "b" in made.touched
     assert made.can_start("b", 60)
+
+
+def test_a_failure_concerns_the_group_that_was_asked_and_not_the_one_that_its_role_is_in_now() -> None:
+    made = Engine(ELSEWHERE_A, ELSEWHERE, role("b"))
+    made.start("a")
+    order = made.state.in_flight["a"]
+    made.configure(role("a"), ELSEWHERE, role("b"))
+    made.apply(ev.NotRenewed(order, error(FailureKind.UNREACHABLE)), at(9))
+    assert "elsewhere" in made.touched
+    assert made.state.is_down("elsewhere")
+    assert not made.state.is_down("b")
+    assert [one.name for one in made.effects if isinstance(one, ev.Log)] == ["role.renewal_failed", "source.down"]
