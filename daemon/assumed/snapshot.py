@@ -174,7 +174,7 @@ def running_role(snapshot: Snapshot, role: Role, now: Instant) -> Document:
     profile, files = role.profile, snapshot.delivered
     facts, planned = snapshot.state.states.get(profile), snapshot.planned.get(profile)
     if facts is None or planned is None:
-        waits = "disabled" if facts is None else "is being planned"
+        waits = "is being planned" if role.enabled else "disabled"
         return role_document(role, UNKNOWN_ROLE, False, now, waits=waits)
     decision, due_in = planned.decision, planned.due_in(now)
     return role_document(

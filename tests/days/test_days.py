@@ -179,3 +179,18 @@ def test_a_call_that_never_ends_is_abandoned(world: World) -> None:
     world.hangs = False
     world.run(2 * MINUTE)
     assert min(map(world.left, NAMES)) > 0.9 * HOUR
+
+
+def test_a_call_that_hangs_across_a_suspend_keeps_nobody_busy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the lid was closed for is not the call's time, neither for its end nor for the loop's waits."""
+    world.hangs = True
+    while not world.loop.engine.state.in_flight:
+        world.run(5)
+    turns, turn = iter(range(99)), world.loop.tick
+    monkeypatch.setattr(world.loop, "tick", lambda: turn() if next(turns, None) else pytest.fail("it does not wait"))
+    next(turns)
+    world.suspend(10 * MINUTE)
+    world.run(20)
+    assert ("warning", "role.renewal_failed") not in world.events
+    world.run(MINUTE)
+    assert ("warning", "role.renewal_failed") in world.events

@@ -220,7 +220,7 @@ class World:
             self.loop.engine.inbox.put(message)
 
         sources: Any = Signs()
-        renewer = Renewer(sources, self._ask, self.now, put, log, lambda order: True)
+        renewer = Renewer(sources, self._ask, self.now, put, log, lambda order: True, lambda order: True)
         outside = Outside(
             now=self.now,
             sources=sources,

@@ -9,7 +9,7 @@ import pytest
 
 from assumed.engine import events as ev
 from assumed.engine.apply import apply
-from assumed.engine.decide import decide, due
+from assumed.engine.decide import EARLY, decide, due
 from assumed.engine.groups import Group
 from assumed.engine.state import State
 from assumed.errors import RenewalFailed
@@ -392,3 +392,75 @@ def test_a_helper_that_hung_is_tried_once_more_where_it_has_worked_before() -> N
 
     made.apply(ev.SourceFailed("profile:default", hung), at(2700))
     assert made.decide("a", at(90_000)).due_in > 90_000
+
+
+LOGIN = RenewalFailed(FailureKind.NEEDS_LOGIN, "HelperTimeout", "message", "give it helper_timeout_seconds")
+ELSEWHERE, ELSEWHERE_A = role("elsewhere", region="us-east-1"), role("a", region="us-east-1")
+
+
+def test_an_edit_may_be_what_a_source_waits_for() -> None:
+    """A longer helper_timeout_seconds, for one: the role is tried, and what it brings concerns all of its source."""
+    made = Engine(role("a"), ELSEWHERE)
+    made.apply(ev.SourceFailed("profile:default", LOGIN))
+    assert not made.can_start("a", 5000)
+    made.configure(role("a", helper_timeout_seconds=120.0), ELSEWHERE)
+    assert made.can_start("a", 5)
+    assert made.can_start("elsewhere", 5)
+
+
+def test_a_role_that_came_due_while_its_source_waited_for_a_person_is_planned_once_it_signs() -> None:
+    """It has failed with nothing, and is of another region than the role that found the source well again."""
+    made = Engine(role("a"), ELSEWHERE)
+    made.fresh("elsewhere")
+    made.apply(ev.SourceFailed("profile:default", LOGIN))
+    made.apply(ev.Refresh(("a",)), at(3000))
+    made.fresh("a")
+    assert "elsewhere" in made.touched
+    assert made.can_start("elsewhere", 3001)
+
+
+def test_a_role_that_is_all_but_due_shares_the_failure_of_its_source() -> None:
+    """The loop has the source resolved for such a role: without a failure it would do so again and again until then."""
+    made = Engine(role("a"))
+    made.fresh("a")
+    due_in = made.decide("a", at(0)).due_in
+    made.apply(ev.SourceFailed("profile:default", LOGIN), at(due_in - EARLY))
+    assert made.state.states["a"].failure is not None
+
+
+@pytest.mark.parametrize("edited", [[role("a", policy="{}"), role("b")], [ELSEWHERE_A, role("b")], [role("b")]])
+def test_a_probe_of_a_role_that_has_changed_leaves_another_one(edited: list[Role]) -> None:
+    """Nothing else would look at the others before the next heartbeat."""
+    made = Engine()
+    made.failed("a", FailureKind.UNREACHABLE)
+    made.start("a", at(10))
+    order = made.state.in_flight["a"]
+    made.configure(*edited)
+    made.apply(ev.NotRenewed(order, error(FailureKind.DENIED)), at(60))
+    assert "b" in made.touched
+    assert made.can_start("b", 60)
+
+
+def test_a_role_that_joins_a_group_that_is_down_while_it_is_asked_for_leaves_the_probe_to_another() -> None:
+    """Where it was asked for says nothing of where it belongs now."""
+    made = Engine(ELSEWHERE_A, role("b"))
+    made.failed("b", FailureKind.UNREACHABLE)
+    made.start("a", at(10))
+    order = made.state.in_flight["a"]
+    made.configure(role("a"), role("b"))
+    assert not made.can_start("b", 60)
+    made.apply(ev.NotRenewed(order, error(FailureKind.DENIED)), at(60))
+    assert "b" in made.touched
+    assert made.can_start("b", 60)
+
+
+def test_a_failure_concerns_the_group_that_was_asked_and_not_the_one_that_its_role_is_in_now() -> None:
+    made = Engine(ELSEWHERE_A, ELSEWHERE, role("b"))
+    made.start("a")
+    order = made.state.in_flight["a"]
+    made.configure(role("a"), ELSEWHERE, role("b"))
+    made.apply(ev.NotRenewed(order, error(FailureKind.UNREACHABLE)), at(9))
+    assert "elsewhere" in made.touched
+    assert made.state.is_down("elsewhere")
+    assert not made.state.is_down("b")
+    assert [one.name for one in made.effects if isinstance(one, ev.Log)] == ["role.renewal_failed", "source.down"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from assumed.aws import sts as sts_module
-from assumed.engine.events import ClockJumped
+from assumed.engine.events import ClockJumped, Refresh
 from assumed.errors import FileRefused, NotKept, RenewalFailed
 from assumed.jobs.renewal import RoleRenewer
 from assumed.paths import state_dir
 from assumed.runtime.start import usable_config
 from assumed.store import Store
 from world.daemon import Home, role
-from world.fake_sts import FakeSts
+from world.fake_sts import FakeSts, Key
 
 ARN = "arn:aws:iam::123456789012:role/a"
 
@@ -110,3 +111,27 @@ def test_a_profile_that_is_not_kept_is_named_with_those_that_are(kept: RoleRenew
     with pytest.raises(NotKept, match="b is not a managed profile") as refused:
         RoleRenewer(config, "b", store, {})
     assert refused.value.kept == ["a"]
+
+
+def test_a_helper_whose_keys_sts_refuses_is_asked_again(kept: RoleRenewer, home: Path, sts: FakeSts) -> None:
+    """One that names no Expiration is asked once; a job of days outlives its keys."""
+    there = Home(home)
+    keys = home / "keys.json"
+    there.aws_config.write_text(f"[profile helped]\ncredential_process = cat {keys}\n")
+    there.configure(role("a", ARN, source_profile="helped"))
+    old, new = (sts.add_key(f"AKIAFAKESOURCE0{n}", f"fake-secret-{n}") for n in (1, 2))
+
+    def prints(key: Key) -> None:
+        known = {"Version": 1, "AccessKeyId": key.access_key_id, "SecretAccessKey": key.secret_access_key}
+        keys.write_text(json.dumps(known))
+
+    config, _ = usable_config(there.config)
+    with closing(RoleRenewer(config, "a", Store(state_dir(there.credentials)), {})) as renewer:
+        prints(old)
+        renewer.renew()
+        prints(new)
+        sts.revoke(old.access_key_id)
+        for _ in range(2):
+            renewer._apply(Refresh(("a",)))
+            renewer.renew()
+        assert [call.outcome for call in sts.calls] == ["ok", "InvalidClientTokenId", "ok"]

@@ -73,6 +73,19 @@ def test_a_status_document_goes_through_json_also_while_nothing_is_known(home: P
         assert json.loads(json.dumps(document)) == document
         assert document["daemon"]["clock_offset_seconds"] is None
         assert [entry["state"] for entry in document["roles"]] == ["pending", "pending"]
+        assert [entry["waits"] == "disabled" for entry in document["roles"]] == [False, True]
+
+
+def test_what_is_asked_of_a_daemon_that_has_only_begun_to_listen_is_done(sts: FakeSts, home: Path) -> None:
+    """Nothing is known of its roles yet: they are not unknown, and none of them is up to date."""
+    with rig(home, role("a"), role("b"), role("off", enabled=False)) as it:
+        answers = [
+            it.daemon.requests.answer({"command": "refresh", **more})
+            for more in ({"profiles": ["a", "off"]}, {}, {"due_only": True})
+        ]
+
+        assert [answer["accepted"] for answer in answers] == [["a"], ["a", "b"], ["a", "b"]]
+        assert [answer["unknown"] for answer in answers] == [["off"], [], []]
 
 
 @pytest.mark.parametrize(("offset", "refused"), [(0.0, False), (300.0, False), (-300.0, False), (7200.0, True)])

@@ -91,3 +91,31 @@ def test_a_profile_that_is_not_ours_to_take_is_told(sts: FakeSts, home: Path) ->
 
     assert ("a", RENEWED) in outcomes
     assert [text for profile, text in outcomes if profile == "default" and "long-term keys" in text]
+
+
+def test_a_role_that_leaves_the_configuration_is_not_waited_for(
+    sts: FakeSts, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round may last for minutes; its configuration may be edited meanwhile."""
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")  # a look at the files every 0.1 s
+    sts.rule(arn("b"), fault="hang")
+    outcomes: dict[str, str] = {}
+    with rig(home, role("a"), role("b")) as it:
+
+        def note(profile: str, outcome: str) -> None:
+            outcomes[profile] = outcome
+            it.config_path.write_text(it.config.text.replace('profile = "b"', 'enabled = false\nprofile = "b"'))
+
+        assert one_round(it.daemon, note)
+    assert outcomes == {"a": RENEWED}
+
+
+def test_a_session_that_the_disk_did_not_take_is_not_a_good_end(sts: FakeSts, home: Path) -> None:
+    """Readers by `credential_process` find nothing: nobody stores it after the round."""
+    outcomes: list[tuple[str, str]] = []
+    with rig(home, role("a", deliver="process")) as it:
+        it.state.mkdir(0o700)
+        (it.state / "sessions" / "a.json").mkdir(0o700, parents=True)
+        assert not one_round(it.daemon, lambda *outcome: outcomes.append(outcome))
+    assert outcomes[0] == ("a", RENEWED)
+    assert [profile for profile, _ in outcomes[1:]] == ["a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,8 +14,9 @@ import pytest
 
 from assumed import clock
 from assumed.errors import AlreadyRunning, FileRefused
-from assumed.runtime import notify
-from assumed.runtime.instance import InstanceLock
+from assumed.paths import socket_path
+from assumed.runtime import control, instance, notify
+from assumed.runtime.instance import Instance, InstanceLock
 
 CREDENTIALS = Path("/home/alice/.aws/credentials")
 
@@ -45,6 +47,23 @@ def test_a_holder_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
         holder.kill()
 
     InstanceLock(tmp_path / "lock", CREDENTIALS).release()
+
+
+def test_a_socket_that_could_not_be_made_again_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state directory was removed while no descriptor was left: clients and sessions come back later."""
+    (tmp_path / ".aws").mkdir(mode=0o700)
+    held = Instance(tmp_path / ".aws" / "credentials")
+    try:
+        held.listen(lambda request: {"pid": 1})
+        shutil.rmtree(held.directory)
+        with monkeypatch.context() as patch:
+            patch.setattr(instance, "place_socket", lambda directory: Path("/proc/none/socket"))
+            assert held.reclaim()[1] is not None
+        assert held.reclaim() == (True, None)
+        assert control.ask(socket_path(held.directory), {"command": "ping"}) == {"pid": 1}
+        assert held.reclaim() == (False, None)
+    finally:
+        held.release()
 
 
 def test_a_child_of_ours_does_not_hold_the_lock_for_us(tmp_path: Path) -> None:

@@ -129,10 +129,11 @@ class Daemon:
         engine = Engine(watch, files, delivery, outside, State("machine"))
         sources.post = engine.inbox.put
         sources.flights = self.flights
-        self.renewer = Renewer(cast("Any", sources), ask, host.clock.now, engine.inbox.put, host.say, self._is_current)
+        put, received = engine.inbox.put, self._is_received
+        self.renewer = Renewer(cast("Any", sources), ask, host.clock.now, put, host.say, received, received)
         return Loop(engine)
 
-    def _is_current(self, order: Order) -> bool:
+    def _is_received(self, order: Order) -> bool:
         return True  # a call in flight has already been received
 
     def _due(self, profile: str) -> None:

@@ -9,7 +9,7 @@ from assumed.errors import RenewalFailed
 from assumed.model import Failure, FailureKind, Instant, Role
 
 from . import events as ev
-from .decide import decide, probe_of
+from .decide import EARLY, decide, needs_a_person, probe_of
 from .groups import HELD, SHARED, group_after
 from .schedule import is_late
 from .state import Order, RoleState, State, derived
@@ -70,12 +70,11 @@ def _configured(event: ev.Configured, state: State) -> Applied:
     """Unchanged roles keep session and backoff; changed ones lose their backoff; a role whose identity changed loses
     its session as well, before anything new is asked for (promise 5)."""
     new = replace(state, **derived(event.roles, event.endpoints))  # type: ignore[arg-type]
-    states, held, withdrawn = {}, dict(state.held), []
+    states, withdrawn = {}, []
     for profile, role in new.roles.items():
         facts = state.states.get(profile) or RoleState()
         if state.roles.get(profile) != role:
             facts = forgiven(facts)
-            held.pop(new.root(role).source(), None)
         if facts.session is not None and facts.session.identity != new.identities[profile]:
             facts = replace(facts, session=None, failure=None, withdrawing=True)
             withdrawn.append(profile)
@@ -84,8 +83,15 @@ def _configured(event: ev.Configured, state: State) -> Applied:
     gone = [profile for profile in state.roles if profile not in new.roles]
     effects: list[ev.Effect] = [ev.Forget(profile) for profile in (*withdrawn, *gone)]
     effects += [_log("info", "role.withdrawn", profile=profile, message=OTHER_ROLE) for profile in withdrawn]
-    new = replace(new, states=states, held=held, groups=groups)
-    return Applied(new, frozenset((*new.roles, *gone)), tuple(effects))
+    new = replace(new, states=states, groups=groups)
+    waiting = _freed_by_the_edit(new, [role for profile, role in new.roles.items() if state.roles.get(profile) != role])
+    return Applied(without_holds(reset(new, waiting), waiting), frozenset((*new.roles, *gone)), tuple(effects))
+
+
+def _freed_by_the_edit(state: State, changed: list[Role]) -> list[str]:
+    """The roles whose source waited for a person: the edit may be what that person has done."""
+    sources = {state.root(role).source() for role in changed if needs_a_person(state, role)}
+    return [profile for source in sources for profile in state.signed[source]]
 
 
 def _restored(event: ev.Restored, state: State, now: Instant) -> Applied:
@@ -164,7 +170,7 @@ def _renewed(event: ev.Renewed, state: State, now: Instant) -> Applied:
     # Their source has changed: what STS said of the old session is nothing to wait for.
     state = reset(state, [child for child in children if _failed_with(state, child, SHARED)])
     state, waiting = freed(state, role)
-    touched = {profile, *children, *waiting}
+    touched = landed.touched.union(children, waiting)
     log: list[ev.Effect] = [
         _log(
             "info",
@@ -178,13 +184,12 @@ def _renewed(event: ev.Renewed, state: State, now: Instant) -> Applied:
     if group is not None:
         state = replace(state, groups={name: one for name, one in state.groups.items() if name != role.domain()})
     if group is not None and group.down():
-        failed = [peer for peer in state.peers_of(profile) if _failed_with(state, peer, SHARED)]
-        state = forgive(state, failed)
-        touched |= set(state.peers_of(profile))
+        peers = state.peers.get(role.domain(), ())
+        state = forgive(state, [peer for peer in peers if _failed_with(state, peer, SHARED)])
         log.append(_log("info", "source.recovered", source=role.source()))
     if event.capped:
         log.append(_log("warning", "role.length_capped", profile=profile, message=CAPPED))
-    return Applied(state, frozenset(touched), (ev.Keep(session, None if facts.asked else facts.session), *log))
+    return Applied(state, touched, (ev.Keep(session, None if facts.asked else facts.session), *log))
 
 
 def _not_renewed(event: ev.NotRenewed, state: State, now: Instant) -> Applied:
@@ -193,27 +198,26 @@ def _not_renewed(event: ev.NotRenewed, state: State, now: Instant) -> Applied:
     landed = _landed(state, event.order)
     if state.identities.get(profile) != event.order.identity:
         return landed
-    was_down = landed.state.is_down(profile)
     failure = failure_of(event.failure, now)
     state = fail(landed.state, [profile], failure)
     state, waiting = freed(state, role) if failure.kind in OF_THE_ROLE else (state, [])
-    group = group_after(state.groups.get(role.domain()), [profile], failure, event.order.started)
-    touched = {profile, *waiting}
+    before = state.groups.get(role.domain())
+    group = group_after(before, [profile], failure, event.order.started)
     if group is not None:
         state = replace(state, groups={**state.groups, role.domain(): group})
-        touched |= set(state.peers_of(profile)) if group.down() else set()
+    touched = landed.touched.union(waiting, state.held_by(role.domain()))
     effects: list[ev.Effect] = []
     if failure.kind is FailureKind.SOURCE_DEAD:
         if role.parent is None:
             effects.append(ev.ForgetSource(role.source()))
         elif _may_be_stale(state, role.parent, now):
             state = force(state, [role.parent])
-            touched.add(role.parent)
+            touched |= {role.parent}
     facts = _failure_facts(state, role, now, round(now.since(event.order.started), 3))
     effects.append(_log(_level_of(state.states[profile], now), "role.renewal_failed", **facts))
-    if state.is_down(profile) and not was_down:
+    if group is not None and group.down() and (before is None or not before.down()):
         effects.append(_log("warning", "source.down", source=role.source(), message=DOWN))
-    return Applied(state, frozenset(touched), tuple(effects))
+    return Applied(state, touched, tuple(effects))
 
 
 def _source_failed(event: ev.SourceFailed, state: State, now: Instant) -> Applied:
@@ -223,7 +227,7 @@ def _source_failed(event: ev.SourceFailed, state: State, now: Instant) -> Applie
     failure = failure_of(error, now)
     hit: dict[str, list[str]] = {}
     for profile in state.signed.get(source, ()):
-        if state.states[profile].failure is not None or decide(state, profile, now).due_in <= 0:
+        if state.states[profile].failure is not None or decide(state, profile, now).due_in <= EARLY:
             hit.setdefault(state.roles[profile].domain(), []).append(profile)
     if failure.kind is HELD:
         before = state.held.get(source)
@@ -259,10 +263,12 @@ def _refresh(event: ev.Refresh, state: State) -> Applied:
 
 
 def _landed(state: State, order: Order) -> Applied:
-    """The renewal is not in flight any more; its worker is free."""
+    """The renewal is not in flight any more; its worker is free. In a group that is down another role may probe now."""
     profile = order.role.profile
+    is_now = state.roles.get(profile, order.role)
+    waiting = [*state.held_by(order.role.domain()), *state.held_by(is_now.domain())]
     in_flight = {name: one for name, one in state.in_flight.items() if name != profile}
-    return Applied(replace(state, in_flight=in_flight), frozenset({profile}))
+    return Applied(replace(state, in_flight=in_flight), frozenset({profile, *waiting}))
 
 
 def failure_of(error: RenewalFailed, now: Instant) -> Failure:

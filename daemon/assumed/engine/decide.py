@@ -11,6 +11,8 @@ from .groups import HELD, MAY_PASS, ONCE_MORE, SHARED, Group
 from .schedule import IN_FLIGHT, retry_delay, spread, when_failing, when_healthy
 from .state import State
 
+EARLY = 0.25
+"""Seconds by which a role may be early and still count as due: two clocks are read, not one."""
 PARENT_MIN_LEFT = 0.02
 """Share of its life that a parent's session must still have to sign for a child."""
 
@@ -49,7 +51,7 @@ def decide(state: State, profile: str, now: Instant, probes: Probes | None = Non
     wanted = _wanted(state, profile, now)
     if facts.forced:
         return wanted
-    if _needs_a_person(state, role) and (facts.failure is not None or wanted.due_in <= 0):
+    if needs_a_person(state, role) and (facts.failure is not None or wanted.due_in <= 0):
         return _held(state, role, now)
     group = state.groups.get(role.domain())
     if group is None or not group.down():
@@ -62,7 +64,8 @@ def decide(state: State, profile: str, now: Instant, probes: Probes | None = Non
     return _held_or_probe(state, role, group, now, probes[role.domain()])
 
 
-def _needs_a_person(state: State, role: Role) -> bool:
+def needs_a_person(state: State, role: Role) -> bool:
+    """Whether the role has failed, or fails as one with what has failed, for want of a person."""
     failure, group = state.states[role.profile].failure, state.groups.get(role.domain())
     kinds = [failure.kind if failure else None, group.kind if group else None]
     return HELD in kinds or state.root(role).source() in state.held

@@ -68,9 +68,10 @@ class State:
             role = self.roles[role.parent]
         return role
 
-    def peers_of(self, profile: str) -> list[str]:
-        """The roles that fail as one with this one, itself included."""
-        return self.peers.get(self.roles[profile].domain(), [])
+    def held_by(self, name: str) -> list[str]:
+        """The roles of a group that is down: one of them probes for all."""
+        group = self.groups.get(name)
+        return self.peers.get(name, []) if group is not None and group.down() else []
 
     def is_down(self, profile: str) -> bool:
         """Whether the role's source is held to be down."""

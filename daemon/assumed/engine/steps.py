@@ -56,7 +56,8 @@ def force(state: State, profiles: Iterable[str]) -> State:
 
 
 def freed(state: State, role: Role) -> tuple[State, list[str]]:
-    """STS has accepted what the source of `role` signed: roles that waited for a person to sign in may go on."""
+    """STS has accepted what the source of `role` signed: roles that waited for a person to sign in may go on. Returns
+    those whose plan that changes; some have only come due meanwhile."""
     held = state.held.get(role.source()) if role.parent is None else None
     if held is None:
         return state, []
@@ -67,4 +68,4 @@ def freed(state: State, role: Role) -> tuple[State, list[str]]:
         and (failure.kind, failure.code) == (held.kind, held.code)
     ]
     remaining: Mapping[str, Failure] = {name: one for name, one in state.held.items() if name != role.source()}
-    return reset(replace(state, held=remaining), waiting), waiting
+    return reset(replace(state, held=remaining), waiting), list(state.signed.get(role.source(), ()))

@@ -116,9 +116,7 @@ class RoleRenewer:
         backoff. Raises FileRefused where another process holds a role's lock for too long, and where the session
         cannot be stored: it is kept, and stored the next time.
         """
-        for name in self._files.look(self.chain[:1]):  # keys may be rotated while a job runs for days
-            self._sources.forget(name)
-            self._apply(ev.SourcesChanged((name,)))
+        self._apply(ev.SourcesChanged(tuple(self._files.look(self.chain[:1]))))  # keys may be rotated meanwhile
         for role in self.chain:
             with self._lock(role.profile):
                 self._read_store(role)
@@ -177,8 +175,11 @@ class RoleRenewer:
         self._apply(ev.Renewed(order, session))
 
     def _apply(self, event: ev.Event) -> None:
-        """The engine's state alone: nothing is planned here, and what it logs is for the daemon."""
-        self._state = apply(event, self._state, self._clock.now()).state
+        """The engine's state, and sources to be read anew: nothing is planned here; what it logs is for the daemon."""
+        applied = apply(event, self._state, self._clock.now())
+        self._state = applied.state
+        for source in [effect.source for effect in applied.effects if isinstance(effect, ev.ForgetSource)]:
+            self._sources.forget(source)
 
     def _renew(self, role: Role) -> None:
         from assumed.aws.sts import assume

@@ -126,7 +126,10 @@ def build(
     def is_current(order: Order) -> bool:
         return engine.state.identities.get(order.role.profile) == order.identity
 
-    renewer = Renewer(sources, _paced(), clock.now, inbox.put, log, is_current)
+    def is_awaited(order: Order) -> bool:
+        return engine.state.in_flight.get(order.role.profile) == order
+
+    renewer = Renewer(sources, _paced(), clock.now, inbox.put, log, is_current, is_awaited)
     outside = Outside(
         now=clock.now,
         sources=sources,

@@ -13,7 +13,6 @@ from assumed.aws.sources import SOURCE_CHANGED, Sources
 from assumed.aws.sts import Answer
 from assumed.engine import events as ev
 from assumed.engine.apply import apply
-from assumed.engine.groups import WORKERS
 from assumed.engine.state import Order, State
 from assumed.errors import FileRefused, RenewalFailed
 from assumed.events import FAULT
@@ -25,8 +24,9 @@ from .inbox import Message
 from .reload import ConfigWatch
 from .scheduler import Scheduler
 
-MOST_STUCK = 20
-"""Threads of renewals that did not end in time: with more, none is begun."""
+MOST_STUCK, MOST_ALIKE = 50, 2
+"""Threads of renewals that did not end in time, in all and of one source at one endpoint: with more, none is begun. One
+token file on a server that is gone must not use up the threads of all."""
 SKEW = 60.0
 """Seconds by which the local clock may be off before a person is told (STS refuses at 15 min)."""
 
@@ -160,21 +160,30 @@ class Renewer:
     log: Callable[..., None]
     is_current: Callable[[Order], bool]
     """Whether what is asked for is still wanted: time has passed since it was ordered."""
-    _threads: list[threading.Thread] = field(default_factory=list)
+    is_awaited: Callable[[Order], bool]
+    """Whether its end still counts: it has not been written off."""
+    _running: set[Order] = field(default_factory=set)
+    """Those whose thread has not come to its end."""
 
     def begin(self, ask: ev.Ask) -> None:
         """Start the thread. Where none can be had, that is how the renewal has failed."""
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        name = f"renew {ask.order.role.profile}"
+        order = ask.order
+        stuck = [one for one in self._running.copy() if not self.is_awaited(one)]
+        alike = [one for one in stuck if one.role.domain() == order.role.domain()]
         try:
-            if len(self._threads) >= WORKERS + MOST_STUCK:
-                raise RuntimeError(f"{len(self._threads)} earlier calls are stuck, probably in name resolution")  # noqa: TRY301
-            thread = threading.Thread(target=lambda: self.put(self.result(ask)), name=name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            if len(stuck) >= MOST_STUCK or len(alike) >= MOST_ALIKE:
+                raise RuntimeError(f"{len(alike) or len(stuck)} earlier calls are stuck, probably in name resolution")  # noqa: TRY301
+            self._running.add(order)
+            threading.Thread(target=self._run, args=[ask], name=f"renew {order.role.profile}", daemon=True).start()
         except RuntimeError as error:  # also: the user's processes have used up all threads, or memory
+            self._running.discard(order)
             failure = RenewalFailed(FailureKind.TRANSIENT, "NoThread", str(error), "check the network, VPN or DNS")
-            self.put(ev.NotRenewed(ask.order, failure))
+            self.put(ev.NotRenewed(order, failure))
+
+    def _run(self, ask: ev.Ask) -> None:
+        result = self.result(ask)
+        self._running.discard(ask.order)  # first: who acts on the result must not find its thread stuck
+        self.put(result)
 
     def result(self, ask: ev.Ask) -> Message:
         """Ask STS. Never raises: a lost answer would lose the role."""

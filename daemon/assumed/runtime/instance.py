@@ -72,6 +72,8 @@ class Instance:
         self._lock = InstanceLock(self.directory / "lock", self._real)
         self._control: ControlServer | None = None
         self._answer: Callable[[Request], Answer] | None = None
+        self._is_restored = False
+        """Whether lock or socket were gone, and are not both back yet."""
 
     def listen(self, answer: Callable[[Request], Answer]) -> None:
         """Answer requests on the control socket from now on."""
@@ -82,18 +84,20 @@ class Instance:
     def _reclaim(self) -> bool:
         if real_path(self._credentials_file) != self._real:
             raise AssumedError(f"{self._credentials_file} leads to another file than at the start; start assumed again")
-        lost_lock = not self._lock.is_in_place()
-        if lost_lock:
+        if not self._lock.is_in_place():
+            self._is_restored = True
             make_state_dir(self.directory)
             lock = InstanceLock(self.directory / "lock", self._real)
             self._lock.release()
             self._lock = lock
-        if self._control is None or self._answer is None or self._control.is_in_place():
-            return lost_lock
-        control, self._control = self._control, None
-        control.stop()
-        self.listen(self._answer)
-        return True
+        if self._answer is not None and (self._control is None or not self._control.is_in_place()):
+            self._is_restored = True
+            control, self._control = self._control, None
+            if control is not None:
+                control.stop()
+            self.listen(self._answer)
+        restored, self._is_restored = self._is_restored, False
+        return restored
 
     def reclaim(self) -> tuple[bool, FileRefused | None]:
         """Take lock and socket again where they have been removed: (whether they had to be, why they could not be).

@@ -13,8 +13,9 @@ import time
 from assumed.aws.sources import Resolved
 from assumed.clock import Jump, compare, misled
 from assumed.engine import events as ev
-from assumed.engine.decide import Probes, decide, is_settled
+from assumed.engine.decide import EARLY, Probes, decide, is_settled
 from assumed.engine.groups import admitted
+from assumed.engine.state import Order
 from assumed.model import Instant, Role
 from assumed.snapshot import Delivered, Planned, Snapshot
 
@@ -37,8 +38,6 @@ STATUS_EVERY = 1.0
 OVERDUE = 30.0
 """Seconds for a renewal, awake: two calls to STS with a deadline of 10 s each, the pace of the source, and what the
 system's resolver may take. A thread that takes longer is written off."""
-EARLY = 0.25
-"""Seconds by which a job may fire early and still count as due: two clocks are read, not one."""
 
 
 class Loop:
@@ -108,8 +107,9 @@ class Loop:
             times.append(self.started.boot + READY_WITHIN)
         if self._status_waits:
             times.append(self._status_at + STATUS_EVERY)
-        times += [order.started.boot + OVERDUE for order in self.engine.state.in_flight.values()]
-        return max(0.0, min(t for t in times if t is not None) - self.engine.outside.now().boot)
+        now = self.engine.outside.now()
+        times += [_overdue_at(order, now) for order in self.engine.state.in_flight.values()]
+        return max(0.0, min(t for t in times if t is not None) - now.boot)
 
     def tick(self) -> None:
         """Everything that time or a message has made due: look, decide, write, plan, publish."""
@@ -261,8 +261,7 @@ class Loop:
     def _write_off(self, now: Instant) -> None:
         """Count renewals as failed that should have ended by now."""
         for order in list(self.engine.state.in_flight.values()):
-            asleep = now.slept - order.started.slept
-            if now.boot - order.started.boot - asleep >= OVERDUE:
+            if now.boot >= _overdue_at(order, now):
                 self.engine.apply(ev.Overdue(order, OVERDUE))
 
     # -- what goes out -------------------------------------------------------------------------------------------------
@@ -340,6 +339,11 @@ class Loop:
         if line != self._status:
             self._status = line
             self.engine.outside.manager(f"STATUS={line}")
+
+
+def _overdue_at(order: Order, now: Instant) -> float:
+    """When a renewal should have ended, by the boot clock: what the machine has slept since is not its fault."""
+    return order.started.boot + (now.slept - order.started.slept) + OVERDUE
 
 
 def _jumped(jump: Jump) -> dict[str, int]:

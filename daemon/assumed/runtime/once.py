@@ -21,6 +21,7 @@ UNSETTLED = 10.0
 """Seconds that another program has to finish writing the credentials file: nobody tries again after the round."""
 
 RENEWED = "renewed"
+NOT_STORED = "its session could not be stored; readers by credential_process do not get it"
 
 Progress = Callable[[str, str], None]
 """progress(profile, outcome): outcome is `renewed`, or a sentence that says why not."""
@@ -40,6 +41,7 @@ def one_round(daemon: Daemon, progress: Progress) -> bool:
         with contextlib.suppress(queue.Empty):  # when nothing comes, time alone may have made something due
             loop.handle(engine.inbox.get(timeout=min(0.5, loop.wait())))
         loop.tick()
+        waiting &= engine.state.roles.keys()
         for profile in sorted(waiting):
             outcome = _outcome(engine, profile, began)
             if outcome:
@@ -53,13 +55,15 @@ def one_round(daemon: Daemon, progress: Progress) -> bool:
     refusals = [r for r in delivery.refused.values() if r.profile in engine.state.roles]
     for refusal in refusals:
         progress(refusal.profile, f"{refusal.reason}; {refusal.advice}")
+    for profile in sorted(engine.unsaved):
+        progress(profile, NOT_STORED)
     not_written = delivery.error or delivery.unsettled
     if not_written is not None:
         progress("credentials file", str(not_written))
     broken = engine.files.broken_sources()
     for path, error in broken.items():
         progress(str(path), str(error))
-    return not (failed or waiting or refusals or not_written or broken)
+    return not (failed or waiting or refusals or engine.unsaved or not_written or broken)
 
 
 def _outcome(engine: Engine, profile: str, began: Instant) -> str:

@@ -76,9 +76,11 @@ class Requests:
 
     def _refresh(self, snapshot: Snapshot, wanted: list[str], due_only: bool) -> Answer:
         """Have profiles renewed; none named means all (`due_only`: all that are due or failing)."""
-        state = snapshot.state
-        known = [profile for profile in wanted if profile in state.roles]
-        if not wanted:
-            known = due(state, self.now()) if due_only else list(state.roles)
+        # By the configuration, as in `_look`; of roles that have not been taken over yet none is known to be fresh.
+        state, enabled = snapshot.state, dict.fromkeys(role.profile for role in snapshot.config.enabled())
+        known = [profile for profile in wanted or enabled if profile in enabled]
+        if due_only and not wanted:
+            are_due = set(due(state, self.now()))
+            known = [profile for profile in enabled if profile in are_due or profile not in state.roles]
         self.put(Refresh(tuple(known)))
         return {"accepted": known, "unknown": sorted(set(wanted) - set(known))}
