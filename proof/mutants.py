@@ -40,7 +40,8 @@ NOT_MUTATED = (
 """Texts, screens, installers and advice: what decides is all the rest."""
 
 BLACK_BOX = ("process", "outside", "rivals", "fault", "canary", "units")
-NET = (*(f"tests/{name}" for name in BLACK_BOX), "--ignore-glob=*test_upgrade*.py")  # these replace the package themselves
+NET = (*(f"tests/{name}" for name in BLACK_BOX), "--ignore-glob=*test_upgrade*.py")
+"""The tests of upgrades replace the package themselves."""
 
 NOTE = """
 import os, sys

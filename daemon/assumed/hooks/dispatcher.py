@@ -2,8 +2,8 @@
 
 Compares the newest snapshot with what has been reported (`due`), runs the most urgent command, and compares again: a
 slow command finds the newest state when its turn comes. What was reported is kept in the state directory: a restart
-reports nothing twice, and what a stop cuts off is reported by the next start. After a boot, what still needs a person
-is reported once more: that person may not have been there before.
+reports nothing twice. A command that a stop cuts off counts as run: it may be the one that restarts the daemon. After
+a boot, what still needs a person is reported once more: that person may not have been there before.
 """
 
 from __future__ import annotations

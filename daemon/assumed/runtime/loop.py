@@ -326,7 +326,8 @@ class Loop:
     def _notify(self, what: str) -> None:
         """Tell a service manager, with the state of affairs."""
         outside = self.engine.outside
-        outside.manager(what, f"STATUS={notify.status_line(self.snapshot, outside.now())}")
+        self._status = notify.status_line(self.snapshot, outside.now())
+        outside.manager(what, f"STATUS={self._status}")
 
     def _update_status(self, now: Instant) -> None:
         """Tell a service manager that shows our status line of a new one."""
