@@ -41,7 +41,9 @@ def listened(tmp_path: Path) -> Iterator[Listened]:
         outside = world.loop.engine.outside
         outside.is_watched = True
         outside.manager = lambda *said: lines.extend(
-            (world.now().boot, line.removeprefix("STATUS=")) for line in said if len(said) == 1
+            (world.now().boot, line.removeprefix("STATUS="))
+            for line in said
+            if line.startswith("STATUS=") and said[0] != "WATCHDOG=1"
         )
         world.run(10)
         assert lines[-1][1] == WELL

@@ -11,7 +11,7 @@ import queue
 import time
 
 from assumed.aws.sources import Resolved
-from assumed.clock import Jump, compare, misled
+from assumed.clock import compare, misled
 from assumed.engine import events as ev
 from assumed.engine.decide import EARLY, Probes, decide, is_settled
 from assumed.engine.groups import admitted
@@ -254,7 +254,8 @@ class Loop:
             engine.outside.scheduler.wake()
         if not jump:
             return
-        engine.outside.log("info", "clock.jumped", **_jumped(jump))
+        facts = {"suspended_seconds": round(jump.suspended), "stepped_seconds": round(jump.stepped)}
+        engine.outside.log("info", "clock.jumped", **facts)
         engine.apply(ev.ClockJumped())
         self._beat_at = now.boot
 
@@ -345,7 +346,3 @@ class Loop:
 def _overdue_at(order: Order, now: Instant) -> float:
     """When a renewal should have ended, by the boot clock: what the machine has slept since is not its fault."""
     return order.started.boot + (now.slept - order.started.slept) + OVERDUE
-
-
-def _jumped(jump: Jump) -> dict[str, int]:
-    return {"suspended_seconds": round(jump.suspended), "stepped_seconds": round(jump.stepped)}
