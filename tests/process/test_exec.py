@@ -310,3 +310,4 @@ def test_env_prints_what_a_shell_evaluates(one_role: Home, sts: FakeSts, shell: 
     assert variables["AWS_SESSION_TOKEN"] == sts.key(key).session_token
     assert variables["AWS_CREDENTIAL_EXPIRATION"].endswith("Z")
     assert variables["AWS_REGION"] == "us-west-2"
+    assert variables["AWS_ACCOUNT_ID"] == "123456789012", "another account's would contradict the keys"

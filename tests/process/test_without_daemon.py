@@ -8,6 +8,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -168,3 +169,14 @@ def test_a_server_whose_answer_never_ends_costs_four_seconds(aws_home: Home, sts
         assert dripping.connections == 1
         assert dripping.sent < 16 << 20
         assert ("takes longer" in done.stderr) is (mode in {"body", "continue"})
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_session_that_cannot_be_printed_is_one_line_on_stderr(left_behind: Home) -> None:
+    command = [left_behind.interpreter, "-m", "assumed", "credential-process", "a"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=left_behind.environment(), check=False
+        )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1

@@ -54,7 +54,7 @@ def credential_fault(url: str) -> Fault | None:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "is not a valid URL", "expected e.g. http://proxy.example.com:8080"
+        return "is not a valid URL", "expected e.g. https://host.example.com:8080"
     if "@" in url.partition("://")[2].removeprefix(parts.netloc):
         # Cut off at the first of them, what is left of the password would be taken for a host and a port.
         return "has a user name or password that contains #, / or ?", _ENCODE
@@ -62,7 +62,7 @@ def credential_fault(url: str) -> Fault | None:
         valid = bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
-    return None if valid else ("has no valid host and port", "expected e.g. http://proxy.example.com:8080")
+    return None if valid else ("has no valid host and port", "expected e.g. https://host.example.com:8080")
 
 
 def proxy_fault(url: str) -> Fault | None:

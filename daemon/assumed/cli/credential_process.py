@@ -19,6 +19,10 @@ def main(arguments: list[str]) -> int:
         return slow(arguments)
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        sys.stderr.write(f"assumed: cannot write to stdout: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer would raise again at the exit
+        return 1
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def env(config_path: Path | None, shell: str, profile: str) -> int:
       assumed env my-role --shell fish | source
       assumed env my-role --shell powershell | Out-String | Invoke-Expression
     """
-    from assumed.store import iso
+    from assumed.store import account_of, iso
 
     with supply_of(config_path, [profile]) as supply:
         session = first_session(supply, profile)
@@ -94,6 +94,7 @@ def env(config_path: Path | None, shell: str, profile: str) -> int:
         "AWS_SECRET_ACCESS_KEY": session.secret_access_key,
         "AWS_SESSION_TOKEN": session.session_token,
         "AWS_CREDENTIAL_EXPIRATION": iso(session.expiration),
+        **({"AWS_ACCOUNT_ID": account} if (account := account_of(session)) else {}),
         **({"AWS_REGION": region, "AWS_DEFAULT_REGION": region} if region else {}),
     }
     if shell == "json":
