@@ -172,3 +172,24 @@ def test_roles_recover_once_an_expired_web_identity_token_is_rotated(
     assert str(token) in in_words(daemon.role("a"))
     token.write_text("second")
     daemon.wait_until_fresh("a", within=5)
+
+
+@pytest.mark.parametrize("settings", ["endpoint_url = {url}", "services = of-{name}"])
+def test_each_source_profile_is_asked_at_its_own_endpoint(settings: str, sts: FakeSts, aws_home: Home) -> None:
+    """Profiles that say the same share a client; these two do not, whichever way they name their endpoint."""
+    with FakeSts() as other:
+        text = ""
+        for name, server in (("one", sts), ("two", other)):
+            aws_home.add_source(server.source.access_key_id, server.source.secret_access_key, name)
+            text += f"[profile {name}]\nregion = us-west-2\n{settings.format(url=server.url, name=name)}\n"
+            text += f"[services of-{name}]\nsts =\n  endpoint_url = {server.url}\n"
+        aws_home.aws_config.write_text(text)
+        aws_home.configure(
+            role("a", arn("a"), source_profile="one"),
+            role("b", arn("b"), source_profile="two"),
+            role("c", arn("c"), source_profile="one"),
+        )
+        with Daemon(aws_home) as daemon:
+            daemon.wait_until_fresh("a", "b", "c")
+        assert {call.role_arn for call in sts.calls} == {arn("a"), arn("c")}
+        assert {call.role_arn for call in other.calls} == {arn("b")}
