@@ -12,6 +12,7 @@ from assumed.aws.sts import Answer, Pacer, assume
 from assumed.config import read
 from assumed.credentials.file import CredentialsFile
 from assumed.credentials.process import ConfigFile, process_command
+from assumed.engine.decide import EARLY
 from assumed.engine.events import Ask, Due
 from assumed.engine.state import Order, State
 from assumed.errors import FileRefused
@@ -157,7 +158,9 @@ class Daemon:
             self.quiet_beats = 0
         now = self.host.clock.now()
         planned = {profile: one.due_in(now) for profile, one in self.loop.snapshot.planned.items()}
-        waiting = {p: left for p, left in planned.items() if left < float("inf") and (left > 0 or p in self.loop._due)}
+        waiting = {
+            p: left for p, left in planned.items() if left < float("inf") and (left > EARLY or p in self.loop._due)
+        }
         self.plan.update(waiting, self.host.clock.t)
         # At least a microsecond, as in any real loop: sums of floats may fall short of their target.
         self.wake_at = self.host.clock.mono + max(1e-6, self.loop.wait())
