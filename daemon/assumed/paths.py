@@ -165,11 +165,6 @@ def exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
-def is_link(path: Path) -> bool:
-    """The same for Path.is_symlink."""
-    return os.path.islink(path)  # noqa: PTH114
-
-
 def real_path(path: Path) -> Path:
     """Where the symbolic links lead. Not Path.resolve: that raises for links in a circle, and it is for the write to
     say what is wrong with those."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -345,9 +346,19 @@ def test_without_a_daemon_repeated_requests_of_an_sdk_start_the_helper_once(
     program.write(WAITING[way])
     before = program.starts
     note = next((aws_home.state / "sessions").glob("*.json")).with_suffix(".failure")
-    for _ in range(3):
-        eventually(lambda: aws_home.assumed("credential-process", "a", within=60, **environment).returncode, 30)
-        eventually(lambda: note.exists(), 30, saying="the failure's note")
-        note.write_text("0\n1\nover\n")  # its backoff is over
 
+    def ask(age: float) -> None:
+        """An SDK asks, as long as this after the failure, whose backoff is over."""
+        if note.exists():
+            note.write_text(json.dumps({**json.loads(note.read_text()), "until": 0}))
+            for file, seconds in ((note, age), (note.with_suffix(".json"), age + 60)):
+                os.utime(file, (time.time() - seconds, time.time() - seconds))
+        eventually(lambda: aws_home.assumed("credential-process", "a", within=60, **environment).returncode, 30)
+        eventually(note.exists, 30, saying="the failure's note")
+
+    for _ in range(3):
+        ask(age=1)
     assert program.starts == before + 1
+    for _ in range(3):
+        ask(age=700)
+    assert program.starts == before + 2, "what hung it may have passed: it is started once more, and no more"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from assumed.engine.groups import HELPER_TIMEOUT
 from assumed.errors import RenewalFailed
 from assumed.model import FailureKind, Role
 
@@ -39,8 +40,6 @@ UNEXPECTED = (LookupError, TypeError, ValueError, AttributeError)
 """What botocore's providers are led to by a file or an answer that is not what they expect."""
 PASSES = "this usually passes within minutes; a running daemon tries again automatically"
 ISSUER = "see to its issuer (Kubernetes, the CI job), which has to write a token there"
-HELPER_TIMEOUT = "HelperTimeout"
-"""Code of a `credential_process` that was stopped at its deadline."""
 Answer = tuple[FailureKind, str, str, str]
 """Class, code, message and advice; the texts have places for {login}, {profile}, {account} and {role}."""
 

@@ -9,20 +9,17 @@ import sys
 
 def main(arguments: list[str]) -> int:
     """Print a session. Returns 0, or 1 with one sentence on stderr."""
-    from assumed.jobs.credential_process import printed
+    from assumed.jobs.credential_process import quick
 
     try:
-        if printed(arguments):
-            return 0
+        status = quick(arguments)
+        if status is not None:
+            return status
         from assumed.jobs.credential_process_slow import main as slow
 
         return slow(arguments)
     except KeyboardInterrupt:
         return 130
-    except OSError as error:
-        sys.stderr.write(f"assumed: cannot write to stdout: {error.strerror}\n")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer would raise again at the exit
-        return 1
 
 
 if __name__ == "__main__":

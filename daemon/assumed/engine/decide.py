@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from assumed.model import Decision, Instant, Role
 
-from .groups import HELD, MAY_PASS, ONCE_MORE, SHARED, Group
+from .groups import HELD, HELPER_TIMEOUT, ONCE_MORE, SHARED, Group
 from .schedule import IN_FLIGHT, retry_delay, spread, when_failing, when_healthy
 from .state import State
 
@@ -74,7 +74,7 @@ def needs_a_person(state: State, role: Role) -> bool:
 def _held(state: State, role: Role, now: Instant) -> Decision:
     """Not tried again by time, but for one late try where the failure may have passed."""
     held, facts = state.held.get(state.root(role).source()), state.states[role.profile]
-    if held is None or held.code not in MAY_PASS or held.count > 1 or facts.session is None:
+    if held is None or held.code != HELPER_TIMEOUT or held.count > 1 or facts.session is None:
         return Decision("held", NEEDS_A_PERSON, NEVER)
     return Decision("held", f"{held.code}; tried once more later", ONCE_MORE - max(0.0, now.since(held.at)))
 

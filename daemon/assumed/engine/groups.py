@@ -16,10 +16,11 @@ HELD = FailureKind.NEEDS_LOGIN
 """Not tried again by time alone: each try might open a browser, send a push to a phone, or lock an account. It ends
 when a file that the source depends on changes, at a resume, or when a person asks (`assumed refresh`)."""
 
-MAY_PASS = frozenset({"HelperTimeout"})
-"""Codes of such failures that may have a passing reason: packets that were dropped hang a helper like a prompt does."""
+HELPER_TIMEOUT = "HelperTimeout"
+"""Code of a `credential_process` that was stopped at its deadline: a prompt hangs it, and so do packets that were
+dropped, which passes."""
 ONCE_MORE = 600.0
-"""Seconds after which a source that has worked unattended before is tried once more after one of these."""
+"""Seconds after which a source that has worked unattended before is tried once more after that."""
 
 DOMAIN_WIDE = frozenset({FailureKind.UNREACHABLE, FailureKind.SOURCE_DEAD, FailureKind.NEEDS_LOGIN, FailureKind.CLOCK})
 """Failures that are the source's or the network's, never one role's: one is enough to hold the others."""

@@ -12,6 +12,7 @@ from .state import RoleState, State
 
 
 def with_facts(state: State, profile: str, **facts: Any) -> State:
+    """These facts of one role are others now."""
     return replace(state, states={**state.states, profile: replace(state.states[profile], **facts)})
 
 
@@ -32,6 +33,7 @@ def forgiven(facts: RoleState) -> RoleState:
 
 
 def forgive(state: State, profiles: Iterable[str]) -> State:
+    """Reset the backoff of these roles alone."""
     return replace(state, states={**state.states, **{p: forgiven(state.states[p]) for p in profiles}})
 
 
@@ -46,11 +48,13 @@ def reset(state: State, profiles: Iterable[str]) -> State:
 
 
 def without_holds(state: State, profiles: Iterable[str]) -> State:
+    """The sources of these roles wait for no person any more."""
     sources = {state.root(state.roles[profile]).source() for profile in profiles}
     return replace(state, held={source: held for source, held in state.held.items() if source not in sources})
 
 
 def force(state: State, profiles: Iterable[str]) -> State:
+    """These are to be renewed now, whatever their backoff says."""
     forced = {profile: replace(state.states[profile], forced=True, asked=True) for profile in profiles}
     return replace(state, states={**state.states, **forced})
 

@@ -29,15 +29,25 @@ NOT_USABLE = (OSError, ValueError, TypeError, LookupError, StopIteration, Import
 ImportError: interpreters other than CPython have no `_json`."""
 
 
-def printed(arguments: list[str]) -> bool:
-    """Print the session of the profile that `arguments` name. False where that takes more than reading files."""
+def quick(arguments: list[str]) -> int | None:
+    """Print the session of the profile that `arguments` name. Returns the exit status; None where that takes more than
+    reading files."""
     named = len(arguments) == 3 and arguments[0] == "--state"
     state = arguments[1] if named else usual_state() if len(arguments) == 1 else ""
     answer = stored_answer(state.rstrip("/"), arguments[-1]) if state and RENEWING not in os.environ else ""
-    if answer:
+    return write(answer) if answer else None
+
+
+def write(answer: str) -> int:
+    """Print the answer. Returns the exit status: 1, with one sentence on stderr, where stdout does not take it."""
+    try:
         sys.stdout.write(answer + "\n")
         sys.stdout.flush()
-    return bool(answer)
+    except OSError as error:
+        sys.stderr.write(f"assumed: cannot write to stdout: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer would raise again at the exit
+        return 1
+    return 0
 
 
 def usual_state() -> str:

@@ -23,7 +23,7 @@ from assumed.paths import PathError, default_credentials_file, exists, socket_pa
 from assumed.runtime.control import ask
 from assumed.store import Store, Stored, early, is_same, iso, protocol_document, stamp_of
 
-from .credential_process import OLD, RENEWING, is_foreign, usual_state
+from .credential_process import OLD, RENEWING, is_foreign, usual_state, write
 
 PATIENCE = 4.0
 """Seconds in all: the Rust SDK stops waiting after 5."""
@@ -89,9 +89,7 @@ def answer(state: str, profile: str, configuration: str = "") -> int:
     session, left = request.stored.session, request.left()
     # In the last minute of a session that was not renewed, STS's own end is better than a refusal.
     expiration = iso(session.expiration - (early(session) if left > early(session) else 0.0))
-    sys.stdout.write(json.dumps(protocol_document(session, expiration)) + "\n")
-    sys.stdout.flush()
-    return 0
+    return write(json.dumps(protocol_document(session, expiration)))
 
 
 class _Request:

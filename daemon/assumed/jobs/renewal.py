@@ -24,13 +24,13 @@ import structlog
 
 from assumed import logs, redact
 from assumed.aws.files import AwsFiles
-from assumed.aws.source_failures import HELPER_TIMEOUT
 from assumed.aws.variables import ENDPOINT_VARIABLES
 from assumed.clock import SystemClock, machine_id
 from assumed.config import Config, find, host_facts, load, read
 from assumed.engine import events as ev
 from assumed.engine.apply import apply
 from assumed.engine.decide import decide
+from assumed.engine.groups import HELPER_TIMEOUT, ONCE_MORE
 from assumed.engine.schedule import retry_delay
 from assumed.engine.state import Order, State
 from assumed.errors import AssumedError, ConfigError, FileRefused, NotKept, RenewalFailed
@@ -243,9 +243,8 @@ def chain(config: Config, profile: str) -> list[Role]:
 def main(arguments: list[str]) -> int:
     """`python -I -m assumed.jobs.renewal renew STATE PROFILE CONFIG`: for `credential-process`, which holds the lock of
     the profile. CONFIG is the file that the stored session was checked against; empty: the daemon's. `check` in place
-    of `renew` asks STS for nothing.
-
-    Exit status 0: the configuration asks for the stored session now. What is in the way is one line on stderr.
+    of `renew` asks STS for nothing. Returns 0 where the configuration asks for the stored session now; what is in the
+    way is one line on stderr.
     """
     close_off()
     what, directory, profile, named = arguments[0], Path(arguments[1]), arguments[2], arguments[3]
@@ -299,16 +298,17 @@ def _configuration(named: str, store: Store) -> tuple[Config, Stamp | None]:
 
 
 def noted_problem(note: Path, renewer: RoleRenewer) -> str:
-    """What this request has failed with, while STS is not to be asked again: SDKs run their process for every request
-    that they sign. A helper that waits for a person is started again once anything that it depends on has changed."""
+    """What this request has failed with, while STS is not to be asked again: SDKs run their process for every request.
+    A helper that hung is started again once what it depends on has changed, or once later (see `engine.decide`)."""
     noted = _read_note(note)
     if not noted:
         return ""
-    session = note.with_suffix(".json")
-    is_renewed = exists(session) and session.stat().st_mtime > note.stat().st_mtime
-    waits_for_person = noted["code"] == HELPER_TIMEOUT and noted["source"] == renewer.source_print()
+    session, at = note.with_suffix(".json"), note.stat().st_mtime
+    is_late = noted["count"] == 1 and time.time() - at >= ONCE_MORE
+    is_over = exists(session) and (is_late or session.stat().st_mtime > at)
+    is_hung = noted["code"] == HELPER_TIMEOUT and noted["source"] == renewer.source_print()
     is_held = noted["request"] == renewer.request_print() and 0 < noted["until"] - time.time() <= LONGEST_NOTE
-    return str(noted["problem"]) if is_held or (waits_for_person and not is_renewed) else ""
+    return str(noted["problem"]) if is_held or (is_hung and not is_over) else ""
 
 
 def _write_note(note: Path, renewer: RoleRenewer) -> None:
