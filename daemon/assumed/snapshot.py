@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,8 @@ class Planned:
 class Delivered:
     """How the AWS files stand."""
 
-    sessions: Mapping[str, str] = field(default_factory=dict)
-    """Profile → the access key id of the session that was written for readers last."""
+    sessions: Mapping[str, Session] = field(default_factory=dict)
+    """Profile → the session that was written for readers last."""
     displaced: frozenset[str] = frozenset()
     """Profiles that another program has overwritten and that are not put back yet."""
     refused: Mapping[str, Refusal] = field(default_factory=dict)
@@ -84,12 +84,20 @@ class Snapshot:
     """Source → what a person signs in to for it."""
     watch_error: str = ""
 
-    def has_delivered(self, profile: str) -> bool:
-        """Whether a reader of the profile gets its session."""
-        facts, files = self.state.states.get(profile), self.delivered
-        if facts is None or facts.session is None or profile in files.displaced | files.refused.keys() | self.unsaved:
-            return False
-        return files.sessions.get(profile) == facts.session.access_key_id
+    def read_session(self, role: Role) -> Session | None:
+        """The session that a reader of the profile gets: the newest or, while that is on its way, the one before."""
+        profile, files = role.profile, self.delivered
+        is_missing = profile in files.displaced | files.refused.keys()
+        session = files.sessions.get(profile)
+        if session is None or is_missing or (role.deliver == "process" and profile in self.unsaved):
+            return None
+        return session if session.identity == self.state.identities.get(profile) else None
+
+    def has_delivered(self, role: Role) -> bool:
+        """Whether that is the newest, and stored."""
+        facts = self.state.states.get(role.profile)
+        newest = facts.session if facts is not None else None
+        return newest is not None and self.read_session(role) == newest and role.profile not in self.unsaved
 
 
 def document(snapshot: Snapshot, now: Instant) -> Document:
@@ -176,12 +184,16 @@ def running_role(snapshot: Snapshot, role: Role, now: Instant) -> Document:
     if facts is None or planned is None:
         waits = "is being planned" if role.enabled else "disabled"
         return role_document(role, UNKNOWN_ROLE, False, now, waits=waits)
+    read = snapshot.read_session(role)
+    if read is not None:
+        facts = replace(facts, session=read)
     decision, due_in = planned.decision, planned.due_in(now)
     return role_document(
         role,
         facts,
-        snapshot.has_delivered(profile),
+        snapshot.has_delivered(role),
         now,
+        is_read=read is not None,
         due_in=None if due_in == float("inf") else due_in,
         waits="" if decision.reason == "scheduled" else decision.message,
         error=error_document(snapshot, profile),
@@ -196,13 +208,15 @@ def role_document(
     delivered: bool,
     now: Instant,
     *,
+    is_read: bool | None = None,
     due_in: float | None = None,
     waits: str = "",
     error: Document | None = None,
     overwritten_by: str = "",
     notice: Refusal | None = None,
 ) -> Document:
-    """One role. `state` is about readers: a session that could not be written is not `fresh`."""
+    """One role, by the session that readers get. `state` is about them: a session that could not be written is not
+    `fresh`. `delivered`: whether it is the newest; `is_read`: whether there is one, the same if not given."""
     session = facts.session
     left = session.left(now) if session else None
     return {
@@ -211,7 +225,7 @@ def role_document(
         "source": role.source(),
         "deliver": role.deliver,
         "enabled": role.enabled,
-        "state": condition(facts, left, delivered, error),
+        "state": condition(facts, left, delivered if is_read is None else is_read, error),
         "delivered": delivered,
         "issued_at": iso(session.received.wall) if session else None,
         "expiration": iso(session.expiration) if session else None,
@@ -227,15 +241,15 @@ def role_document(
     }
 
 
-def condition(facts: RoleState, left: float | None, delivered: bool, error: Document | None) -> str:
+def condition(facts: RoleState, left: float | None, is_read: bool, error: Document | None) -> str:
     """`fresh`, `pending`, `failing`, `expired` or `needs_login`."""
     if facts.failure is not None and facts.failure.kind is FailureKind.NEEDS_LOGIN:
         return "needs_login"
     if left is not None and left <= 0:
         return "expired"
-    if error is not None and not (error["code"] == CONTESTED and delivered):
+    if error is not None and not (error["code"] == CONTESTED and is_read):
         return "failing"
-    if left is None or not delivered:
+    if left is None or not is_read:
         return "pending"
     return "fresh"
 

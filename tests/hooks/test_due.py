@@ -46,9 +46,9 @@ def snapshot(*given: Given, delivered: bool = False, sign_ins: Mapping[str, str]
     roles = {role.profile: role for role, _, _ in given}
     states = {role.profile: facts for role, facts, _ in given}
     planned = {role.profile: Planned(decision, NOW) for role, _, decision in given}
-    sessions = {p: facts.session.access_key_id for p, facts in states.items() if facts.session and delivered}
+    sessions = {p: facts.session for p, facts in states.items() if facts.session and delivered}
     config = Config(Path("c.toml"), tuple(roles.values()), Path("credentials"))
-    state = State("m", roles, states)
+    state = State("m", roles, states, identities=dict.fromkeys(roles, ""))
     return Snapshot(config, None, state, planned, Delivered(sessions), NOW, NOW, sign_ins=sign_ins or {})
 
 

@@ -326,7 +326,7 @@ def test_a_conflict_does_not_stop_the_others_nor_keep_the_keys_of_a_role_that_is
         desk.wait(2)
         desk.renew(f"ASIANEW{desk.now}", "q")
         desk.wait(1)
-        assert key(desk, "q") == desk.delivery.delivered["q"]
+        assert key(desk, "q") == desk.delivery.delivered["q"].access_key_id
         desk.wait(6)
     desk.roles.pop()
     desk.delivery.orphans = True

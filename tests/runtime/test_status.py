@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ def written(of: Session) -> dict[str, str]:
 
 
 GOOD = RoleState(session=HOUR)
+BEFORE = replace(HOUR, access_key_id="ASIABEFORE")
+OTHER = replace(HOUR, access_key_id="ASIAOTHER", identity="another")
 
 
 def document(
@@ -48,8 +51,8 @@ def document(
     """What status says of one role `after` seconds. `files`: how the AWS files stand, well if not said."""
     one = of or role()
     session = facts.session
-    delivered = Delivered(**{"sessions": {"p": session.access_key_id} if session else {}, **files})
-    known = State("m", {"p": one}, {"p": facts}) if one.enabled else State("m")
+    delivered = Delivered(**{"sessions": {"p": session} if session else {}, **files})
+    known = State("m", {"p": one}, {"p": facts}, identities={"p": HOUR.identity}) if one.enabled else State("m")
     config = Config(path=Path("/c.toml"), text="", roles=(one,), credentials_file=Path("/aws/credentials"))
     snapshot = Snapshot(
         config=config,
@@ -76,9 +79,13 @@ STATES: dict[str, tuple[dict[str, Any], str, bool]] = {
     "a good session, delivered": ({}, "fresh", True),
     "no session yet": ({"facts": NOTHING}, "pending", False),
     "a session that nobody can read yet": ({"sessions": {}}, "pending", False),
-    "a session of which readers see an older one": ({"sessions": {"p": "ASIAOLD"}}, "pending", False),
+    "a session of which readers get the one before": ({"sessions": {"p": BEFORE}}, "fresh", True),
+    "a session of which readers get one that has ended": ({"sessions": {"p": BEFORE}, "after": 3601}, "expired", False),
+    "a session of which readers find another role's": ({"sessions": {"p": OTHER}}, "pending", False),
     "a session that was overwritten a moment ago": ({"displaced": frozenset({"p"})}, "pending", False),
-    "a session that the disk did not take": ({"unsaved": True}, "pending", False),
+    "a session that the disk did not take": ({"unsaved": True}, "fresh", True),
+    "the same, where readers ask for what is stored": (
+        {"unsaved": True, "of": role(deliver="process")}, "pending", False),
     "a session that has ended": ({"after": 3601}, "expired", False),
     "a session that has just ended": ({"after": 3600}, "expired", False),
     "a failure with much time left": ({"facts": failing()}, "failing", True),

@@ -23,7 +23,7 @@ def trouble(role: Role) -> str | None:
     left, life = role["left_seconds"], role["life_seconds"]
     if role["state"] == "expired" or (left is not None and left <= 0):
         return "has expired"
-    if not role["delivered"]:
+    if not role["delivered"] and role["state"] != "fresh":
         return "has no session in the credentials file"
     if role["state"] == "failing" and (left is None or is_late(left, life or 0.0)):
         return "is failing, and little of its session is left"

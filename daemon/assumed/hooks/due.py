@@ -109,7 +109,7 @@ def _health(snapshot: Snapshot, role: Role, now: Instant) -> Health:
     is_settled = planned is not None and planned.decision.reason == "scheduled" and planned.decision.due_in > 0
     return Health(
         frozenset({f"role {role.profile}", f"source {role.domain()}", f"source {role.source()}", f"sign-in {sign_in}"}),
-        mark_of(session.access_key_id) if session is not None and snapshot.has_delivered(role.profile) else "",
+        mark_of(session.access_key_id) if session is not None and snapshot.has_delivered(role) else "",
         trouble,
         trouble is None and is_settled,
     )

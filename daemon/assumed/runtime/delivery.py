@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -43,8 +44,8 @@ class Delivery:
     """Set while the last write has found another program in the middle of writing the file."""
     written_at: float | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
-    delivered: Mapping[str, str] = field(default_factory=dict)
-    """Profile → the access key id of the session that the last write left there for readers; a new one each time."""
+    delivered: Mapping[str, Session] = field(default_factory=dict)
+    """Profile → the session that the last write left there for readers; a new mapping each time."""
     due_at: float | None = None
     """When the next write is due, by the boot clock; None while there is nothing to write."""
     orphans: bool = False
@@ -100,6 +101,7 @@ class Delivery:
                 )
             self.error = refusal
             self.due_at = clock() + RETRY
+            self._note_what_is_read(all_kept)
             return False
         self._ended = clock()
         self._changed = self._ended if result.written else self._changed
@@ -223,11 +225,20 @@ class Delivery:
     def _is_held(self, kept: KeptProfile, now: float) -> bool:
         return not _is_empty(kept) and self.conflicts.is_held(kept.profile, _session_id(kept), now)
 
+    def _note_what_is_read(self, kept: list[KeptProfile]) -> None:
+        """What readers find where nothing can be written: what the last write has left, or an earlier daemon."""
+        left = list(self._left.values()) or [one for one in kept if not _is_empty(one)]
+        self.delivered = {}
+        with contextlib.suppress(FileRefused):  # readers find nothing either
+            sections = read_sections(self.file.read(), [one.profile for one in left])
+            there = [one for one in left if not _is_overwritten(one, sections[one.profile])]
+            self.delivered = {one.profile: one.session for one in there if one.session is not None}
+
     def _note_delivered(self, kept: list[KeptProfile], held: Collection[str]) -> None:
         before = {profile: left for profile, left in self._left.items() if profile in held}
         written = {one.profile: one for one in kept if not _is_empty(one) and one.profile not in self.refused}
         self._left = before | written
-        self.delivered = {p: left.session.access_key_id for p, left in self._left.items() if left.session is not None}
+        self.delivered = {p: left.session for p, left in self._left.items() if left.session is not None}
         self.conflicts.written(written, held, self._ended)
 
 
